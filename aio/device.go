@@ -1,0 +1,59 @@
+// Package aio is the block device under everything else: positioned reads and writes, explicit durability, and
+// queues of direct I/O at high depth.
+package aio
+
+import "io"
+
+// A Device is an array of bytes with explicit durability. What WriteAt and a queue's writes have accepted may be
+// lost, wholly or in part and in any order, until a Flush that began after them has returned without error.
+//
+// Offsets, lengths and buffer addresses that are multiples of Align go to the device as they are; others are
+// accepted too and pass through a bounce buffer.
+type Device interface {
+	io.ReaderAt
+	io.WriterAt
+	// Flush returns when every write accepted before it is durable.
+	Flush() error
+	// Size is the device's length in bytes.
+	Size() int64
+	// Align is the unit of offset, length and buffer address, in bytes, that needs no bounce buffer. A power of two.
+	Align() int
+	// Queue makes a queue for at most depth requests in flight.
+	Queue(depth int) (Queue, error)
+	io.Closer
+}
+
+// A Queue carries asynchronous requests. One goroutine submits and one reaps; they may be the same or two.
+type Queue interface {
+	// Submit hands over the requests. The queue owns each request and its buffer until Reap returns it.
+	// On an error none of the requests was taken.
+	Submit(reqs ...*Request) error
+	// Reap waits until at least min requests are complete and returns all that are, in order of completion. A
+	// request has transferred all its bytes or carries an error. With nothing in flight it returns at once.
+	// The slice is valid until the next Reap.
+	Reap(min int) ([]*Request, error)
+	// Close waits for what is in flight and releases the queue.
+	Close() error
+}
+
+// Op is what a Request does.
+type Op uint8
+
+// The operations of a Request.
+const (
+	Read  Op = iota // fill Buf from Off
+	Write           // write Buf to Off
+	Flush           // make durable every write that was reaped before this was submitted; no Buf
+)
+
+// A Request is one asynchronous operation.
+type Request struct {
+	Op  Op
+	Buf []byte // from an Arena where the speed matters
+	Off int64  // bytes
+	Err error  // set when Reap returns the request
+	// User is the submitter's; the queue does not look at it.
+	User any
+
+	state requestState // the engine's, while it owns the request
+}
