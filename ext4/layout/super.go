@@ -122,7 +122,9 @@ func (s Superblock) SetHashSeed(seed [16]byte) { copy(s[0xEC:0xFC], seed[:]) }
 func (s Superblock) JournalBlocks() []byte { return s[0x10C:0x150:0x150] }
 
 // BackupBGs is s_backup_bgs: the two groups with copies of the superblock, with sparse_super2.
-func (s Superblock) BackupBGs() [2]uint32 { return [2]uint32{le.Uint32(s[0x24C:]), le.Uint32(s[0x250:])} }
+func (s Superblock) BackupBGs() [2]uint32 {
+	return [2]uint32{le.Uint32(s[0x24C:]), le.Uint32(s[0x250:])}
+}
 
 // SetBackupBGs sets s_backup_bgs.
 func (s Superblock) SetBackupBGs(g [2]uint32) {
