@@ -1,0 +1,118 @@
+// Package group owns the group descriptors, the block and inode bitmaps, and the totals of the superblock. It gives out
+// blocks and inode numbers and takes them back.
+//
+//	superblock    s_free_blocks_count  s_free_inodes_count   the sum over all groups
+//	descriptor g  free clusters, free inodes, directories, uninit flags, checksums of both bitmaps
+//	bitmap g      one bit per cluster (or inode) of the group; 1 is in use; padding at the end is 1
+//
+// It promises that these always change together, in the handle of the caller: a bit, the counts above it, the checksum
+// of the bitmap. A bitmap that the descriptor declares uninitialised is built, not read. Blocks that were freed rest
+// until the transaction that freed them has committed (ordering O5, TestFreedBlocksRest), because until then a crash
+// brings the old owner back.
+//
+// It asks the caller for a handle with credits: Alloc and Free change at most three blocks per group they touch (bitmap,
+// descriptor, superblock), AllocInode at most four and the inode table blocks that it initialises, see InodeCredits. A block
+// that was metadata must be revoked by the caller (journal.Handle.Revoke) before it is freed.
+//
+// Memory: what is kept beside the buffers are hints, at most 4 bytes per group and the resting ranges. They are guarded by
+// the handle, of which one runs at a time; what views use as well is guarded by a lock.
+package group
+
+import (
+	"fmt"
+	"sync"
+	"syscall"
+
+	"ext4img/ext4/layout"
+	"ext4img/journal"
+	"ext4img/journal/buf"
+)
+
+// ErrResting says that blocks are free, but rest until their transaction has committed: commit and try again. It is a
+// kind of ENOSPC.
+var ErrResting = fmt.Errorf("the free blocks rest until the next commit: %w", syscall.ENOSPC)
+
+// BlockCredits is the number of blocks that Alloc changes at most; Free changes as many for each group it touches.
+const BlockCredits = 3
+
+// Request asks Alloc for contiguous blocks.
+type Request struct {
+	Goal     layout.Pblk // where the first block would best be; 0 is anywhere
+	Min, Max uint32      // blocks; Min of 0 is 1. With bigalloc both are rounded up to whole clusters
+	Reserved bool        // may use what Reserve has set aside
+	Root     bool        // may use the blocks that the superblock reserves for the privileged user (s_r_blocks_count)
+}
+
+// Space is the free space of one file system.
+type Space struct {
+	g *layout.Geometry
+	j *journal.Journal
+
+	// Guarded by the running handle.
+	bound []int32 // per group: no free run is longer, in clusters; unknown until the bitmap was searched
+	rest  resting
+	zones map[uint32]zones // per flex group: where its metadata lies; never changes on disk
+
+	mu       sync.Mutex
+	reserved uint64 // clusters set aside by Reserve
+}
+
+// New makes a Space over the file system that g describes; j says which transactions have committed.
+func New(g *layout.Geometry, j *journal.Journal) *Space {
+	s := &Space{g: g, j: j, bound: make([]int32, g.Groups), zones: make(map[uint32]zones)}
+	for i := range s.bound {
+		s.bound[i] = unknown
+	}
+	return s
+}
+
+// Geometry is the shape of the file system.
+func (s *Space) Geometry() *layout.Geometry { return s.g }
+
+func (s *Space) descRef(group layout.Group) buf.Ref {
+	block, off := s.g.DescLoc(group)
+	return buf.Ref{Block: uint64(block), Off: off, Len: s.g.DescSize, Type: layout.DescType{G: s.g, Group: group}}
+}
+
+func (s *Space) superRef() buf.Ref {
+	block, off := s.g.SuperLoc()
+	return buf.Ref{Block: uint64(block), Off: off, Len: layout.SuperSize, Type: layout.SuperType{}}
+}
+
+// Desc reads the descriptor of a group. It must not be changed.
+func (s *Space) Desc(r journal.Reader, group layout.Group) (layout.Desc, error) {
+	if group >= s.g.Groups {
+		return nil, layout.Corruptf("group %d of %d", group, s.g.Groups)
+	}
+	p, err := r.Read(s.descRef(group))
+	if err != nil {
+		return nil, fmt.Errorf("descriptor of group %d: %w", group, err)
+	}
+	return layout.Desc(p), nil
+}
+
+func (s *Space) editDesc(h *journal.Handle, group layout.Group) (layout.Desc, error) {
+	p, err := h.Get(s.descRef(group))
+	if err != nil {
+		return nil, fmt.Errorf("descriptor of group %d: %w", group, err)
+	}
+	return layout.Desc(p), nil
+}
+
+// Super reads the superblock. It must not be changed.
+func (s *Space) Super(r journal.Reader) (layout.Superblock, error) {
+	p, err := r.Read(s.superRef())
+	if err != nil {
+		return nil, fmt.Errorf("superblock: %w", err)
+	}
+	return layout.Superblock(p), nil
+}
+
+// EditSuper gives the superblock to change.
+func (s *Space) EditSuper(h *journal.Handle) (layout.Superblock, error) {
+	p, err := h.Get(s.superRef())
+	if err != nil {
+		return nil, fmt.Errorf("superblock: %w", err)
+	}
+	return layout.Superblock(p), nil
+}
