@@ -25,11 +25,15 @@ type Device interface {
 
 // A Queue carries asynchronous requests. One goroutine submits and one reaps; they may be the same or two.
 type Queue interface {
-	// Submit hands over the requests. The queue owns each request and its buffer until Reap returns it.
-	// On an error none of the requests was taken.
+	// Submit hands over the requests. The queue owns each request and its buffer until Reap returns it: a buffer serves
+	// one request at a time. On an error (ErrFull, ErrClosed, or the system's) none of the requests was taken.
+	//
+	// Requests in flight may be carried out in any order. If two of them overlap, widened to whole units of Align, and
+	// one is a write, what stands there afterwards or what is read is any mixture.
 	Submit(reqs ...*Request) error
-	// Reap waits until at least min requests are complete and returns all that are, in order of completion. A
-	// request has transferred all its bytes or carries an error. With nothing in flight it returns at once.
+	// Reap waits until at least min requests are complete, or all that are in flight, and returns all that are complete, in
+	// order of completion. A request has transferred all its bytes or carries an error, such as ErrRange. With nothing in
+	// flight it returns at once.
 	// The slice is valid until the next Reap.
 	Reap(min int) ([]*Request, error)
 	// Close waits for what is in flight and releases the queue.
@@ -55,5 +59,5 @@ type Request struct {
 	// User is the submitter's; the queue does not look at it.
 	User any
 
-	state requestState // the engine's, while it owns the request
+	state requestState // the layers' below, while they own the request
 }

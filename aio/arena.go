@@ -1,0 +1,118 @@
+package aio
+
+import (
+	"errors"
+	"slices"
+	"sync"
+	"unsafe"
+)
+
+// ErrArenaFull is an Alloc that found no room.
+var ErrArenaFull = errors.New("arena is full")
+
+// An Arena is a bounded piece of memory outside the Go heap, out of which aligned buffers are cut. A queue that knows it
+// (Register) transfers to and from its buffers without pinning their pages again for each request.
+// Its methods may be called from any goroutine.
+type Arena struct {
+	mem   []byte
+	align int
+
+	mu   sync.Mutex
+	free []span // sorted, no two touch
+}
+
+// A span is mem[from:to].
+type span struct{ from, to int }
+
+// NewArena makes an arena of size bytes, whose buffers start at multiples of align (a power of two, at most 4096).
+func NewArena(size, align int) (*Arena, error) {
+	if size <= 0 || align <= 0 || align > 4096 || align&(align-1) != 0 {
+		return nil, errors.New("arena: size or alignment out of range")
+	}
+	size = roundUp(size, align)
+	mem, err := mapMemory(size)
+	if err != nil {
+		return nil, err
+	}
+	return &Arena{mem: mem, align: align, free: []span{{0, size}}}, nil
+}
+
+// Alloc cuts out a buffer of n bytes, not zeroed. It takes room for n rounded up to the alignment.
+func (a *Arena) Alloc(n int) ([]byte, error) {
+	need := roundUp(max(n, 1), a.align)
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	for i := range a.free {
+		s := &a.free[i]
+		if s.to-s.from < need {
+			continue
+		}
+		b := a.mem[s.from : s.from+n : s.from+need]
+		if s.from += need; s.from == s.to {
+			a.free = slices.Delete(a.free, i, i+1)
+		}
+		return b, nil
+	}
+	return nil, ErrArenaFull
+}
+
+// Free gives a buffer back, which starts where Alloc made it start.
+func (a *Arena) Free(b []byte) {
+	from, ok := a.offset(b[:cap(b)])
+	if !ok {
+		panic("aio: Free of a buffer of another arena")
+	}
+	s := span{from, from + cap(b)}
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	i, _ := slices.BinarySearchFunc(a.free, s, func(x, y span) int { return x.from - y.from })
+	a.free = slices.Insert(a.free, i, s)
+	if i+1 < len(a.free) && a.free[i].to == a.free[i+1].from {
+		a.free[i].to = a.free[i+1].to
+		a.free = slices.Delete(a.free, i+1, i+2)
+	}
+	if i > 0 && a.free[i-1].to == a.free[i].from {
+		a.free[i-1].to = a.free[i].to
+		a.free = slices.Delete(a.free, i, i+1)
+	}
+}
+
+// Size is the arena's size in bytes.
+func (a *Arena) Size() int { return len(a.mem) }
+
+// Close gives the memory back to the system. No buffer of it may be used afterwards.
+func (a *Arena) Close() error {
+	mem := a.mem
+	a.mem = nil
+	if mem == nil {
+		return nil
+	}
+	return unmapMemory(mem)
+}
+
+// offset says where in the arena b starts, if it lies wholly in it.
+func (a *Arena) offset(b []byte) (int, bool) {
+	if len(b) == 0 || len(a.mem) == 0 {
+		return 0, false
+	}
+	at := uintptr(unsafe.Pointer(unsafe.SliceData(b)))
+	base := uintptr(unsafe.Pointer(unsafe.SliceData(a.mem)))
+	if at < base || at-base > uintptr(len(a.mem)-len(b)) || len(b) > len(a.mem) {
+		return 0, false
+	}
+	return int(at - base), true
+}
+
+// AlignedBuf allocates n zeroed bytes on the Go heap, at a multiple of align (a power of two).
+func AlignedBuf(n, align int) []byte {
+	b := make([]byte, n+align-1)
+	skip := int(-uintptr(unsafe.Pointer(unsafe.SliceData(b))) & uintptr(align-1))
+	return b[skip : skip+n : skip+n]
+}
+
+func roundUp(n, align int) int { return (n + align - 1) &^ (align - 1) }
+
+// isAligned says whether the buffer's address is a multiple of align.
+func isAligned(b []byte, align int) bool {
+	return uintptr(unsafe.Pointer(unsafe.SliceData(b)))&uintptr(align-1) == 0
+}

@@ -1,0 +1,129 @@
+package aio
+
+import (
+	"errors"
+	"io"
+	"os"
+)
+
+const (
+	bounceSize  = 256 << 10
+	bounceCount = 4
+)
+
+// A bouncer lends out at most bounceCount buffers, made when first needed.
+type bouncer struct {
+	free  chan []byte
+	align int
+}
+
+func newBouncer(align int) bouncer {
+	b := bouncer{make(chan []byte, bounceCount), align}
+	for range bounceCount {
+		b.free <- nil
+	}
+	return b
+}
+
+func (b *bouncer) get() []byte {
+	p := <-b.free
+	if p == nil {
+		p = AlignedBuf(max(bounceSize, 2*b.align), b.align)
+	}
+	return p
+}
+
+func (b *bouncer) put(p []byte) { b.free <- p }
+
+// window is the part of a transfer of n bytes at off that fits one bounce buffer of room bytes: it starts at the aligned
+// offset from, where the buffer has skip bytes before the transfer's take bytes, and is length bytes long.
+func window(off int64, n, align, room int) (from int64, skip, take, length int) {
+	skip = int(off & int64(align-1))
+	from = off - int64(skip)
+	take = min(n, room-skip)
+	return from, skip, take, roundUp(skip+take, align)
+}
+
+// bounceRead reads p, which lies inside the device, in aligned pieces.
+func (f *file) bounceRead(p []byte, off int64) (int, error) {
+	b := f.bounce.get()
+	defer f.bounce.put(b)
+	done := 0
+	for done < len(p) {
+		from, skip, take, length := window(off+int64(done), len(p)-done, f.align, len(b))
+		n, err := f.f.ReadAt(b[:length], from)
+		if n < skip+take { // at the end of a file less than length is right
+			return done, noEOF(err)
+		}
+		copy(p[done:done+take], b[skip:])
+		done += take
+	}
+	return done, nil
+}
+
+// bounceWrite writes p, which lies inside the device, in aligned pieces, keeping what stands beside it in its first and last sector.
+func (f *file) bounceWrite(p []byte, off int64) (int, error) {
+	f.unaligned.Lock()
+	defer f.unaligned.Unlock()
+	b := f.bounce.get()
+	defer f.bounce.put(b)
+	whole := f.size &^ int64(f.align-1)
+	done := 0
+	for done < len(p) {
+		at := off + int64(done)
+		if at >= whole {
+			n, err := f.writeTail(p[done:], at)
+			return done + n, err
+		}
+		from, skip, take, length := window(at, int(min(int64(len(p)-done), whole-at)), f.align, len(b))
+		if skip != 0 {
+			if n, err := f.f.ReadAt(b[:f.align], from); n < f.align {
+				return done, noEOF(err)
+			}
+		}
+		if last := length - f.align; skip+take != length && (last > 0 || skip == 0) {
+			if n, err := f.f.ReadAt(b[last:length], from+int64(last)); n < f.align {
+				return done, noEOF(err)
+			}
+		}
+		copy(b[skip:], p[done:done+take])
+		if _, err := f.f.WriteAt(b[:length], from); err != nil {
+			return done, err
+		}
+		done += take
+	}
+	return done, nil
+}
+
+// writeTail writes to the bytes after the last whole sector of a file. Direct I/O cannot, without making the file longer;
+// the page cache can, and the kernel writes it back before a direct read of the same range and in fdatasync.
+func (f *file) writeTail(p []byte, off int64) (int, error) {
+	f.tailOnce.Do(func() {
+		f.tail, f.tailErr = os.OpenFile(f.path, os.O_WRONLY, 0)
+		if f.tailErr == nil && !sameFile(f.tail, f.f) {
+			f.tail.Close()
+			f.tail, f.tailErr = nil, errors.New("the path now names another file")
+		}
+	})
+	if f.tailErr != nil {
+		return 0, f.tailErr
+	}
+	return f.tail.WriteAt(p, off)
+}
+
+func sameFile(a, b *os.File) bool {
+	x, err := a.Stat()
+	if err != nil {
+		return false
+	}
+	y, err := b.Stat()
+	return err == nil && os.SameFile(x, y)
+}
+
+// noEOF is the error of a read that came back short.
+func noEOF(err error) error {
+	if err == nil || err == io.EOF {
+		return io.ErrUnexpectedEOF
+	}
+	return err
+}

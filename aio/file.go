@@ -1,0 +1,139 @@
+package aio
+
+import (
+	"fmt"
+	"io"
+	"os"
+	"sync"
+)
+
+// file is a regular file or a block device.
+type file struct {
+	f        *os.File
+	path     string
+	size     int64
+	align    int // of offsets and lengths
+	memAlign int // of buffer addresses
+	write    bool
+	direct   bool
+	engine   string
+	reason   string
+
+	// unaligned serializes the writes that read the rest of a sector, change part of it and write it back.
+	unaligned sync.Mutex
+	bounce    bouncer
+
+	tailOnce sync.Once
+	tail     *os.File // buffered, for the bytes after the last whole sector
+	tailErr  error
+}
+
+// defaultAlign is reported where no alignment is needed: what an arena for any device starts with.
+const defaultAlign = 512
+
+// Open opens an image file or a block device, for direct I/O if the file system can. It takes a lock that keeps other
+// processes of this program out: shared for reading, exclusive with Write. With Write it also refuses what is
+// mounted, or attached to a loop device.
+//
+// Errors: what the system says, ErrInUse.
+func Open(path string, o Options) (Device, error) {
+	if err := checkEngine(o.Engine); err != nil {
+		return nil, err
+	}
+	f, err := openFile(path, o)
+	if err != nil {
+		return nil, err
+	}
+	f.bounce = newBouncer(max(f.align, f.memAlign))
+	if f.engine, f.reason, err = pickEngine(f, o.Engine, f.reason); err != nil {
+		f.Close()
+		return nil, err
+	}
+	if !f.direct && !o.Buffered && o.Warn != nil {
+		o.Warn(fmt.Sprintf("%s: direct I/O is not possible here, going through the page cache: %s", path, f.reason))
+	}
+	return f, nil
+}
+
+func (f *file) Size() int64 { return f.size }
+func (f *file) Align() int  { return max(f.align, f.memAlign) }
+
+// aligned says whether a transfer may go to the file as it is.
+func (f *file) aligned(p []byte, off int64) bool {
+	return !f.direct || (off|int64(len(p)))&int64(f.align-1) == 0 && isAligned(p, f.memAlign)
+}
+
+// ReadAt implements io.ReaderAt.
+func (f *file) ReadAt(p []byte, off int64) (int, error) {
+	if off < 0 || off >= f.size {
+		return 0, io.EOF
+	}
+	var end error
+	if int64(len(p)) > f.size-off {
+		p, end = p[:f.size-off], io.EOF
+	}
+	if !f.aligned(p, off) {
+		n, err := f.bounceRead(p, off)
+		if err != nil {
+			end = f.wrap("read", len(p), off, err)
+		}
+		return n, end
+	}
+	n, err := f.f.ReadAt(p, off)
+	if n < len(p) {
+		return n, f.wrap("read", len(p), off, err)
+	}
+	return n, end
+}
+
+// WriteAt implements io.WriterAt.
+func (f *file) WriteAt(p []byte, off int64) (int, error) {
+	if !f.write {
+		return 0, f.wrap("write", len(p), off, ErrReadOnly)
+	}
+	if err := CheckRange(f.size, off, len(p)); err != nil {
+		return 0, err
+	}
+	var n int
+	var err error
+	if f.aligned(p, off) {
+		n, err = f.f.WriteAt(p, off)
+	} else {
+		n, err = f.bounceWrite(p, off)
+	}
+	if err != nil {
+		return n, f.wrap("write", len(p), off, err)
+	}
+	return n, nil
+}
+
+// wrap adds where to an error. The file shrank if it ends before its size.
+func (f *file) wrap(what string, n int, off int64, err error) error {
+	if err == io.EOF || err == nil {
+		err = fmt.Errorf("the file ends before its size of %d bytes: %w", f.size, io.ErrUnexpectedEOF)
+	}
+	if pe, ok := err.(*os.PathError); ok {
+		err = pe.Err
+	}
+	return fmt.Errorf("%s %s: %d bytes at offset %d: %w", what, f.path, n, off, err)
+}
+
+// Flush implements Device.
+func (f *file) Flush() error {
+	if !f.write {
+		return nil
+	}
+	if err := flushFile(f.f); err != nil {
+		return fmt.Errorf("flush %s: %w", f.path, err)
+	}
+	return nil
+}
+
+// Close implements Device. It does not flush. Queues must be closed before.
+func (f *file) Close() error {
+	f.tailOnce.Do(func() {})
+	if f.tail != nil {
+		f.tail.Close()
+	}
+	return f.f.Close()
+}
