@@ -1,0 +1,44 @@
+package testimages
+
+import (
+	"bytes"
+	"os"
+	"os/exec"
+	"testing"
+)
+
+func TestEveryImageIsIndexedAndWhole(t *testing.T) {
+	all := All(t)
+	entries, err := files.ReadDir(".")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(entries) != len(all)+1 {
+		t.Errorf("%d files embedded, want %d images and the index: run scripts/dev images", len(entries), len(all))
+	}
+	for _, image := range all {
+		onDisk, err := os.ReadFile(Path(t, image.Name))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if !bytes.Equal(onDisk, Bytes(t, image.Name)) {
+			t.Errorf("%s: the sparse copy differs", image.Name)
+		}
+	}
+}
+
+// An image that e2fsck finds fault with would make every golden test of it worthless.
+func TestImagesAreClean(t *testing.T) {
+	if _, err := exec.LookPath("e2fsck"); err != nil {
+		t.Skip("judge missing: e2fsck")
+	}
+	for _, image := range All(t) {
+		switch image.Name {
+		case "disk-mbr", "disk-gpt", "dirty":
+			continue // a partition table; a log to recover
+		}
+		if out, err := exec.Command("e2fsck", "-fn", Path(t, image.Name)).CombinedOutput(); err != nil {
+			t.Errorf("%s: %v\n%s", image.Name, err, out)
+		}
+	}
+}
