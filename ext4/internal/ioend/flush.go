@@ -102,6 +102,7 @@ func (f *flush) clearUnwritten(io *IOEnd) {
 
 // disown moves io to the to-free list, unless a queued work item still owns it.
 func (f *flush) disown(io *IOEnd) {
+	io.must("disowned")
 	if io.flags&flagQueued == 0 {
 		f.free = append(f.free, io)
 	}

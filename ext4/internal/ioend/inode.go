@@ -79,16 +79,13 @@ func (in *Inode) EndRead() {
 
 // pass waits, with the lock held, while new direct I/O is blocked.
 func (in *Inode) pass() {
-	if !in.s.blocked {
+	if !in.s.wait() {
 		return
 	}
-	in.s.waiting++
 	for in.s.blocked {
 		in.cond.Wait()
 	}
-	in.s.waiting--
-	in.s.admit--
-	if in.s.admit == 0 {
+	if in.s.pass() {
 		in.cond.Broadcast()
 	}
 }

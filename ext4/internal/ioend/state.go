@@ -85,6 +85,9 @@ func (s *state) put(io *IOEnd) {
 // is queued already, or another context is about to take the list.
 func (s *state) addCompleteIO(io *IOEnd, err error) (queueWork bool) {
 	io.must("completed")
+	if io.flags != flagUnwritten {
+		panic("ioend: completed IOEnd is not unwritten, or completed twice")
+	}
 	io.err = err
 	if s.list(io) {
 		io.flags |= flagQueued
@@ -109,16 +112,22 @@ func (s *state) settle(io *IOEnd, convErr error) (wake bool) {
 		panic("ioend: more direct I/O settled than begun")
 	}
 	wake = s.dio == 0
-	if io.flags&flagUnwritten != 0 {
-		s.unwritten--
-		s.epochs[io.epoch-s.base]--
-		for len(s.epochs) > 1 && s.epochs[0] == 0 {
-			s.epochs = s.epochs[1:]
-			s.base++
-			wake = true
-		}
+	if io.flags&flagUnwritten != 0 && s.dropUnwritten(io) {
+		wake = true
 	}
 	return wake
+}
+
+// dropUnwritten takes a write off the unwritten counts. It tells whether an epoch has passed with it.
+func (s *state) dropUnwritten(io *IOEnd) (passed bool) {
+	s.unwritten--
+	s.epochs[io.epoch-s.base]--
+	for len(s.epochs) > 1 && s.epochs[0] == 0 {
+		s.epochs = s.epochs[1:]
+		s.base++
+		passed = true
+	}
+	return passed
 }
 
 // fail keeps the first error of each kind for the next Sync.
@@ -164,6 +173,21 @@ func (s *state) mark() uint64 {
 
 // passed tells whether every unwritten IOEnd begun before mark returned e is settled.
 func (s *state) passed(e uint64) bool { return s.base >= e }
+
+// wait tells whether new direct I/O is blocked, and counts the caller as waiting if so.
+func (s *state) wait() bool {
+	if s.blocked {
+		s.waiting++
+	}
+	return s.blocked
+}
+
+// pass lets through one that waited. It tells whether the next block can have been waiting for it.
+func (s *state) pass() (wake bool) {
+	s.waiting--
+	s.admit--
+	return s.admit == 0
+}
 
 // tryBlock holds off new direct I/O. It is refused while another holds it off, and
 // while direct I/O that waited for the previous one has not passed yet, so that

@@ -1,0 +1,374 @@
+package ioend
+
+import (
+	"cmp"
+	"crypto/md5"
+	"fmt"
+	"slices"
+	"strings"
+)
+
+// result is what an exploration found.
+type result struct {
+	states, steps int
+	violation     string
+	trace         []string // the interleaving that leads to it, shortest first
+}
+
+// node is how a state was reached first.
+type node struct {
+	parent int32
+	actor  uint8
+}
+
+// explore visits every state that any interleaving of the actors' steps reaches, breadth first.
+// States that differ only in the names of equal actors or of writes count as one.
+// It ends at the first violation.
+func explore(c config, v *variant) result {
+	e := &exploration{c: c, v: v, seen: map[[16]byte]int32{}}
+	start := newWorld(c, v)
+	e.visit(start, node{parent: -1})
+	for len(e.todo) > 0 && e.bad == "" {
+		next := e.todo[0]
+		if c.deep { // little memory, long traces
+			next = e.todo[len(e.todo)-1]
+			e.todo = e.todo[:len(e.todo)-1]
+		} else {
+			e.todo = e.todo[1:]
+		}
+		e.expand(next.id, next.w)
+	}
+	r := result{states: len(e.nodes), steps: len(e.edges), violation: e.bad}
+	if e.bad == "" {
+		r.violation, r.trace = e.live()
+		return r
+	}
+	r.trace = e.replay(e.at, e.by)
+	return r
+}
+
+type exploration struct {
+	c     config
+	v     *variant
+	seen  map[[16]byte]int32
+	nodes []node
+	todo  []visited
+	edges []edge
+	final []bool
+	key   []byte
+	bad   string // the violation, found in state at when actor by stepped (by < 0: in the state itself)
+	at    int32
+	by    int
+}
+
+type visited struct {
+	id int32
+	w  *world
+}
+
+type edge struct{ from, to int32 }
+
+// visit gives a state its number, new or known.
+func (e *exploration) visit(w *world, n node) int32 {
+	key := e.hash(w)
+	if id, ok := e.seen[key]; ok {
+		return id
+	}
+	id := int32(len(e.nodes))
+	e.seen[key] = id
+	e.nodes = append(e.nodes, n)
+	e.todo = append(e.todo, visited{id, w})
+	e.final = append(e.final, w.finished())
+	return id
+}
+
+// expand takes every step that is possible in a state.
+func (e *exploration) expand(id int32, w *world) {
+	stuck := true
+	for i := range w.actors {
+		if !w.enabled(&w.actors[i]) {
+			continue
+		}
+		stuck = false
+		next := w.clone()
+		if bad := guarded(w, next, i); bad != "" {
+			e.bad, e.at, e.by = bad, id, i
+			return
+		}
+		to := e.visit(next, node{id, uint8(i)})
+		e.edges = append(e.edges, edge{id, to})
+	}
+	if stuck && !e.final[id] {
+		e.bad, e.at, e.by = "deadlock: "+w.stuck(), id, -1
+	}
+}
+
+// guarded runs one step and the invariants, and returns the violation, if any.
+func guarded(before, w *world, i int) (bad string) {
+	defer func() {
+		if r := recover(); r != nil {
+			bad = fmt.Sprint(r)
+		}
+	}()
+	wake := w.step(i)
+	for k := range w.actors {
+		a := &before.actors[k]
+		if k != i && w.actors[k].pc == a.pc && !before.guard(a) && w.guard(&w.actors[k]) && !wake {
+			violate("lost wake-up: what %s waits for is true, nobody woke it", w.name(&w.actors[k]))
+		}
+	}
+	w.invariants()
+	return ""
+}
+
+// invariants hold in every state.
+func (w *world) invariants() {
+	for _, it := range w.queue {
+		w.workValid(it.io, it.write)
+	}
+	held := map[*IOEnd]int{}
+	for _, io := range w.s.completed {
+		held[io]++
+	}
+	for i := range w.actors {
+		a := &w.actors[i]
+		if a.f.work != nil && a.pc != pcDestroy {
+			w.workValid(a.f.work, a.write)
+		}
+		if a.pc > pcTake && a.pc < pcRelease {
+			for _, io := range a.f.batch {
+				held[io]++
+				if !io.live || w.owner(io) < 0 {
+					violate("%s has a freed IOEnd in its local list", w.name(a))
+				}
+			}
+		}
+		if a.kind == exclusive && a.pc == pcBody {
+			w.quiet(a)
+		}
+	}
+	for io, n := range held {
+		if n > 1 {
+			violate("w%d is in two lists", w.owner(io)+1)
+		}
+	}
+}
+
+// workValid: a work item points at the IOEnd it was queued for, and that is not freed.
+func (w *world) workValid(io *IOEnd, of int) {
+	if !io.live || w.owner(io) != of {
+		violate("freed IOEnd: the work item of w%d points at one", of+1)
+	}
+}
+
+// quiet: truncate and punch never run with a conversion pending or converting.
+func (w *world) quiet(a *actor) {
+	for i := range w.writes {
+		if wr := &w.writes[i]; wr.phase != notBegun && !wr.settled {
+			violate("%s runs with w%d not settled", w.name(a), i+1)
+		}
+	}
+}
+
+// finished: everybody is done, nothing is lost and everything is given back.
+func (w *world) finished() bool {
+	if len(w.queue) > 0 || len(w.s.completed) > 0 || w.s.dio != 0 || w.s.unwritten != 0 || w.lock != 0 {
+		return false
+	}
+	for i := range w.actors {
+		if a := &w.actors[i]; a.pc != pcEnd && !(a.kind == worker && a.pc == pcStart) {
+			return false
+		}
+	}
+	for i := range w.writes {
+		if wr := &w.writes[i]; !wr.reported || wr.io != nil || wr.converted == (wr.ioErr || wr.convErr) {
+			return false
+		}
+	}
+	return len(w.s.pool) == len(w.ios)
+}
+
+// stuck says who waits for what.
+func (w *world) stuck() string {
+	var s []string
+	for i := range w.actors {
+		if a := &w.actors[i]; a.pc != pcEnd && !(a.kind == worker && a.pc == pcStart) {
+			s = append(s, w.name(a)+" waits")
+		}
+	}
+	return strings.Join(append(s, fmt.Sprintf("%d direct I/O in flight", w.s.dio)), ", ")
+}
+
+// live: from every state some way leads to the end. What does not is a
+// deadlock too, though its actors may run in circles.
+func (e *exploration) live() (string, []string) {
+	slices.SortFunc(e.edges, func(a, b edge) int { return int(a.to) - int(b.to) })
+	first := make([]int32, len(e.nodes)+1)
+	for _, ed := range e.edges {
+		first[ed.to+1]++
+	}
+	for i := 1; i < len(first); i++ {
+		first[i] += first[i-1]
+	}
+	ok := slices.Clone(e.final)
+	var todo []int32
+	for id, f := range ok {
+		if f {
+			todo = append(todo, int32(id))
+		}
+	}
+	for len(todo) > 0 {
+		id := todo[len(todo)-1]
+		todo = todo[:len(todo)-1]
+		for _, ed := range e.edges[first[id]:first[id+1]] {
+			if !ok[ed.from] {
+				ok[ed.from] = true
+				todo = append(todo, ed.from)
+			}
+		}
+	}
+	for id := len(ok) - 1; id >= 0; id-- { // the last one found shows the circle best
+		if !ok[id] {
+			return "deadlock: steps are left, but none leads out any more", e.replay(int32(id), -1)
+		}
+	}
+	return "", nil
+}
+
+// replay runs the way to a state again and tells it step by step.
+func (e *exploration) replay(at int32, by int) []string {
+	var way []int
+	if by >= 0 {
+		way = append(way, by)
+	}
+	for id := at; e.nodes[id].parent >= 0; id = e.nodes[id].parent {
+		way = append(way, int(e.nodes[id].actor))
+	}
+	slices.Reverse(way)
+	var trace []string
+	w := newWorld(e.c, e.v)
+	w.log = func(format string, args ...any) {
+		trace = append(trace, fmt.Sprintf("%2d  ", len(trace)+1)+fmt.Sprintf(format, args...))
+	}
+	for _, i := range way {
+		if bad := guarded(w.clone(), w, i); bad != "" {
+			break
+		}
+	}
+	return trace
+}
+
+// hash is the identity of a state: actors of a kind in the order of what they do, writes in
+// the order of where they are. What no later step reads is left out.
+func (e *exploration) hash(w *world) [16]byte {
+	order := w.actorOrder()
+	rank := w.writeRank(order)
+	b := e.key[:0]
+	name := func(io *IOEnd) byte {
+		if o := w.owner(io); o >= 0 {
+			return byte(slices.Index(rank, o))
+		}
+		return 0xFF
+	}
+	list := func(l []*IOEnd) {
+		b = append(b, byte(len(l)))
+		for _, io := range l {
+			b = append(b, name(io))
+		}
+	}
+	for _, i := range rank {
+		b = w.writes[i].encode(b, w.s.base)
+		b = append(b, byte(w.actors[i].pc))
+	}
+	for _, i := range order {
+		a := &w.actors[i]
+		b = append(b, byte(a.kind), byte(a.pc), byte(a.i), bit(a.more), bit(w.lock == i+1))
+		if a.flushing() {
+			b = append(b, byte(max(a.mark, w.s.base)-w.s.base))
+			for _, r := range rank {
+				b = append(b, a.must>>r&1)
+			}
+		}
+		if a.f.work != nil {
+			b = append(b, name(a.f.work), 0xFB)
+		}
+		if a.pc <= pcRelease {
+			list(a.f.batch)
+		}
+		list(a.f.free)
+	}
+	b = append(b, 0xFE, byte(len(w.queue)))
+	for _, it := range w.queue {
+		b = append(b, name(it.io))
+	}
+	list(w.s.completed)
+	b = append(b, byte(w.s.dio), byte(w.s.unwritten), bit(w.s.blocked), byte(w.s.waiting), byte(w.s.admit),
+		byte(len(w.s.pool)), bit(w.s.convErr != nil), bit(w.s.ioErr != nil), byte(len(w.ios)))
+	for _, n := range w.s.epochs {
+		b = append(b, byte(n))
+	}
+	e.key = b
+	return md5.Sum(b)
+}
+
+// flushing: the actor will read its mark and its promise again.
+func (a *actor) flushing() bool {
+	return a.kind != worker && (a.pc >= pcTake && a.pc <= pcDestroy || a.pc == pcWait)
+}
+
+// actorOrder lists all actors but the writers, equal ones in the order of what they do.
+func (w *world) actorOrder() []int {
+	var order []int
+	for i := range w.actors {
+		if w.actors[i].kind != writer {
+			order = append(order, i)
+		}
+	}
+	slices.SortStableFunc(order, func(i, k int) int {
+		a, b := &w.actors[i], &w.actors[k]
+		return cmp.Or(cmp.Compare(a.kind, b.kind), cmp.Compare(a.pc, b.pc), cmp.Compare(a.i, b.i),
+			cmp.Compare(len(a.f.batch), len(b.f.batch)), cmp.Compare(len(a.f.free), len(b.f.free)),
+			cmp.Compare(a.mark, b.mark))
+	})
+	return order
+}
+
+// writeRank lists the writes in the order of where they are.
+func (w *world) writeRank(order []int) []int {
+	keys := make([]uint64, len(w.writes))
+	for i := range w.writes {
+		wr := &w.writes[i]
+		k := uint64(w.actors[i].pc)<<8 | uint64(wr.phase)<<4 | uint64(bit(wr.settled)) | uint64(bit(wr.reported))<<1
+		if wr.io != nil {
+			k = k<<4 | uint64(slices.Index(w.s.completed, wr.io)+1)
+			for _, o := range order {
+				k = k<<3 | uint64(slices.Index(w.actors[o].f.batch, wr.io)+1)
+			}
+		}
+		keys[i] = k<<2 | uint64(bit(wr.ioErr)) | uint64(bit(wr.convErr))<<1
+	}
+	rank := make([]int, len(w.writes))
+	for i := range rank {
+		rank[i] = i
+	}
+	slices.SortStableFunc(rank, func(i, k int) int { return cmp.Compare(keys[i], keys[k]) })
+	return rank
+}
+
+func (wr *write) encode(b []byte, base uint64) []byte {
+	b = append(b, byte(wr.phase), bit(wr.converted)|bit(wr.reported)<<1|bit(wr.settled)<<2|bit(wr.ioErr)<<3|bit(wr.convErr)<<4)
+	if wr.io != nil {
+		b = append(b, wr.io.flags, bit(wr.io.live))
+		if !wr.settled {
+			b = append(b, byte(wr.io.epoch-base))
+		}
+	}
+	return append(b, 0xFF)
+}
+
+func bit(b bool) byte {
+	if b {
+		return 1
+	}
+	return 0
+}
