@@ -174,6 +174,15 @@ func (f DirFormat) Find(p []byte, name string, match func(stored []byte) bool) (
 	return e, ok, err
 }
 
+// Fits tells whether p has a record with room for an entry that needs n bytes (RecLen). p must have been checked.
+func (f DirFormat) Fits(p []byte, n int) (ok bool) {
+	err := f.Entries(p, func(e Dirent) bool {
+		ok = e.RecLen-f.needed(e) >= n
+		return !ok
+	})
+	return ok && err == nil
+}
+
 // Insert puts an entry into the first record of p with enough room behind its own name. ok is false where none has.
 func (f DirFormat) Insert(p []byte, name string, ino Ino, ftype uint8) (ok bool, err error) {
 	need := f.RecLen(len(name))
@@ -241,7 +250,9 @@ func (f DirFormat) SetIno(p []byte, off int, ino Ino, ftype uint8) {
 // Clear makes p one record of unused space.
 func (f DirFormat) Clear(p []byte) {
 	clear(p)
-	f.putRecLen(p, len(p))
+	if len(p) >= direntMin {
+		f.putRecLen(p, len(p))
+	}
 }
 
 // Pack writes the entries list to p, one behind the other; the last takes what is left. The names must not lie in p.
@@ -267,6 +278,9 @@ func (f DirFormat) Size(list []Dirent) (n int) {
 	return n
 }
 
+// DotOffset is where "." or ".." stands in the root of a hashed directory, bytes.
+func DotOffset(name string) int { return (len(name) - 1) * direntMin }
+
 // DotEntries writes "." and ".." to p, the second taking all that is left.
 func (f DirFormat) DotEntries(p []byte, self, parent Ino) {
 	plain := f
@@ -275,6 +289,12 @@ func (f DirFormat) DotEntries(p []byte, self, parent Ino) {
 	plain.put(p[:direntMin], ".", self, FTDir)
 	plain.put(p[direntMin:], "..", parent, FTDir)
 }
+
+// InlineParent is where ".." of an inline directory leads: the first number in i_block.
+func InlineParent(block []byte) Ino { return Ino(le.Uint32(block)) }
+
+// SetInlineParent sets where ".." of an inline directory leads.
+func SetInlineParent(block []byte, parent Ino) { le.PutUint32(block, uint32(parent)) }
 
 // DirBlockType is the buf.Type of a block of entries: a block of a linear directory, or a leaf of a hashed one. With
 // metadata_csum its last record is struct ext4_dir_entry_tail.

@@ -1,0 +1,199 @@
+package dir
+
+import (
+	"fmt"
+	"io/fs"
+	"syscall"
+
+	"ext4img/ext4/layout"
+	"ext4img/journal"
+)
+
+// Credits is how many blocks one Add changes at most: at every level of an index a node and its new neighbour, the
+// leaf and its new neighbour, and what each new block costs.
+func (d *Dirs) Credits() int {
+	newBlocks := d.g.MaxDxLevels() + 3
+	return 2*newBlocks + newBlocks*d.m.AllocateCredits() + 4
+}
+
+// Add gives an inode a name. The error is fs.ErrExist if the name is taken, syscall.ENOSPC if there is no room for it.
+func (d *Dirs) Add(h *journal.Handle, dir layout.Ino, name string, ino layout.Ino, ftype uint8) error {
+	if err := checkName(name); err != nil {
+		return fmt.Errorf("directory %d: %w", dir, err)
+	}
+	if !d.g.ValidIno(ino) {
+		return fmt.Errorf("directory %d: %q: inode %d: %w", dir, name, ino, fs.ErrInvalid)
+	}
+	f, err := d.open(h, dir)
+	if err != nil {
+		return err
+	}
+	if f.encrypted() {
+		return layout.Unsupportedf("directory %d: encrypted: new names", dir)
+	}
+	if err := f.prepare(name); err != nil {
+		return err
+	}
+	n := entry{name, ino, ftype}
+	if f.isInline() {
+		done, err := f.addInline(h, n)
+		if done || err != nil {
+			return err
+		}
+	}
+	if f.indexed() {
+		return f.addHashed(h, n)
+	}
+	return f.addLinear(h, n)
+}
+
+// entry is what is to be added.
+type entry struct {
+	name  string
+	ino   layout.Ino
+	ftype uint8
+}
+
+func (f *file) exists(name string) error {
+	return fmt.Errorf("directory %d: %q: %w", f.ino, name, fs.ErrExist)
+}
+
+// addLinear adds to the first block with room. A directory that grows beyond its first block becomes hashed, if the
+// file system has hashed directories.
+func (f *file) addLinear(h *journal.Handle, n entry) error {
+	_, taken, room, err := f.findLinear(n.name, f.format().RecLen(len(n.name)))
+	if err != nil {
+		return err
+	}
+	if taken {
+		return f.exists(n.name)
+	}
+	if room < f.blocks {
+		return f.insertInto(h, room, n)
+	}
+	if f.blocks == 1 && f.d.g.Compat&layout.CompatDirIndex != 0 {
+		if err := f.makeHashed(h); err != nil {
+			return err
+		}
+		return f.addHashed(h, n)
+	}
+	lblk, err := f.grow(h)
+	if err != nil {
+		return err
+	}
+	p, err := f.createEntries(h, lblk)
+	if err != nil {
+		return err
+	}
+	return f.put(p, n)
+}
+
+// insertInto adds to a block that has room, or to a part of an inline directory.
+func (f *file) insertInto(h *journal.Handle, lblk layout.Lblk, n entry) error {
+	return f.edit(h, lblk, func(p []byte) error { return f.put(p, n) })
+}
+
+// put adds to records that are known to have room.
+func (f *file) put(p []byte, n entry) error {
+	ok, err := f.format().Insert(p, n.name, n.ino, n.ftype)
+	if err == nil && !ok {
+		err = fmt.Errorf("directory %d: %q: %w", f.ino, n.name, syscall.ENOSPC)
+	}
+	return err
+}
+
+// addHashed adds to the leaf where the name's hash belongs, and makes room there first if need be: a place in every
+// index block on the way, then a second leaf.
+func (f *file) addHashed(h *journal.Handle, n entry) error {
+	_, taken, err := f.findHashed(n.name)
+	if err != nil {
+		return err
+	}
+	if taken {
+		return f.exists(n.name)
+	}
+	root, _, err := f.root()
+	if err != nil {
+		return err
+	}
+	hash, known := f.hash(root.Version(), n.name)
+	if !known {
+		return layout.Unsupportedf("directory %d: hash %d: new names", f.ino, root.Version())
+	}
+	for range 2 * (f.d.g.MaxDxLevels() + 2) {
+		t, err := f.probe(hash)
+		if err != nil {
+			return err
+		}
+		p, err := f.entries(t.leaf())
+		if err != nil {
+			return err
+		}
+		switch {
+		case f.format().Fits(p, f.format().RecLen(len(n.name))):
+			return f.insertInto(h, t.leaf(), n)
+		case !t.bottom().node.Full():
+			return f.splitLeaf(h, t, root.Version(), hash, n)
+		}
+		if err := f.growIndex(h, t); err != nil {
+			return err
+		}
+	}
+	return layout.Corruptf("directory %d: index: no room after splitting every level", f.ino)
+}
+
+// Remove takes a name out, and returns the inode it led to. The error is fs.ErrNotExist if there is no such name.
+func (d *Dirs) Remove(h *journal.Handle, dir layout.Ino, name string) (layout.Ino, error) {
+	f, at, err := d.locate(h, dir, name)
+	if err != nil {
+		return 0, err
+	}
+	return at.ino, f.edit(h, at.lblk, func(p []byte) error { return f.format().Delete(p, at.off) })
+}
+
+// Replace lets a name lead to another inode, and returns the one it led to. The error is fs.ErrNotExist if there is no
+// such name.
+func (d *Dirs) Replace(h *journal.Handle, dir layout.Ino, name string, ino layout.Ino, ftype uint8) (layout.Ino, error) {
+	if !d.g.ValidIno(ino) {
+		return 0, fmt.Errorf("directory %d: %q: inode %d: %w", dir, name, ino, fs.ErrInvalid)
+	}
+	f, at, err := d.locate(h, dir, name)
+	if err != nil {
+		return 0, err
+	}
+	return at.ino, f.edit(h, at.lblk, func(p []byte) error {
+		f.format().SetIno(p, at.off, ino, ftype)
+		return nil
+	})
+}
+
+// locate finds a name that is to be changed.
+func (d *Dirs) locate(h *journal.Handle, dir layout.Ino, name string) (*file, place, error) {
+	if dotName(name) {
+		return nil, place{}, fmt.Errorf("directory %d: %q: %w", dir, name, fs.ErrInvalid)
+	}
+	f, err := d.open(h, dir)
+	if err != nil {
+		return nil, place{}, err
+	}
+	at, ok, err := f.find(name)
+	if err != nil {
+		return nil, place{}, err
+	}
+	if !ok {
+		return nil, place{}, fmt.Errorf("directory %d: %q: %w", dir, name, fs.ErrNotExist)
+	}
+	return f, at, nil
+}
+
+// edit changes the records of a block, or of a part of an inline directory.
+func (f *file) edit(h *journal.Handle, lblk layout.Lblk, fn func(p []byte) error) error {
+	if f.isInline() {
+		return f.editInline(h, lblk, fn)
+	}
+	p, err := f.editEntries(h, lblk)
+	if err != nil {
+		return err
+	}
+	return fn(p)
+}

@@ -1,0 +1,133 @@
+package dir
+
+import (
+	"fmt"
+	"io/fs"
+
+	"ext4img/ext4/layout"
+	"ext4img/journal"
+)
+
+// A place is where an entry was found: a record of a block, or of one of the two parts of an inline directory.
+type place struct {
+	lblk   layout.Lblk // with an inline directory: 0 is i_block, 1 the attribute
+	off    int
+	ino    layout.Ino
+	ftype  uint8
+	dotdot bool // ".." of an inline directory, which has no record
+}
+
+func placeOf(lblk layout.Lblk, e layout.Dirent) place {
+	return place{lblk: lblk, off: e.Off, ino: e.Ino, ftype: e.Type}
+}
+
+// Lookup finds a name: the inode it leads to, and its type as the entry has it. The error is fs.ErrNotExist if there
+// is no such name.
+func (d *Dirs) Lookup(r journal.Reader, dir layout.Ino, name string) (layout.Ino, uint8, error) {
+	f, err := d.open(r, dir)
+	if err != nil {
+		return 0, 0, err
+	}
+	at, ok, err := f.find(name)
+	if err != nil {
+		return 0, 0, err
+	}
+	if !ok {
+		return 0, 0, fmt.Errorf("directory %d: %q: %w", dir, name, fs.ErrNotExist)
+	}
+	return at.ino, at.ftype, nil
+}
+
+// find searches for a name in whatever form the directory has.
+func (f *file) find(name string) (place, bool, error) {
+	if len(name) > layout.MaxNameLen {
+		return place{}, false, nil
+	}
+	if err := f.prepare(name); err != nil {
+		return place{}, false, err
+	}
+	switch {
+	case f.isInline():
+		return f.findInline(name)
+	case f.indexed():
+		return f.findHashed(name)
+	}
+	at, ok, _, err := f.findLinear(name, 0)
+	return at, ok, err
+}
+
+// findIn searches one block.
+func (f *file) findIn(lblk layout.Lblk, name string) (place, bool, error) {
+	p, err := f.entries(lblk)
+	if err != nil {
+		return place{}, false, err
+	}
+	e, ok, err := f.format().Find(p, name, f.same)
+	if err != nil {
+		return place{}, false, fmt.Errorf("%s: %w", f.blockType(lblk), err)
+	}
+	return placeOf(lblk, e), ok, nil
+}
+
+// findLinear searches block after block. If it does not find the name, room is the first block with need bytes of
+// room for another, or f.blocks.
+func (f *file) findLinear(name string, need int) (at place, ok bool, room layout.Lblk, err error) {
+	room = f.blocks
+	for lblk := range f.blocks {
+		at, ok, err = f.findIn(lblk, name)
+		if ok || err != nil {
+			return at, ok, room, err
+		}
+		if need == 0 || room < f.blocks {
+			continue
+		}
+		p, err := f.entries(lblk)
+		if err != nil {
+			return place{}, false, room, err
+		}
+		if f.format().Fits(p, need) {
+			room = lblk
+		}
+	}
+	return place{}, false, room, nil
+}
+
+// findHashed searches the leaf where the name's hash belongs, and those after it that the hash continues in. "." and
+// ".." stand in the root. Without the hash (SipHash needs a key) it searches every leaf.
+func (f *file) findHashed(name string) (place, bool, error) {
+	root, p, err := f.root()
+	if err != nil {
+		return place{}, false, err
+	}
+	if dotName(name) {
+		e, err := f.format().At(p, layout.DotOffset(name))
+		return placeOf(0, e), true, err
+	}
+	hash, known := f.hash(root.Version(), name)
+	if !known {
+		return f.findInAllLeaves(name)
+	}
+	t, err := f.probe(hash)
+	if err != nil {
+		return place{}, false, err
+	}
+	for range f.blocks {
+		at, ok, err := f.findIn(t.leaf(), name)
+		if ok || err != nil {
+			return at, ok, err
+		}
+		more, err := t.next()
+		if err != nil || !more || t.lowest()&^1 != uint32(hash) {
+			return place{}, false, err
+		}
+	}
+	return place{}, false, layout.Corruptf("directory %d: index: more leaves than %d blocks", f.ino, f.blocks)
+}
+
+func (f *file) findInAllLeaves(name string) (at place, ok bool, err error) {
+	err = f.leaves(func(lblk layout.Lblk) (bool, error) {
+		at, ok, err = f.findIn(lblk, name)
+		return !ok, err
+	})
+	return at, ok, err
+}

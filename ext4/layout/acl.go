@@ -1,0 +1,71 @@
+package layout
+
+const (
+	aclDiskVersion = 1 // EXT4_ACL_VERSION
+	aclVersion     = 2 // POSIX_ACL_XATTR_VERSION
+	aclHeader      = 4
+	aclShort       = 4 // tag and permissions
+	aclLong        = 8 // tag, permissions, id
+	aclNoID        = 0xFFFFFFFF
+)
+
+// Tags of entries of an ACL.
+const (
+	aclUserObj  = 0x01
+	aclUser     = 0x02
+	aclGroupObj = 0x04
+	aclGroup    = 0x08
+	aclMask     = 0x10
+	aclOther    = 0x20
+)
+
+// aclEntrySize is the size of an entry on disk: only entries for a named user or group have an id. 0: no such tag.
+func aclEntrySize(tag uint16) int {
+	switch tag {
+	case aclUserObj, aclGroupObj, aclMask, aclOther:
+		return aclShort
+	case aclUser, aclGroup:
+		return aclLong
+	}
+	return 0
+}
+
+// ACLToDisk turns a POSIX ACL from the form of Linux's xattr interface (version 2) to ext4's (version 1). ok is false
+// if it is not one.
+func ACLToDisk(v []byte) (out []byte, ok bool) {
+	if len(v) < aclHeader || (len(v)-aclHeader)%aclLong != 0 || le.Uint32(v) != aclVersion {
+		return nil, false
+	}
+	out = le.AppendUint32(nil, aclDiskVersion)
+	for e := v[aclHeader:]; len(e) > 0; e = e[aclLong:] {
+		n := aclEntrySize(le.Uint16(e))
+		if n == 0 || le.Uint16(e[2:]) > 7 {
+			return nil, false
+		}
+		out = append(out, e[:n]...)
+	}
+	return out, true
+}
+
+// ACLFromDisk turns a POSIX ACL from ext4's form to that of Linux's xattr interface.
+func ACLFromDisk(v []byte) (out []byte, ok bool) {
+	if len(v) < aclHeader || le.Uint32(v) != aclDiskVersion {
+		return nil, false
+	}
+	out = le.AppendUint32(nil, aclVersion)
+	for e := v[aclHeader:]; len(e) > 0; {
+		if len(e) < aclShort {
+			return nil, false
+		}
+		n := aclEntrySize(le.Uint16(e))
+		if n == 0 || n > len(e) {
+			return nil, false
+		}
+		out = append(out, e[:n]...)
+		if n == aclShort {
+			out = le.AppendUint32(out, aclNoID)
+		}
+		e = e[n:]
+	}
+	return out, true
+}

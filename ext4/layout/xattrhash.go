@@ -1,0 +1,66 @@
+package layout
+
+// EAInodeHash is the hash of a value that has an inode of its own (ext4_xattr_inode_hash).
+func (g *Geometry) EAInodeHash(value []byte) uint32 { return Crc32c(g.CsumSeed, value) }
+
+// XattrHash is e_hash: of the name and the value, or of the name and the hash of an inode that holds the value
+// (EAInodeHash). In the record of an inode only the latter is stored.
+func XattrHash(name string, value []byte) uint32 { return xattrHash(name, value, false) }
+
+// XattrInodeHash is e_hash for a value in an inode of its own.
+func XattrInodeHash(name string, valueHash uint32) uint32 {
+	var word [4]byte
+	le.PutUint32(word[:], valueHash)
+	return xattrHash(name, word[:], false)
+}
+
+// XattrHashOK tells whether e_hash is right. Old kernels took the bytes of names as signed on some processors; either
+// is right.
+func XattrHashOK(name string, data []byte, hash uint32) bool {
+	return hash == xattrHash(name, data, false) || hash == xattrHash(name, data, true)
+}
+
+// xattrHash is ext4_xattr_hash_entry, or ext4_xattr_hash_entry_signed.
+func xattrHash(name string, data []byte, signed bool) (h uint32) {
+	for i := range len(name) {
+		h = h<<5 ^ h>>27 ^ hashChar(name[i], !signed)
+	}
+	for len(data) > 0 {
+		var word [4]byte
+		n := copy(word[:], data)
+		h = h<<16 ^ h>>16 ^ le.Uint32(word[:])
+		data = data[n:]
+	}
+	return h
+}
+
+// xattrBlockHash is h_hash (ext4_xattr_rehash). An entry without a hash makes the block one that is not shared.
+func xattrBlockHash(list []Xattr) (h uint32) {
+	for _, x := range list {
+		if x.Hash == 0 {
+			return 0
+		}
+		h = h<<16 ^ h>>16 ^ x.Hash
+	}
+	return h
+}
+
+// EAHash is the hash of the value in an inode with FlagEAInode: it stands in i_atime.
+func (i Inode) EAHash() uint32 { return le.Uint32(i[0x8:]) }
+
+// EARefs is how many attributes have their value in an inode with FlagEAInode: i_ctime is the high half, the low half
+// of i_version the low one.
+func (i Inode) EARefs() uint64 { return lohi(le.Uint32(i[0x24:]), le.Uint32(i[0xC:])) }
+
+// SetEAHash sets the hash of the value.
+func (i Inode) SetEAHash(h uint32) {
+	le.PutUint32(i[0x8:], h)
+	i.setExtra(0x8C, 0)
+}
+
+// SetEARefs sets how many attributes have their value here.
+func (i Inode) SetEARefs(n uint64) {
+	le.PutUint32(i[0x24:], uint32(n))
+	le.PutUint32(i[0xC:], uint32(n>>32))
+	i.setExtra(0x84, 0)
+}
