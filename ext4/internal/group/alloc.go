@@ -1,35 +1,210 @@
 package group
 
 import (
-	"errors"
+	"syscall"
 
 	"ext4img/ext4/layout"
 	"ext4img/journal"
 )
 
+// unknown is the bound of a group whose bitmap was not searched since something changed there.
+const unknown = -1
+
 // Alloc takes between Min and Max contiguous free blocks, as near the goal as they are to be had in full, and returns
-// the first and their number. With bigalloc the result is whole clusters, and may be more than Max. The error is
-// syscall.ENOSPC when no such run is free, ErrResting when there may be one after the next commit.
+// the first and their number. With bigalloc the result is whole clusters, and may be more than Max. It ends at the end
+// of the group behind the one it begins in, at the latest. The error is syscall.ENOSPC when no such run is free,
+// ErrResting when there may be one after the next commit.
 func (s *Space) Alloc(h *journal.Handle, q Request) (layout.Pblk, uint32, error) {
-	return 0, 0, errors.ErrUnsupported
+	w := s.want(q)
+	s.expire()
+	if err := s.afford(h, q, &w); err != nil {
+		return 0, 0, err
+	}
+	group, x, err := s.find(h, w)
+	if err != nil {
+		return 0, 0, err
+	}
+	p := s.block(group, x.at)
+	if err := s.take(h, group, x); err != nil {
+		return 0, 0, wrap(p, uint64(x.n)*uint64(s.g.ClusterRatio), "take", err)
+	}
+	n := uint64(x.n) * uint64(s.g.ClusterRatio)
+	return p, uint32(min(n, s.g.Blocks-uint64(p))), nil
 }
 
-// Free gives back n blocks from p on, in any number of groups. With bigalloc they must be whole clusters. They can be allocated again
-// once the handle's transaction has committed. Blocks that are free already, or belong to a group's own metadata,
-// are layout.ErrCorrupt.
+// A want is a request in clusters, with the goal as a place.
+type want struct {
+	group    layout.Group
+	at       uint32
+	min, max uint32
+	groups   layout.Group // only groups below this
+}
+
+func (s *Space) want(q Request) want {
+	up := func(n uint32) uint32 {
+		return uint32((uint64(n) + uint64(s.g.ClusterRatio) - 1) / uint64(s.g.ClusterRatio))
+	}
+	w := want{min: max(1, up(q.Min)), groups: s.g.Groups}
+	w.max = max(w.min, up(q.Max))
+	if q.Below > 0 && uint64(q.Below) < s.g.Blocks {
+		w.groups = 0
+		if q.Below > layout.Pblk(s.g.FirstDataBlock) {
+			w.groups, _ = s.g.GroupOf(q.Below) // that group is partly beyond
+		}
+	}
+	if s.g.ContainsBlocks(q.Goal, 1) {
+		w.group, w.at = s.cluster(q.Goal)
+	}
+	if w.group >= w.groups {
+		w.group, w.at = 0, 0
+	}
+	return w
+}
+
+// expire lets go of what rested until transactions that have committed meanwhile.
+func (s *Space) expire() {
+	if !s.rest.empty() {
+		s.rest.expire(s.j.Committed(), func(g layout.Group) { s.bound[g] = unknown })
+	}
+}
+
+// afford lowers w.max to what may be taken in all: not what others have reserved.
+func (s *Space) afford(r journal.Reader, q Request, w *want) error {
+	super, err := s.Super(r)
+	if err != nil {
+		return err
+	}
+	ratio := uint64(s.g.ClusterRatio)
+	total := super.FreeBlocksCount() / ratio
+	var kept uint64
+	if !q.Reserved {
+		s.mu.Lock()
+		kept = s.reserved
+		s.mu.Unlock()
+	}
+	if !q.Root {
+		kept += super.ReservedBlocksCount() / ratio
+	}
+	if total < kept || total-kept < uint64(w.min) {
+		return syscall.ENOSPC
+	}
+	w.max = uint32(min(uint64(w.max), total-kept))
+	return nil
+}
+
+// noSpace is the error when no run was found.
+func (s *Space) noSpace() error {
+	if s.rest.empty() {
+		return syscall.ENOSPC
+	}
+	return ErrResting
+}
+
+// take uses a span that begins in a group and may end in the next.
+func (s *Space) take(h *journal.Handle, group layout.Group, x span) error {
+	for x.n > 0 {
+		part := span{x.at, min(x.n, s.size(group, blocks)-x.at)}
+		if err := s.notMeta(h, group, part); err != nil {
+			return err
+		}
+		if _, err := s.flip(h, group, part, blocks, true); err != nil {
+			return err
+		}
+		g := group
+		h.AtEnd(func(ok bool) {
+			if !ok {
+				s.bound[g] = unknown
+			}
+		})
+		x.n -= part.n
+		x.at = 0
+		group++
+	}
+	return nil
+}
+
+// Free gives back n blocks from p on, in any number of groups. With bigalloc they must be whole clusters. They can be
+// allocated again once the handle's transaction has committed. Blocks that are free already, or belong to the
+// metadata of a group, are layout.ErrCorrupt.
 func (s *Space) Free(h *journal.Handle, p layout.Pblk, n uint64) error {
-	return errors.ErrUnsupported
+	ratio := uint64(s.g.ClusterRatio)
+	if n == 0 || !s.g.ContainsBlocks(p, n) {
+		return layout.Corruptf("free blocks %d+%d of %d", p, n, s.g.Blocks)
+	}
+	whole := uint64(p)+n == s.g.Blocks || n%ratio == 0
+	if _, at := s.g.GroupOf(p); uint64(at)%ratio != 0 || !whole {
+		return layout.Corruptf("free blocks %d+%d: not whole clusters of %d blocks", p, n, ratio)
+	}
+	s.expire()
+	for left := (n + ratio - 1) / ratio; left > 0; {
+		group, at := s.cluster(p)
+		x := span{at, uint32(min(left, uint64(s.size(group, blocks)-at)))}
+		if err := s.freeSpan(h, group, x); err != nil {
+			return wrap(p, n, "free", err)
+		}
+		left -= uint64(x.n)
+		p += layout.Pblk(uint64(x.n) * ratio)
+	}
+	return nil
 }
 
-// Reserve sets n blocks aside, in memory only: an Alloc that does not say Reserved leaves so many free. With bigalloc each
-// may need a cluster, and so many are set aside. syscall.ENOSPC if there are not enough.
-func (s *Space) Reserve(r journal.Reader, n uint64) error { return errors.ErrUnsupported }
+func (s *Space) freeSpan(h *journal.Handle, group layout.Group, x span) error {
+	if err := s.notMeta(h, group, x); err != nil {
+		return err
+	}
+	d, err := s.Desc(h, group)
+	if err != nil {
+		return err
+	}
+	if s.isUninit(d, blocks) {
+		return s.flipError(group, x.at, blocks, false)
+	}
+	if _, err := s.flip(h, group, x, blocks, false); err != nil {
+		return err
+	}
+	tid := h.TID()
+	s.rest.add(tid, group, x, s.g.BlockSize)
+	h.AtEnd(func(ok bool) {
+		if !ok {
+			s.rest.remove(tid, group, x, s.g.BlockSize)
+			s.bound[group] = unknown
+		}
+	})
+	return nil
+}
+
+// Reserve sets n blocks aside, in memory only: an Alloc that does not say Reserved leaves so many free. With bigalloc
+// each may need a cluster, and so many are set aside. syscall.ENOSPC if there are not enough.
+func (s *Space) Reserve(r journal.Reader, n uint64) error {
+	super, err := s.Super(r)
+	if err != nil {
+		return err
+	}
+	total := super.FreeBlocksCount() / uint64(s.g.ClusterRatio)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if total < s.reserved || total-s.reserved < n {
+		return syscall.ENOSPC
+	}
+	s.reserved += n
+	return nil
+}
 
 // Release takes back n blocks that Reserve has set aside.
-func (s *Space) Release(n uint64) {}
+func (s *Space) Release(n uint64) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.reserved -= min(n, s.reserved)
+}
 
-// FreeCount is the number of blocks that can still be allocated or reserved.
-func (s *Space) FreeCount(r journal.Reader) (uint64, error) { return 0, errors.ErrUnsupported }
-
-// GoalFor is where the first block of an inode would best be.
-func (s *Space) GoalFor(ino layout.Ino) layout.Pblk { return 0 }
+// FreeCount is the number of blocks that can still be allocated or reserved, those that rest among them.
+func (s *Space) FreeCount(r journal.Reader) (uint64, error) {
+	super, err := s.Super(r)
+	if err != nil {
+		return 0, err
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	n := super.FreeBlocksCount()
+	return n - min(n, s.reserved*uint64(s.g.ClusterRatio)), nil
+}

@@ -10,12 +10,13 @@
 // until the transaction that freed them has committed (ordering O5, TestFreedBlocksRest), because until then a crash
 // brings the old owner back.
 //
-// It asks the caller for a handle with credits: Alloc and Free change at most three blocks per group they touch (bitmap,
-// descriptor, superblock), AllocInode at most four and the inode table blocks that it initialises, see InodeCredits. A block
-// that was metadata must be revoked by the caller (journal.Handle.Revoke) before it is freed.
+// It asks the caller for a handle with credits: BlockCredits for Alloc, InodeCredits for AllocInode and FreeInode, and two
+// per group and one more for Free. A block that was metadata must be revoked by the caller (journal.Handle.Revoke) before
+// it is freed. After an error the handle must be cancelled.
 //
-// Memory: what is kept beside the buffers are hints, at most 4 bytes per group and the resting ranges. They are guarded by
-// the handle, of which one runs at a time; what views use as well is guarded by a lock.
+// Memory: beside the buffers there are hints alone: 4 bytes per group that bound the longest free run there, what rests,
+// and where the metadata of a flex group lies. They are guarded by the handle, of which one runs at a time; what
+// views use as well is guarded by a lock.
 package group
 
 import (
@@ -32,14 +33,16 @@ import (
 // kind of ENOSPC.
 var ErrResting = fmt.Errorf("the free blocks rest until the next commit: %w", syscall.ENOSPC)
 
-// BlockCredits is the number of blocks that Alloc changes at most; Free changes as many for each group it touches.
-const BlockCredits = 3
+// BlockCredits is the number of blocks that Alloc changes at most: two groups' bitmaps and descriptors, and the superblock.
+// Free changes two for each group it touches, and the superblock.
+const BlockCredits = 5
 
 // Request asks Alloc for contiguous blocks.
 type Request struct {
 	Goal     layout.Pblk // where the first block would best be; 0 is anywhere
 	Min, Max uint32      // blocks; Min of 0 is 1. With bigalloc both are rounded up to whole clusters
 	Reserved bool        // may use what Reserve has set aside
+	Below    layout.Pblk // all blocks must be below this; 0 is no limit
 	Root     bool        // may use the blocks that the superblock reserves for the privileged user (s_r_blocks_count)
 }
 
@@ -49,9 +52,10 @@ type Space struct {
 	j *journal.Journal
 
 	// Guarded by the running handle.
-	bound []int32 // per group: no free run is longer, in clusters; unknown until the bitmap was searched
-	rest  resting
-	zones map[uint32]zones // per flex group: where its metadata lies; never changes on disk
+	bound []int32           // per group: no free run is longer, in clusters; unknown until the bitmap was searched
+	rest  resting           // clusters
+	restI resting           // inodes
+	zones map[uint32][]zone // per flex group: where its metadata lies; never changes on disk
 
 	mu       sync.Mutex
 	reserved uint64 // clusters set aside by Reserve
@@ -59,7 +63,7 @@ type Space struct {
 
 // New makes a Space over the file system that g describes; j says which transactions have committed.
 func New(g *layout.Geometry, j *journal.Journal) *Space {
-	s := &Space{g: g, j: j, bound: make([]int32, g.Groups), zones: make(map[uint32]zones)}
+	s := &Space{g: g, j: j, bound: make([]int32, g.Groups), zones: make(map[uint32][]zone)}
 	for i := range s.bound {
 		s.bound[i] = unknown
 	}

@@ -1,22 +1,172 @@
 package group
 
 import (
-	"errors"
+	"fmt"
+	"syscall"
 
 	"ext4img/ext4/layout"
 	"ext4img/journal"
+	"ext4img/journal/buf"
 )
 
 // AllocInode takes a free inode number: a file's near its parent, a directory's where there is room for a directory
-// and its files. It initialises that part of the inode table which comes into use, but not the record itself.
-// syscall.ENOSPC if there is none.
+// and its files. It initialises that part of the inode table which comes into use, but not the record itself: that
+// holds what it held. syscall.ENOSPC if there is no free inode.
+//
+// Numbers that were freed by a transaction that has not committed come last. They may be used, since a transaction is
+// atomic; left alone, the log of an inode's two lives stays easier to read, and stale references are found out.
 func (s *Space) AllocInode(h *journal.Handle, parent layout.Ino, dir bool) (layout.Ino, error) {
-	return 0, errors.ErrUnsupported
+	if !s.g.ValidIno(parent) {
+		return 0, layout.Corruptf("inode %d of %d", parent, s.g.Inodes)
+	}
+	super, err := s.Super(h)
+	if err != nil {
+		return 0, err
+	}
+	if super.FreeInodesCount() == 0 {
+		return 0, syscall.ENOSPC
+	}
+	if !s.restI.empty() {
+		s.restI.expire(s.j.Committed(), func(layout.Group) {})
+	}
+	start, err := s.inodeGroup(h, super, parent, dir)
+	if err != nil {
+		return 0, err
+	}
+	for _, resting := range []bool{false, true} {
+		for i := range s.g.Groups {
+			group := layout.Group((uint64(start) + uint64(i)) % uint64(s.g.Groups))
+			at, err := s.findInode(h, group, resting)
+			if err != nil {
+				return 0, err
+			}
+			if at < s.g.InodesPerGroup {
+				return s.takeInode(h, group, at, dir)
+			}
+		}
+		if s.restI.empty() {
+			break
+		}
+	}
+	return 0, syscall.ENOSPC
 }
 
-// FreeInode gives an inode number back; dir says whether it was a directory. A number that is free already is
-// layout.ErrCorrupt.
-func (s *Space) FreeInode(h *journal.Handle, ino layout.Ino, dir bool) error { return errors.ErrUnsupported }
+// findInode is the index of the first free inode of a group, or the number of inodes in a group.
+func (s *Space) findInode(h *journal.Handle, group layout.Group, resting bool) (uint32, error) {
+	none := s.g.InodesPerGroup
+	d, err := s.Desc(h, group)
+	if err != nil || d.FreeInodes() == 0 {
+		return none, err
+	}
+	b, err := s.bitmap(h, group, inodes)
+	if err != nil {
+		return none, err
+	}
+	if !resting && s.restI.in(group) {
+		b = append([]byte(nil), b...)
+		s.restI.mark(b, group)
+	}
+	return nextZero(b, min(s.firstInode(group), none), none), nil
+}
 
-// InodeCredits is the number of blocks that AllocInode changes at most.
-func (s *Space) InodeCredits() int { return 0 }
+// firstInode is the index of a group's first inode that is not reserved.
+func (s *Space) firstInode(group layout.Group) uint32 {
+	first, before := uint64(s.g.FirstIno)-1, uint64(group)*uint64(s.g.InodesPerGroup)
+	if first <= before {
+		return 0
+	}
+	return uint32(first - before)
+}
+
+func (s *Space) takeInode(h *journal.Handle, group layout.Group, at uint32, dir bool) (layout.Ino, error) {
+	ino := layout.Ino(uint32(group)*s.g.InodesPerGroup + at + 1)
+	old, err := s.Desc(h, group)
+	if err != nil {
+		return 0, err
+	}
+	// The flags go before flip: which part of the table was in use?
+	used := s.g.InodesPerGroup
+	if s.g.GdtCsum() {
+		used -= old.ItableUnused()
+		if s.isUninit(old, inodes) {
+			used = 0
+		}
+	}
+	// As the kernel: a group with inodes in use has a real block bitmap too.
+	if _, _, err := s.initBitmap(h, group, blocks); err != nil {
+		return 0, fmt.Errorf("take inode %d: %w", ino, err)
+	}
+	d, err := s.flip(h, group, span{at, 1}, inodes, true)
+	if err != nil {
+		return 0, fmt.Errorf("take inode %d: %w", ino, err)
+	}
+	if dir {
+		d.SetUsedDirs(d.UsedDirs() + 1)
+	}
+	if at < used {
+		return ino, nil
+	}
+	d.SetItableUnused(s.g.InodesPerGroup - at - 1)
+	return ino, s.zeroRecords(h, group, d, used, at)
+}
+
+// zeroRecords makes the records [from, to) of a table zero, which come into use together with record to. Usually there
+// are none. A table that is marked as zeroed is so already; what another holds beyond the part in use is garbage.
+func (s *Space) zeroRecords(h *journal.Handle, group layout.Group, d layout.Desc, from, to uint32) error {
+	if d.Flags()&layout.DescInodeZeroed != 0 {
+		return nil
+	}
+	if first := s.firstInode(group); from < to && to > first {
+		return layout.Corruptf("inode bitmap of group %d: inodes from index %d on in use, the descriptor says unused", group, max(from, first))
+	}
+	per := s.g.InodesPerBlock()
+	for i := from; i < to; i++ {
+		r := buf.Ref{
+			Block: uint64(d.InodeTable()) + uint64(i/per), Off: int(i%per) * s.g.InodeSize, Len: s.g.InodeSize,
+			Type: layout.PlainType{Name: fmt.Sprintf("unused record %d of group %d", i, group)},
+		}
+		if _, err := h.Create(r); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// FreeInode gives an inode number back; dir says whether it was a directory. A reserved number, or one that is free
+// already, is layout.ErrCorrupt.
+func (s *Space) FreeInode(h *journal.Handle, ino layout.Ino, dir bool) error {
+	if !s.g.ValidIno(ino) || ino < s.g.FirstIno {
+		return layout.Corruptf("free inode %d: not one of %d to %d", ino, s.g.FirstIno, s.g.Inodes)
+	}
+	group, at := s.g.InodeGroup(ino)
+	d, err := s.Desc(h, group)
+	if err != nil {
+		return err
+	}
+	if s.isUninit(d, inodes) {
+		return s.flipError(group, at, inodes, false)
+	}
+	x := span{at, 1}
+	d, err = s.flip(h, group, x, inodes, false)
+	if err != nil {
+		return fmt.Errorf("free inode %d: %w", ino, err)
+	}
+	if dir {
+		if d.UsedDirs() == 0 {
+			return layout.Corruptf("descriptor of group %d: no directories, freeing directory %d", group, ino)
+		}
+		d.SetUsedDirs(d.UsedDirs() - 1)
+	}
+	tid := h.TID()
+	s.restI.add(tid, group, x, s.g.BlockSize)
+	h.AtEnd(func(ok bool) {
+		if !ok {
+			s.restI.remove(tid, group, x, s.g.BlockSize)
+		}
+	})
+	return nil
+}
+
+// InodeCredits is the number of blocks that AllocInode and FreeInode change at most: both bitmaps, descriptor,
+// superblock, the block of the record, and what zeroRecords may write.
+func (s *Space) InodeCredits() int { return 5 + int(uint32(s.g.FirstIno)/s.g.InodesPerBlock()) }

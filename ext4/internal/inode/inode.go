@@ -1,67 +1,202 @@
-// Package inode owns the inode records and the orphan list.
+// Package inode owns the inode records and the orphans: the list that begins in the superblock, and the orphan file.
+//
+//	descriptor g ──> inode table of group g    record of inode g·n+1 | g·n+2 | …   (s_inode_size bytes each)
+//	s_last_orphan ─> inode 17 ─ i_dtime ─> inode 12 ─ i_dtime ─> 0
+//	orphan file      block: 17 0 0 12 … | ob_magic ob_checksum
+//
+// It promises that a record is edited in place, through a view: what this program does not know, such as attributes
+// in the inode or later fields, stays as it is. A new record starts from zeros, whatever garbage the table held.
+//
+// It asks the caller for a handle with credits: one for the record; for New and Free also Credits; for AddOrphan and
+// DelOrphan OrphanCredits. After an error the handle must be cancelled. Link counts, owners and contents are the caller's.
 package inode
 
 import (
-	"errors"
+	"encoding/binary"
+	"fmt"
 	"time"
 
 	"ext4img/ext4/internal/group"
 	"ext4img/ext4/layout"
 	"ext4img/journal"
+	"ext4img/journal/buf"
 )
+
+// OrphanCredits is the number of blocks that AddOrphan and DelOrphan change at most: the superblock, the record and the one
+// before it in the list, or a block of the orphan file.
+const OrphanCredits = 4
 
 // Table is the inodes of one file system.
 type Table struct {
 	s     *group.Space
+	g     *layout.Geometry
 	Clock func() time.Time // the time for new and freed inodes; time.Now until replaced
+
+	// Guarded by the running handle.
+	made    uint32      // inodes made so far: part of a generation
+	orphans *orphanFile // what is known of the orphan file; nil until it is needed
 }
 
 // New makes a Table over the file system of s.
-func New(s *group.Space) *Table { return &Table{s: s, Clock: time.Now} }
+func New(s *group.Space) *Table { return &Table{s: s, g: s.Geometry(), Clock: time.Now} }
 
 // Space is the free space that the table takes its inodes from.
 func (t *Table) Space() *group.Space { return t.s }
 
-// Read reads an inode's record, in use or not. It must not be changed.
+// Credits is the number of blocks that New and Free change at most.
+func (t *Table) Credits() int { return t.s.InodeCredits() + 1 }
+
+// ref finds the record of an inode. A record in a part of a table that was never used is garbage, and a reference to
+// it is corrupt.
+func (t *Table) ref(r journal.Reader, ino layout.Ino) (buf.Ref, error) {
+	if !t.g.ValidIno(ino) {
+		return buf.Ref{}, layout.Corruptf("inode %d of %d", ino, t.g.Inodes)
+	}
+	group, at := t.g.InodeGroup(ino)
+	d, err := t.s.Desc(r, group)
+	if err != nil {
+		return buf.Ref{}, fmt.Errorf("inode %d: %w", ino, err)
+	}
+	if t.g.GdtCsum() && (d.Flags()&layout.DescInodeUninit != 0 || at >= t.g.InodesPerGroup-d.ItableUnused()) {
+		return buf.Ref{}, layout.Corruptf("inode %d: in the unused part of the inode table of group %d", ino, group)
+	}
+	per := t.g.InodesPerBlock()
+	return buf.Ref{
+		Block: uint64(d.InodeTable()) + uint64(at/per), Off: int(at%per) * t.g.InodeSize, Len: t.g.InodeSize,
+		Type: layout.InodeType{G: t.g, Ino: ino},
+	}, nil
+}
+
+// Read reads an inode's record, in use or not. It must not be changed. A number that no inode has, or that was never
+// used, is layout.ErrCorrupt.
 func (t *Table) Read(r journal.Reader, ino layout.Ino) (layout.Inode, error) {
-	return nil, errors.ErrUnsupported
+	ref, err := t.ref(r, ino)
+	if err != nil {
+		return nil, err
+	}
+	p, err := r.Read(ref)
+	if err != nil {
+		return nil, fmt.Errorf("inode %d: %w", ino, err)
+	}
+	return layout.Inode(p), nil
 }
 
 // Edit gives an inode's record to change.
 func (t *Table) Edit(h *journal.Handle, ino layout.Ino) (layout.Inode, error) {
-	return nil, errors.ErrUnsupported
+	ref, err := t.ref(h, ino)
+	if err != nil {
+		return nil, err
+	}
+	p, err := h.Get(ref)
+	if err != nil {
+		return nil, fmt.Errorf("inode %d: %w", ino, err)
+	}
+	return layout.Inode(p), nil
 }
 
-// New allocates an inode and makes its record: mode with a type, times of now, a generation, no links, no owner, an empty
-// extent tree for files and directories where the file system has extents, and what it inherits from its parent.
-// The caller sets owner and links, and gives it a name or adds it to the orphans.
+// New allocates an inode and makes its record: mode with a type, times of now, a generation, no links, no owner, an
+// empty extent tree for files and directories where the file system has extents, and flags and project as inherited from
+// the parent. The caller sets owner and links, and gives it a name or adds it to the orphans.
 func (t *Table) New(h *journal.Handle, parent layout.Ino, mode uint16) (layout.Ino, layout.Inode, error) {
-	return 0, nil, errors.ErrUnsupported
+	up, err := t.Read(h, parent)
+	if err != nil {
+		return 0, nil, err
+	}
+	if up.HasFlag(layout.FlagEncrypt) {
+		return 0, nil, layout.Unsupportedf("inode %d: new inode in an encrypted directory: encrypt", parent)
+	}
+	dir := mode&layout.ModeTypeMask == layout.ModeDir
+	ino, err := t.s.AllocInode(h, parent, dir)
+	if err != nil {
+		return 0, nil, err
+	}
+	ref, err := t.ref(h, ino)
+	if err != nil {
+		return 0, nil, err
+	}
+	p, err := h.Create(ref)
+	if err != nil {
+		return 0, nil, fmt.Errorf("inode %d: %w", ino, err)
+	}
+	in := layout.Inode(p)
+	now := t.Clock()
+	in.SetMode(mode)
+	in.SetExtraIsize(t.extraIsize())
+	in.SetAtime(now)
+	in.SetMtime(now)
+	in.SetCtime(now)
+	in.SetCrtime(now)
+	in.SetGeneration(t.generation(ino, now))
+	in.SetFlags(inherited(up.Flags(), mode))
+	if t.g.ROCompat&layout.ROCompatProject != 0 && up.HasFlag(layout.FlagProjInherit) {
+		in.SetProjectID(up.ProjectID())
+	}
+	if t.g.Incompat&layout.IncompatExtents != 0 && (dir || mode&layout.ModeTypeMask == layout.ModeRegular) {
+		in.SetFlags(in.Flags() | layout.FlagExtents)
+		layout.InitExtentNode(in.Block(), 0)
+	}
+	return ino, in, nil
 }
 
-// Free gives an inode back that has no links, no blocks left, and is not an orphan any more: its i_dtime is set,
-// its number can be used again.
-func (t *Table) Free(h *journal.Handle, ino layout.Ino) error { return errors.ErrUnsupported }
+// knownExtra is how many bytes beyond 128 the kernel's record has: up to i_projid.
+const knownExtra = 32
 
-// AddBlocks adds delta file system blocks to i_blocks, or takes them away.
-func (t *Table) AddBlocks(h *journal.Handle, ino layout.Ino, delta int64) error {
-	return errors.ErrUnsupported
+// extraIsize is i_extra_isize of a new inode.
+func (t *Table) extraIsize() int {
+	room := t.g.InodeSize - layout.GoodOldInodeSize
+	n := knownExtra
+	if t.g.ROCompat&layout.ROCompatExtraIsize != 0 {
+		n = max(n, t.g.WantExtraIsize, t.g.MinExtraIsize)
+	}
+	return min(n, room) &^ 3
 }
 
-// Blocks is the number of 512-byte sectors that i_blocks stands for.
-func (t *Table) Blocks(in layout.Inode) uint64 { return 0 }
-
-// SetSize sets i_size, and the feature large_file when it is the first file beyond 2 GiB. It does not truncate.
-func (t *Table) SetSize(h *journal.Handle, ino layout.Ino, size uint64) error {
-	return errors.ErrUnsupported
+// generation makes a number that an earlier life of the inode is unlikely to have had. It depends on nothing but what was
+// done so far, so that the same work gives the same image.
+func (t *Table) generation(ino layout.Ino, now time.Time) uint32 {
+	t.made++
+	var b [16]byte
+	binary.LittleEndian.PutUint32(b[0:], uint32(ino))
+	binary.LittleEndian.PutUint64(b[4:], uint64(now.UnixNano()))
+	binary.LittleEndian.PutUint32(b[12:], t.made)
+	return layout.Crc32c(t.g.CsumSeed, b[:])
 }
 
-// AddOrphan notes that an inode is to be freed, or truncated to its size, if a crash comes in between. Adding one that is
-// noted already changes nothing.
-func (t *Table) AddOrphan(h *journal.Handle, ino layout.Ino) error { return errors.ErrUnsupported }
+// The flags that a new inode takes over from its directory (EXT4_FL_INHERITED), and those of them that only a directory
+// may have, or that other types than files and directories may have. Two bits have no name in layout: no compression
+// (0x400) and DAX (0x2000000).
+const (
+	inheritFlags = layout.FlagSecRm | layout.FlagUnRm | layout.FlagCompr | layout.FlagSync | layout.FlagNoDump |
+		layout.FlagNoAtime | 0x400 | layout.FlagJournalData | layout.FlagNoTail | layout.FlagDirSync |
+		layout.FlagProjInherit | layout.FlagCasefold | 0x2000000
+	dirFlags   = layout.FlagDirSync | layout.FlagTopDir | layout.FlagCasefold | layout.FlagProjInherit
+	otherFlags = layout.FlagNoDump | layout.FlagNoAtime
+)
 
-// DelOrphan takes an inode off the orphans; one that is not among them changes nothing.
-func (t *Table) DelOrphan(h *journal.Handle, ino layout.Ino) error { return errors.ErrUnsupported }
+func inherited(flags uint32, mode uint16) uint32 {
+	flags &= inheritFlags
+	switch mode & layout.ModeTypeMask {
+	case layout.ModeDir:
+		return flags
+	case layout.ModeRegular:
+		return flags &^ dirFlags
+	}
+	return flags & otherFlags
+}
 
-// Orphans lists the orphans, in the order in which recovery must treat them.
-func (t *Table) Orphans(r journal.Reader) ([]layout.Ino, error) { return nil, errors.ErrUnsupported }
+// Free gives an inode back that has no links, no blocks left, and is not an orphan any more (DelOrphan comes first: both
+// use i_dtime). Its i_dtime is set; mode and the rest stay for who looks for lost files; its number can be used again.
+func (t *Table) Free(h *journal.Handle, ino layout.Ino) error {
+	in, err := t.Edit(h, ino)
+	if err != nil {
+		return err
+	}
+	if n := in.Links(); n != 0 {
+		return layout.Corruptf("free inode %d: %d links", ino, n)
+	}
+	if err := t.s.FreeInode(h, ino, in.IsDir()); err != nil {
+		return err
+	}
+	in.SetDtime(max(1, uint32(t.Clock().Unix())))
+	return nil
+}

@@ -1,0 +1,120 @@
+package group
+
+import (
+	"ext4img/ext4/layout"
+	"ext4img/journal"
+)
+
+// maxLoads bounds the groups whose bitmaps one search looks into for the sake of a longer run; the search for the least
+// that will do has no bound.
+const maxLoads = 256
+
+// find looks for a free run: at the goal or behind it, then in the groups that follow, for the whole of what is wanted;
+// then for half of it, and so on down to the least that will do. Half of an empty group is as good as more, since the
+// next request continues where this one ends.
+//
+// Groups that cannot have such a run are passed over without reading them: by their bound, else by the count in
+// their descriptor.
+func (s *Space) find(h *journal.Handle, w want) (layout.Group, span, error) {
+	level := max(w.min, min(w.max, s.g.ClustersPerGroup/2))
+	for {
+		group, x, err := s.findLevel(h, w, level)
+		if err != nil {
+			return 0, span{}, err
+		}
+		if x.n > 0 {
+			x.n = min(x.n, w.max)
+			return group, x, s.extend(h, w, group, &x)
+		}
+		if level == w.min {
+			return 0, span{}, s.noSpace()
+		}
+		level = max(w.min, level/2)
+	}
+}
+
+// findLevel looks for a run of at least level clusters. A span of none means that there was none.
+func (s *Space) findLevel(h *journal.Handle, w want, level uint32) (layout.Group, span, error) {
+	loads := 0
+	for i := layout.Group(0); i < w.groups; i++ {
+		group := w.group + i
+		if group >= w.groups || group < i {
+			group -= w.groups
+		}
+		if s.bound[group] != unknown && uint32(s.bound[group]) < level {
+			continue
+		}
+		if loads > maxLoads && level > w.min {
+			break
+		}
+		var goal uint32
+		if i == 0 {
+			goal = w.at
+		}
+		x, loaded, err := s.search(h, group, goal, level)
+		if err != nil || x.n > 0 {
+			return group, x, err
+		}
+		if loaded {
+			loads++
+		}
+	}
+	return 0, span{}, nil
+}
+
+// search looks in one group, first from the goal on, and learns the group's bound when nothing was found. A span of none
+// means that.
+func (s *Space) search(h *journal.Handle, group layout.Group, goal, level uint32) (x span, loaded bool, err error) {
+	d, err := s.Desc(h, group)
+	if err != nil {
+		return span{}, false, err
+	}
+	if n := d.FreeClusters(); n < level {
+		s.bound[group] = int32(n)
+		return span{}, false, nil
+	}
+	b, err := s.usable(h, group)
+	if err != nil {
+		return span{}, false, err
+	}
+	size := s.size(group, blocks)
+	if goal > 0 && goal < size {
+		if x, ok := findRun(b, goal, size, level); ok {
+			return x, true, nil
+		}
+	}
+	x, ok := findRun(b, 0, size, level)
+	if !ok {
+		s.bound[group] = int32(x.n)
+		return span{}, true, nil
+	}
+	return x, true, nil
+}
+
+// usable is a group's bitmap in which what rests is in use. It must not be changed.
+func (s *Space) usable(h *journal.Handle, group layout.Group) ([]byte, error) {
+	b, err := s.bitmap(h, group, blocks)
+	if err != nil || !s.rest.in(group) {
+		return b, err
+	}
+	b = append([]byte(nil), b...)
+	s.rest.mark(b, group)
+	return b, nil
+}
+
+// extend lets a run that is shorter than what is wanted and reaches the end of its group continue in the next.
+func (s *Space) extend(h *journal.Handle, w want, group layout.Group, x *span) error {
+	if x.n >= w.max || x.at+x.n < s.g.ClustersPerGroup || group+1 >= w.groups {
+		return nil
+	}
+	d, err := s.Desc(h, group+1)
+	if err != nil || d.FreeClusters() == 0 {
+		return err
+	}
+	b, err := s.usable(h, group+1)
+	if err != nil {
+		return err
+	}
+	x.n += nextOne(b, 0, min(w.max-x.n, s.size(group+1, blocks)))
+	return nil
+}

@@ -1,0 +1,125 @@
+package inode
+
+import (
+	"ext4img/ext4/layout"
+	"ext4img/journal"
+)
+
+// AddOrphan notes that an inode is to be freed, or truncated to its size, if a crash comes in between: in the orphan file
+// where there is one and it has room, else in the list. Adding one that is noted already changes nothing.
+func (t *Table) AddOrphan(h *journal.Handle, ino layout.Ino) error {
+	if !t.g.ValidIno(ino) {
+		return layout.Corruptf("orphan inode %d of %d", ino, t.g.Inodes)
+	}
+	list, err := t.list(h)
+	if err != nil {
+		return err
+	}
+	for _, o := range list {
+		if o == ino {
+			return nil
+		}
+	}
+	if t.hasOrphanFile() {
+		if done, err := t.addToFile(h, ino); done || err != nil {
+			return err
+		}
+	}
+	super, err := t.s.EditSuper(h)
+	if err != nil {
+		return err
+	}
+	in, err := t.Edit(h, ino)
+	if err != nil {
+		return err
+	}
+	in.SetDtime(super.LastOrphan())
+	super.SetLastOrphan(uint32(ino))
+	return nil
+}
+
+// DelOrphan takes an inode off the orphans; one that is not among them changes nothing.
+func (t *Table) DelOrphan(h *journal.Handle, ino layout.Ino) error {
+	if t.hasOrphanFile() {
+		if done, err := t.delFromFile(h, ino); done || err != nil {
+			return err
+		}
+	}
+	list, err := t.list(h)
+	if err != nil {
+		return err
+	}
+	for i, o := range list {
+		if o == ino {
+			return t.unlink(h, list, i)
+		}
+	}
+	return nil
+}
+
+// unlink takes entry i out of the list.
+func (t *Table) unlink(h *journal.Handle, list []layout.Ino, i int) error {
+	in, err := t.Edit(h, list[i])
+	if err != nil {
+		return err
+	}
+	next := in.Dtime()
+	in.SetDtime(0)
+	if i == 0 {
+		super, err := t.s.EditSuper(h)
+		if err != nil {
+			return err
+		}
+		super.SetLastOrphan(next)
+		return nil
+	}
+	before, err := t.Edit(h, list[i-1])
+	if err != nil {
+		return err
+	}
+	before.SetDtime(next)
+	return nil
+}
+
+// Orphans lists the orphans, in the order in which recovery must treat them: the list, then the orphan file.
+func (t *Table) Orphans(r journal.Reader) ([]layout.Ino, error) {
+	list, err := t.list(r)
+	if err != nil || !t.hasOrphanFile() {
+		return list, err
+	}
+	f, err := t.readFile(r)
+	if err != nil {
+		return nil, err
+	}
+	return append(list, f.all...), nil
+}
+
+// list reads the orphan list. One that comes back to an inode, or leads to no inode, is corrupt.
+func (t *Table) list(r journal.Reader) ([]layout.Ino, error) {
+	super, err := t.s.Super(r)
+	if err != nil {
+		return nil, err
+	}
+	var list []layout.Ino
+	var seen map[layout.Ino]bool
+	for next := super.LastOrphan(); next != 0; {
+		ino := layout.Ino(next)
+		if !t.g.ValidIno(ino) || ino < t.g.FirstIno {
+			return nil, layout.Corruptf("orphan list: entry %d: inode %d of %d", len(list), ino, t.g.Inodes)
+		}
+		if seen == nil {
+			seen = make(map[layout.Ino]bool)
+		}
+		if seen[ino] {
+			return nil, layout.Corruptf("orphan list: entry %d: inode %d again", len(list), ino)
+		}
+		seen[ino] = true
+		in, err := t.Read(r, ino)
+		if err != nil {
+			return nil, err
+		}
+		list = append(list, ino)
+		next = in.Dtime()
+	}
+	return list, nil
+}
