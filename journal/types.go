@@ -50,8 +50,9 @@ type Config struct {
 	// for a file system with 64bit, FeatureCsumV3 for one with metadata_csum. FeatureRevoke is added when needed.
 	Features   Features
 	CacheBytes int // bound for clean blocks; 0: 64 MiB
-	// Activate is called once, before the first commit that makes the log non-empty. It makes durable that the file
-	// system needs recovery. Without a log it is called before the first home write.
+	// Activate is called once, before the first handle and so before the log is anything but empty. It makes durable
+	// that the file system needs recovery (UpdateHome). It holds the handle lock: it starts no handle and no view.
+	// What it wrote is read again afterwards.
 	Activate       func() error
 	CommitInterval time.Duration // 0: commits come from callers and from fullness alone
 }

@@ -140,6 +140,15 @@ func (c *Cache) Drop(block uint64) bool {
 	return true
 }
 
+// Reset drops every unpinned block.
+func (c *Cache) Reset() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for e := c.lru.Front(); e != nil; e = c.lru.Front() {
+		c.remove(e.Value.(*Buffer))
+	}
+}
+
 // Len returns the number of cached blocks, pinned ones included.
 func (c *Cache) Len() int {
 	c.mu.Lock()

@@ -1,0 +1,354 @@
+package journal
+
+import (
+	"bytes"
+	"fmt"
+
+	"ext4img/journal/buf"
+)
+
+// A Handle is one step that leaves a valid file system: a group of changes that is in the log whole or not at all.
+// It is also the lock: while it runs, no other handle and no view does. It belongs to one goroutine, which must not
+// wait for a commit, or for anyone who does, before Stop or Cancel.
+type Handle struct {
+	j       *Journal
+	tid     TID
+	credits int
+	done    bool
+
+	blocks  map[uint64]*held
+	order   []*held             // as first touched
+	revoked map[uint64]struct{} // by this handle
+	atEnd   []func(ok bool)
+}
+
+// held is one block that a handle changes.
+type held struct {
+	b      *buf.Buffer
+	edits  []edit
+	absent bool // not in memory before: a cancelled Create leaves nothing behind
+}
+
+// edit is one object that a handle changes.
+type edit struct {
+	ref     buf.Ref
+	before  []byte // the object as it was
+	created bool   // dirty whatever its bytes are: nobody knows what the device holds
+}
+
+func (e *edit) bytes(b *buf.Buffer) []byte {
+	return b.Data[e.ref.Off : e.ref.Off+e.ref.Len : e.ref.Off+e.ref.Len]
+}
+
+func (e *edit) changed(b *buf.Buffer) bool { return e.created || !bytes.Equal(e.before, e.bytes(b)) }
+
+// overlaps reports whether r shares bytes with an object that the handle holds.
+func (k *held) overlaps(r buf.Ref) bool {
+	for i := range k.edits {
+		if e := &k.edits[i].ref; e.Off < r.Off+r.Len && r.Off < e.Off+e.Len {
+			return true
+		}
+	}
+	return false
+}
+
+func (k *held) find(r buf.Ref) *edit {
+	for i := range k.edits {
+		if e := &k.edits[i].ref; e.Off == r.Off && e.Len == r.Len {
+			return &k.edits[i]
+		}
+	}
+	return nil
+}
+
+// TID is the transaction that Stop joins.
+func (h *Handle) TID() TID { return h.tid }
+
+// Room is the number of credits left.
+func (h *Handle) Room() int { return max(0, h.credits-len(h.blocks)) }
+
+// AtEnd calls fn when the handle ends: with true after Stop has joined the changes to the transaction, with false
+// after Cancel or a failed Stop, last one first. The handle still holds the lock, so fn starts nothing; it is there to
+// carry along what is kept in memory only.
+func (h *Handle) AtEnd(fn func(ok bool)) { h.atEnd = append(h.atEnd, fn) }
+
+// Extend adds credits. ErrNoCredits if the running transaction has no room: then stop, and go on in another handle.
+func (h *Handle) Extend(credits int) error {
+	if h.done {
+		return fmt.Errorf("handle: %w", ErrClosed)
+	}
+	if !h.j.fits(h.credits + credits) {
+		return fmt.Errorf("handle of %d blocks, %d more: %w", h.credits, credits, ErrNoCredits)
+	}
+	h.credits += credits
+	return nil
+}
+
+// Read returns an object as the handle sees it, with its own changes.
+func (h *Handle) Read(r buf.Ref) ([]byte, error) {
+	if h.done {
+		return nil, fmt.Errorf("%v: handle: %w", r, ErrClosed)
+	}
+	if k := h.blocks[r.Block]; k != nil && r.In(h.j.cfg.BlockSize) && k.overlaps(r) {
+		return k.b.Data[r.Off : r.Off+r.Len : r.Off+r.Len], nil // not sealed yet: nothing to verify
+	}
+	return h.j.read(r)
+}
+
+// Get returns an object to change, verified. What differs at Stop is journaled; the caller changes only the bytes it
+// means, and only until Stop or Cancel.
+func (h *Handle) Get(r buf.Ref) ([]byte, error) {
+	if h.done {
+		return nil, fmt.Errorf("%v: handle: %w", r, ErrClosed)
+	}
+	if err := h.j.inRange(r); err != nil {
+		return nil, err
+	}
+	if k := h.blocks[r.Block]; k == nil || !k.overlaps(r) {
+		if _, err := h.j.read(r); err != nil {
+			return nil, err
+		}
+	}
+	k, err := h.hold(r.Block, false)
+	if err != nil {
+		return nil, fmt.Errorf("%v: %w", r, err)
+	}
+	delete(h.revoked, r.Block)
+	e := k.find(r)
+	if e == nil {
+		e = k.add(r)
+	}
+	e.ref.Type = r.Type
+	return e.bytes(k.b), nil
+}
+
+// Create returns an object to fill, zeroed; its old bytes are neither read nor verified. Where the object is less
+// than its block the rest of the block stays as it is.
+func (h *Handle) Create(r buf.Ref) ([]byte, error) {
+	if h.done {
+		return nil, fmt.Errorf("%v: handle: %w", r, ErrClosed)
+	}
+	if err := h.j.inRange(r); err != nil {
+		return nil, err
+	}
+	k, err := h.hold(r.Block, r.Len == h.j.cfg.BlockSize)
+	if err != nil {
+		return nil, fmt.Errorf("%v: %w", r, err)
+	}
+	delete(h.revoked, r.Block)
+	e := k.find(r)
+	if e == nil {
+		e = k.add(r)
+	}
+	e.ref.Type, e.created = r.Type, true
+	p := e.bytes(k.b)
+	clear(p)
+	return p, nil
+}
+
+// Revoke says that the block is metadata no longer. What this handle and the running transaction have changed in it
+// is dropped at Stop, and copies of it in the log will not be replayed once this transaction has committed.
+func (h *Handle) Revoke(block uint64) {
+	if h.revoked == nil {
+		h.revoked = make(map[uint64]struct{})
+	}
+	h.revoked[block] = struct{}{}
+}
+
+// hold makes the block one of the handle's, for one credit. With fresh its bytes need not be read.
+func (h *Handle) hold(block uint64, fresh bool) (*held, error) {
+	if k := h.blocks[block]; k != nil {
+		return k, nil
+	}
+	if len(h.blocks) >= h.credits {
+		if err := h.Extend(1); err != nil {
+			return nil, err
+		}
+	}
+	k := &held{}
+	if k.b = h.j.cache.Lookup(block); k.b == nil {
+		var err error
+		if fresh {
+			k.absent = true
+			k.b = h.j.cache.Insert(block, buf.Aligned(h.j.cfg.BlockSize, h.j.cfg.Device.Align()))
+		} else if k.b, err = h.j.load(block); err != nil {
+			return nil, err
+		}
+	}
+	h.j.cache.Pin(k.b)
+	if h.blocks == nil {
+		h.blocks = make(map[uint64]*held)
+	}
+	h.blocks[block] = k
+	h.order = append(h.order, k)
+	return k, nil
+}
+
+func (k *held) add(r buf.Ref) *edit {
+	k.edits = append(k.edits, edit{ref: r, before: bytes.Clone(k.b.Data[r.Off : r.Off+r.Len])})
+	return &k.edits[len(k.edits)-1]
+}
+
+// Cancel puts every object back as it was.
+func (h *Handle) Cancel() {
+	if h.done {
+		return
+	}
+	h.restore()
+	h.end(false)
+}
+
+func (h *Handle) restore() {
+	for _, k := range h.order {
+		for i := len(k.edits) - 1; i >= 0; i-- {
+			e := &k.edits[i]
+			copy(e.bytes(k.b), e.before)
+		}
+		if k.absent {
+			h.j.cache.Discard(k.b)
+		}
+	}
+}
+
+// end releases the blocks and the lock, and tells who asked to know.
+func (h *Handle) end(ok bool) {
+	for _, k := range h.order {
+		h.j.cache.Unpin(k.b)
+	}
+	h.done, h.blocks, h.order = true, nil, nil
+	if ok {
+		for _, fn := range h.atEnd {
+			fn(true)
+		}
+	} else {
+		for i := len(h.atEnd) - 1; i >= 0; i-- {
+			h.atEnd[i](false)
+		}
+	}
+	h.j.holder.clear()
+	h.j.mu.Unlock()
+}
+
+// Stop checks and seals what the handle has changed and joins it to the running transaction, whose TID it returns. On
+// an error everything is put back, as by Cancel.
+//
+// Without changes, the TID is that of the newest transaction that has any.
+func (h *Handle) Stop() (TID, error) {
+	if h.done {
+		return 0, fmt.Errorf("handle: %w", ErrClosed)
+	}
+	changed, err := h.check()
+	if err != nil {
+		h.Cancel()
+		return 0, err
+	}
+	tid := h.tid
+	if len(changed)+len(h.revoked) > 0 {
+		h.seal(changed)
+		if err := h.join(changed); err != nil {
+			h.end(false)
+			return 0, err
+		}
+		h.j.stats.handles.Add(1)
+	} else if h.j.running.empty() {
+		tid--
+	}
+	h.end(true)
+	return tid, nil
+}
+
+// check finds the blocks that have changed and checks the objects in them.
+func (h *Handle) check() ([]*held, error) {
+	if err := h.j.Err(); err != nil {
+		return nil, err
+	}
+	var changed []*held
+	fresh := 0
+	for _, k := range h.order {
+		if _, gone := h.revoked[k.b.Block]; gone {
+			continue
+		}
+		dirty := false
+		for i := range k.edits {
+			if e := &k.edits[i]; e.changed(k.b) {
+				dirty = true
+				if err := e.ref.Type.Check(e.bytes(k.b)); err != nil {
+					return nil, fmt.Errorf("%v: %w", e.ref, err)
+				}
+			}
+		}
+		if dirty {
+			changed = append(changed, k)
+			if h.j.running.dirty[k.b.Block] == nil {
+				fresh++
+			}
+		}
+	}
+	t := h.j.running
+	if h.j.log != nil {
+		if n := h.j.need(len(t.dirty)+fresh, len(t.revoked)+len(h.revoked)); n > h.j.logBlocks()/2 {
+			return nil, fmt.Errorf("transaction %d of %d log blocks, the log has %d: %w", t.tid, n, h.j.logBlocks(), ErrTooLarge)
+		}
+	}
+	return changed, nil
+}
+
+// seal stores the checksums of what has changed. Other views of the same bytes are to be verified again.
+func (h *Handle) seal(changed []*held) {
+	for _, k := range changed {
+		for i := range k.edits {
+			if e := &k.edits[i]; e.changed(k.b) {
+				e.ref.Type.Seal(e.bytes(k.b))
+				h.j.cache.Forget(k.b, e.ref.Off, e.ref.Len)
+				h.j.cache.SetVerified(k.b, e.ref)
+			}
+		}
+	}
+}
+
+// join makes the changes part of the running transaction, or writes them home where there is no journal.
+func (h *Handle) join(changed []*held) error {
+	t := h.j.running
+	for block := range h.revoked {
+		h.j.revoke(block)
+	}
+	if h.j.log == nil {
+		if err := h.j.writeHome(changed); err != nil {
+			h.restore()
+			return h.j.fail(err)
+		}
+		t.unflushed = true
+		return nil
+	}
+	for _, k := range changed {
+		delete(t.revoked, k.b.Block)
+		if t.dirty[k.b.Block] == nil {
+			h.j.cache.Pin(k.b)
+			t.dirty[k.b.Block] = k.b
+		}
+	}
+	return nil
+}
+
+// revoke drops the block from memory and the running transaction. A revoke record is needed only if an older
+// transaction in the log may hold a copy.
+func (j *Journal) revoke(block uint64) {
+	t := j.running
+	b := t.dirty[block]
+	if b != nil {
+		delete(t.dirty, block)
+		j.cache.Unpin(b)
+	} else {
+		b = j.cache.Lookup(block)
+	}
+	if b != nil {
+		j.cache.Discard(b)
+	}
+	_, logged := j.frozen[block]
+	if !logged && j.committing != nil {
+		logged = j.committing.dirty[block] != nil
+	}
+	if logged {
+		t.revoked[block] = struct{}{}
+	}
+}

@@ -1,0 +1,81 @@
+package journal
+
+import (
+	"fmt"
+	"sync/atomic"
+
+	"ext4img/journal/buf"
+)
+
+// A View reads metadata while no handle runs. Many views run at once. A goroutine that holds one starts no handle and
+// waits for no commit.
+type View struct {
+	j      *Journal
+	closed atomic.Bool
+}
+
+// View begins a view.
+func (j *Journal) View() *View {
+	j.holder.mustNotHold("View")
+	j.mu.RLock()
+	return &View{j: j}
+}
+
+// Close ends the view.
+func (v *View) Close() {
+	if !v.closed.Swap(true) {
+		v.j.mu.RUnlock()
+	}
+}
+
+// Read returns the object, verified.
+func (v *View) Read(r buf.Ref) ([]byte, error) {
+	if v.closed.Load() {
+		return nil, fmt.Errorf("%v: view: %w", r, ErrClosed)
+	}
+	return v.j.read(r)
+}
+
+func (j *Journal) inRange(r buf.Ref) error {
+	if r.Block >= j.cfg.Blocks {
+		return fmt.Errorf("%v: beyond the file system's %d blocks: %w", r, j.cfg.Blocks, ErrCorrupt)
+	}
+	if !r.In(j.cfg.BlockSize) {
+		return fmt.Errorf("%v: %d bytes at %d pass the end of the block: %w", r, r.Len, r.Off, ErrCorrupt)
+	}
+	return nil
+}
+
+// read returns the object from memory or the device, verified. The caller holds or shares mu.
+func (j *Journal) read(r buf.Ref) ([]byte, error) {
+	if err := j.inRange(r); err != nil {
+		return nil, err
+	}
+	b, err := j.load(r.Block)
+	if err != nil {
+		return nil, fmt.Errorf("%v: %w", r, err)
+	}
+	p := b.Data[r.Off : r.Off+r.Len : r.Off+r.Len]
+	if j.cache.Verified(b, r) {
+		return p, nil
+	}
+	if err := r.Type.Verify(p); err != nil {
+		return nil, fmt.Errorf("%v: %w", r, err)
+	}
+	j.cache.SetVerified(b, r)
+	return p, nil
+}
+
+// load returns the block: cached, or the copy that awaits its checkpoint, or what the device has.
+func (j *Journal) load(block uint64) (*buf.Buffer, error) {
+	if b := j.cache.Lookup(block); b != nil {
+		return b, nil
+	}
+	data := buf.Aligned(j.cfg.BlockSize, j.cfg.Device.Align())
+	if p, ok := j.frozen[block]; ok {
+		copy(data, p)
+	} else if err := readFull(j.cfg.Device, data, int64(block)*int64(j.cfg.BlockSize)); err != nil {
+		return nil, err
+	}
+	return j.cache.Insert(block, data), nil
+}
