@@ -1,0 +1,220 @@
+package extent
+
+import (
+	"errors"
+	"fmt"
+	"math"
+	"syscall"
+
+	"ext4img/ext4/internal/group"
+	"ext4img/ext4/layout"
+	"ext4img/journal"
+)
+
+// ErrHole is returned by Convert for a range that is not mapped.
+var ErrHole = errors.New("not mapped")
+
+// Allocate maps the hole at a logical block to newly allocated blocks, n of them at most, and returns the extent that was made:
+// it begins at lblk, and is shorter than n where the hole ends, where no longer run of blocks is free, or at the greatest length
+// of an extent. syscall.ENOSPC if nothing is free, syscall.EEXIST if there is no hole.
+func (m *Mapper) Allocate(h *journal.Handle, ino layout.Ino, lblk layout.Lblk, n uint32, unwritten bool) (layout.Extent, error) {
+	f, err := m.change(h, ino)
+	if err != nil {
+		return layout.Extent{}, err
+	}
+	if err := f.checkRange(lblk, n); err != nil {
+		return layout.Extent{}, err
+	}
+	if f.kind == mappedByBlocks {
+		if unwritten {
+			return layout.Extent{}, layout.Unsupportedf("inode %d: mapped by block numbers, which cannot be unwritten", ino)
+		}
+		return f.allocateBlocks(lblk, n)
+	}
+	p, err := f.find(lblk)
+	if err != nil {
+		return layout.Extent{}, err
+	}
+	if err := f.need(splitCost(len(p)-1) + group.BlockCredits); err != nil {
+		return layout.Extent{}, err
+	}
+	prev, here, next, err := f.around(p, lblk)
+	if err != nil {
+		return layout.Extent{}, err
+	}
+	if here.Mapped() {
+		return layout.Extent{}, fmt.Errorf("inode %d: logical block %d is mapped: %w", ino, lblk, syscall.EEXIST)
+	}
+	here.Unwritten = unwritten
+	here.Len = min(here.Len, n, here.MaxLen())
+	e, implied := f.implied(prev, here, next)
+	if !implied {
+		if e, err = f.takeData(prev, here, next); err != nil {
+			return layout.Extent{}, err
+		}
+	}
+	return e, f.rewrite(p, lblk, e)
+}
+
+func (f *file) checkRange(lblk layout.Lblk, n uint32) error {
+	if n == 0 {
+		return fmt.Errorf("inode %d: no blocks at logical block %d: %w", f.ino, lblk, syscall.EINVAL)
+	}
+	if uint64(lblk)+uint64(n) > math.MaxUint32 {
+		return fmt.Errorf("inode %d: logical blocks %d+%d: %w", f.ino, lblk, n, syscall.EFBIG)
+	}
+	return nil
+}
+
+// cluster is the first block of the logical cluster of a block.
+func (f *file) cluster(l uint64) uint64 { return l - l%uint64(f.m.g.ClusterRatio) }
+
+// implied is the extent for want, if its first cluster already belongs to the file by one of the extents beside it: up to the
+// end of that cluster there is nothing to choose.
+func (f *file) implied(prev, want, next layout.Extent) (layout.Extent, bool) {
+	ratio := uint64(f.m.g.ClusterRatio)
+	if ratio == 1 {
+		return want, false
+	}
+	base, l := f.cluster(uint64(want.Lblk)), uint64(want.Lblk)
+	switch {
+	case prev.Len > 0 && prev.End() > base:
+		want.Pblk = prev.Pblk + layout.Pblk(l-uint64(prev.Lblk))
+	case next.Len > 0 && uint64(next.Lblk) < base+ratio:
+		want.Pblk = next.Pblk - layout.Pblk(uint64(next.Lblk)-l)
+	default:
+		return want, false
+	}
+	want.Len = uint32(min(uint64(want.Len), base+ratio-l))
+	return want, true
+}
+
+// takeData allocates blocks for want, or for the beginning of it, in whole clusters.
+func (f *file) takeData(prev, want, next layout.Extent) (layout.Extent, error) {
+	ratio := uint64(f.m.g.ClusterRatio)
+	base, end := f.cluster(uint64(want.Lblk)), want.End()
+	if next.Len > 0 {
+		// The cluster in which the next extent begins is not free to be chosen.
+		end = min(end, max(f.cluster(uint64(next.Lblk)), base+1))
+	}
+	clusters := (end - base + ratio - 1) / ratio
+	q := group.Request{Goal: f.goal(prev, base, next), Min: uint32(ratio), Max: uint32(clusters * ratio), Root: true}
+	p, got, err := f.m.space.Alloc(f.h, q)
+	if err != nil {
+		return want, fmt.Errorf("inode %d: logical blocks %d+%d: %w", f.ino, want.Lblk, want.Len, err)
+	}
+	skip := uint64(want.Lblk) - base
+	want.Pblk = p + layout.Pblk(skip)
+	want.Len = uint32(min(end-uint64(want.Lblk), uint64(got)-skip))
+	return want, f.m.inodes.AddBlocks(f.h, f.ino, int64(got))
+}
+
+// goal is the block that would continue the file's neighbouring extents, for logical block l.
+func (f *file) goal(prev layout.Extent, l uint64, next layout.Extent) layout.Pblk {
+	switch {
+	case prev.Len > 0 && prev.Pblk+layout.Pblk(l-uint64(prev.Lblk)) < layout.Pblk(f.m.g.Blocks):
+		return prev.Pblk + layout.Pblk(l-uint64(prev.Lblk))
+	case prev.Len == 0 && next.Len > 0 && uint64(next.Pblk) > uint64(next.Lblk)-l+uint64(f.m.g.FirstDataBlock):
+		return next.Pblk - layout.Pblk(uint64(next.Lblk)-l)
+	}
+	return f.m.space.GoalFor(f.ino)
+}
+
+// Insert maps a hole to blocks that the caller has allocated, and counted in i_blocks. syscall.EEXIST if any of it is
+// mapped.
+func (m *Mapper) Insert(h *journal.Handle, ino layout.Ino, e layout.Extent) error {
+	f, err := m.change(h, ino)
+	if err != nil {
+		return err
+	}
+	if err := f.checkRange(e.Lblk, e.Len); err != nil {
+		return err
+	}
+	if e.Len > e.MaxLen() || e.Pblk == 0 || !m.g.ContainsBlocks(e.Pblk, uint64(e.Len)) {
+		return fmt.Errorf("inode %d: extent of blocks %d+%d: %w", ino, e.Pblk, e.Len, syscall.EINVAL)
+	}
+	if f.kind == mappedByBlocks {
+		return f.insertBlocks(e)
+	}
+	p, err := f.find(e.Lblk)
+	if err != nil {
+		return err
+	}
+	if err := f.need(splitCost(len(p) - 1)); err != nil {
+		return err
+	}
+	_, here, _, err := f.around(p, e.Lblk)
+	if err != nil {
+		return err
+	}
+	if here.Mapped() || here.Len < e.Len {
+		return fmt.Errorf("inode %d: logical blocks %d+%d are mapped: %w", ino, e.Lblk, e.Len, syscall.EEXIST)
+	}
+	return f.rewrite(p, e.Lblk, e)
+}
+
+// Convert makes exactly the n blocks from lblk on written, or unwritten. They must be mapped (ErrHole), in either state. Blocks for
+// the tree come from what was set aside with Space.Reserve: ReserveFor says how many suffice.
+func (m *Mapper) Convert(h *journal.Handle, ino layout.Ino, lblk layout.Lblk, n uint32, unwritten bool) error {
+	f, err := m.change(h, ino)
+	if err != nil {
+		return err
+	}
+	if err := f.checkRange(lblk, n); err != nil {
+		return err
+	}
+	if f.kind == mappedByBlocks {
+		if unwritten {
+			return layout.Unsupportedf("inode %d: mapped by block numbers, which cannot be unwritten", ino)
+		}
+		return nil
+	}
+	f.reserved = true
+	for l, end := uint64(lblk), uint64(lblk)+uint64(n); l < end; {
+		if l, err = f.convertOne(l, end, unwritten); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// convertOne converts the part of [l, end) that lies in one extent, and returns where that part ends.
+func (f *file) convertOne(l, end uint64, unwritten bool) (uint64, error) {
+	p, err := f.find(layout.Lblk(l))
+	if err != nil {
+		return 0, err
+	}
+	e, ok := p.extentAt()
+	if !ok || e.End() <= l {
+		return 0, fmt.Errorf("inode %d: logical block %d: %w", f.ino, l, ErrHole)
+	}
+	part := e.Cut(l, end)
+	if e.Unwritten == unwritten {
+		return part.End(), nil
+	}
+	if err := f.need(splitCost(len(p) - 1)); err != nil {
+		return 0, err
+	}
+	return part.End(), f.rewrite(p, layout.Lblk(l), converted(e, part, unwritten)...)
+}
+
+// converted is what an extent becomes when a part of it changes its state. A written extent of the greatest length is one
+// block too long to be unwritten.
+func converted(e, part layout.Extent, unwritten bool) []layout.Extent {
+	var parts []layout.Extent
+	if part.Lblk > e.Lblk {
+		parts = append(parts, e.Cut(0, uint64(part.Lblk)))
+	}
+	changed := part
+	changed.Unwritten = unwritten
+	if most := changed.MaxLen(); changed.Len > most {
+		head := changed.Cut(0, uint64(changed.Lblk)+uint64(most))
+		parts = append(parts, head)
+		changed = changed.Cut(head.End(), changed.End())
+	}
+	parts = append(parts, changed)
+	if part.End() < e.End() {
+		parts = append(parts, e.Cut(part.End(), e.End()))
+	}
+	return parts
+}

@@ -1,0 +1,72 @@
+package extent
+
+import (
+	"ext4img/ext4/internal/group"
+	"ext4img/ext4/layout"
+	"ext4img/journal"
+)
+
+// splitCost is how many blocks one change of a tree of some depth may touch: the path, the inode, and at every level a new
+// node with what its allocation changes, and one more for a deeper root.
+func splitCost(depth int) int {
+	fresh := min(depth+1, layout.MaxExtentDepth)
+	return depth + 1 + fresh*(1+group.BlockCredits)
+}
+
+// need makes sure that the handle has credits left for so many blocks.
+func (f *file) need(n int) error {
+	if room := f.h.Room(); room < n {
+		return f.h.Extend(n - room)
+	}
+	return nil
+}
+
+// depth is the number of levels below the root; for a file mapped by block numbers, what it may be at most.
+func (m *Mapper) depth(r journal.Reader, ino layout.Ino) (int, error) {
+	f, err := m.open(r, ino)
+	if err != nil {
+		return 0, err
+	}
+	if f.kind != mappedByExtents {
+		return layout.IndirectLevels, nil
+	}
+	root, err := f.root()
+	if err != nil {
+		return 0, err
+	}
+	return root.Depth(), nil
+}
+
+// Credits is how many blocks n calls of Allocate, Insert or Convert in one handle may change, in the tree as it is now. A call
+// that meets more extents than one asks its handle for more.
+func (m *Mapper) Credits(r journal.Reader, ino layout.Ino, n int) (int, error) {
+	depth, err := m.depth(r, ino)
+	if err != nil {
+		return 0, err
+	}
+	depth = max(depth, 1)
+	// Each: the nodes on its path, a new leaf, and the bitmap and descriptor of two allocations. Together: the inode, the
+	// superblock, a deeper root, and now and then a new index node.
+	indexes := depth * (1 + n/32)
+	return n*(depth+5) + (indexes+1)*group.BlockCredits + splitCost(depth), nil
+}
+
+// StepCredits is what one step of Remove or Shift may change: the data's groups, the path, a split on the way, the nodes
+// that become empty.
+func (m *Mapper) StepCredits() int {
+	return (removeGroups+1)*group.BlockCredits + splitCost(layout.MaxExtentDepth) + layout.MaxExtentDepth*group.BlockCredits
+}
+
+// ReserveFor is how many blocks the conversion of one range may take for the tree at most: what to set aside with Space.Reserve
+// before the range is written.
+func (m *Mapper) ReserveFor(r journal.Reader, ino layout.Ino) (uint64, error) {
+	f, err := m.open(r, ino)
+	if err != nil || f.kind != mappedByExtents {
+		return 0, err
+	}
+	root, err := f.root()
+	if err != nil {
+		return 0, err
+	}
+	return uint64(min(root.Depth()+1, layout.MaxExtentDepth)), nil
+}

@@ -1,0 +1,135 @@
+package extent
+
+import (
+	"fmt"
+	"math"
+	"syscall"
+
+	"ext4img/ext4/layout"
+	"ext4img/journal"
+)
+
+// Lookup is what is at a logical block, from that block on: the rest of its extent, or a hole (Pblk 0) up to the next
+// extent or to the end of what a file can be. A file mapped by block numbers has the extents that those amount to.
+func (m *Mapper) Lookup(r journal.Reader, ino layout.Ino, lblk layout.Lblk) (layout.Extent, error) {
+	if lblk > layout.MaxLblk {
+		return layout.Extent{}, fmt.Errorf("inode %d: logical block %d: %w", ino, lblk, syscall.EFBIG)
+	}
+	f, err := m.open(r, ino)
+	if err != nil {
+		return layout.Extent{}, err
+	}
+	switch f.kind {
+	case mappedByExtents:
+		p, err := f.find(lblk)
+		if err != nil {
+			return layout.Extent{}, err
+		}
+		if e, ok := p.extentAt(); ok && e.End() > uint64(lblk) {
+			return e.Cut(uint64(lblk), e.End()), nil
+		}
+		_, here, _, err := f.around(p, lblk)
+		return here, err
+	case mappedByBlocks:
+		return f.lookupBlocks(lblk)
+	}
+	return hole(lblk, math.MaxUint32), nil
+}
+
+func hole(from layout.Lblk, end uint64) layout.Extent {
+	return layout.Extent{Lblk: from, Len: uint32(end - uint64(from))}
+}
+
+// Walk calls fn for every extent from a logical block on, in order; one that covers the block is cut to begin there. It
+// ends early when fn returns false. fn must not change the file.
+func (m *Mapper) Walk(r journal.Reader, ino layout.Ino, from layout.Lblk, fn func(layout.Extent) (more bool, err error)) error {
+	f, err := m.open(r, ino)
+	if err != nil {
+		return err
+	}
+	switch f.kind {
+	case mappedByExtents:
+		return f.walkExtents(from, fn)
+	case mappedByBlocks:
+		return f.walkBlocks(from, fn)
+	}
+	return nil
+}
+
+func (f *file) walkExtents(from layout.Lblk, fn func(layout.Extent) (bool, error)) error {
+	p, err := f.find(from)
+	if err != nil {
+		return err
+	}
+	if e, ok := p.extentAt(); !ok || e.End() <= uint64(from) {
+		p.leaf().at++
+	}
+	for ok := true; ok; {
+		for leaf := p.leaf(); leaf.at < leaf.node.Entries(); leaf.at++ {
+			e := leaf.node.Extent(leaf.at)
+			if more, err := fn(e.Cut(max(uint64(from), uint64(e.Lblk)), e.End())); err != nil || !more {
+				return err
+			}
+		}
+		if p, ok, err = f.toward(p, 1); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// Node describes one node of a map, for those who want to see it.
+type Node struct {
+	Level   int         // 0 is the root
+	Depth   int         // levels below it
+	Block   layout.Pblk // 0 for the root, which is in the inode
+	First   layout.Lblk // the first logical block of its range: its key in the node above
+	Entries int
+	Max     int
+	Extents []layout.Extent      // of a leaf
+	Indexes []layout.ExtentIndex // of any other; for a file mapped by block numbers, the indirect blocks below
+}
+
+// Nodes calls fn for every node of the map, each before those below it, from left to right.
+func (m *Mapper) Nodes(r journal.Reader, ino layout.Ino, fn func(Node) error) error {
+	f, err := m.open(r, ino)
+	if err != nil {
+		return err
+	}
+	switch f.kind {
+	case mappedByExtents:
+		root, err := f.root()
+		if err != nil {
+			return err
+		}
+		return f.nodesBelow(step{node: root, end: math.MaxUint32}, 0, 0, fn)
+	case mappedByBlocks:
+		return f.nodesOfBlocks(fn)
+	}
+	return nil
+}
+
+func (f *file) nodesBelow(s step, level int, first layout.Lblk, fn func(Node) error) error {
+	n := Node{Level: level, Depth: s.node.Depth(), Block: s.block, First: first, Entries: s.node.Entries(), Max: s.node.Max()}
+	for i := range n.Entries {
+		if s.node.Leaf() {
+			n.Extents = append(n.Extents, s.node.Extent(i))
+		} else {
+			n.Indexes = append(n.Indexes, s.node.Index(i))
+		}
+	}
+	if err := fn(n); err != nil {
+		return err
+	}
+	for i, x := range n.Indexes {
+		s.at = i
+		below, err := f.child(&s)
+		if err != nil {
+			return err
+		}
+		if err := f.nodesBelow(below, level+1, x.Lblk, fn); err != nil {
+			return err
+		}
+	}
+	return nil
+}

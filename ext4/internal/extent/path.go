@@ -1,0 +1,173 @@
+package extent
+
+import (
+	"fmt"
+	"math"
+
+	"ext4img/ext4/layout"
+)
+
+// step is one node on the way from the root to a leaf.
+type step struct {
+	node  layout.ExtentNode
+	block layout.Pblk // 0 for the root
+	at    int         // the index taken; in the leaf, the last extent that does not begin behind the block looked for, or -1
+	end   uint64      // the node's range of logical blocks ends here
+}
+
+// path leads from the root to a leaf. It is good until the tree changes.
+type path []step
+
+func (p path) leaf() *step { return &p[len(p)-1] }
+
+// root is the root of the tree, checked.
+func (f *file) root() (layout.ExtentNode, error) {
+	block, err := f.iblock()
+	if err != nil {
+		return nil, err
+	}
+	return layout.ExtentNode(block), f.m.g.CheckExtentRoot(f.ino, block)
+}
+
+// child reads the node below entry s.at, and checks what only both together tell: its depth, and that its keys lie in the range
+// that the entry gives it. That rules out loops, and a node reached twice.
+func (f *file) child(s *step) (step, error) {
+	x, end := s.node.Index(s.at), s.end
+	if s.at+1 < s.node.Entries() {
+		end = uint64(s.node.Key(s.at + 1))
+	}
+	p, err := f.r.Read(f.ref(x.Child))
+	if err != nil {
+		return step{}, err
+	}
+	node := layout.ExtentNode(p)
+	if node.Depth() != s.node.Depth()-1 {
+		return step{}, f.corrupt(x.Child, "eh_depth %d, want %d", node.Depth(), s.node.Depth()-1)
+	}
+	if n := node.Entries(); n > 0 {
+		if node.Key(0) < x.Lblk {
+			return step{}, f.corrupt(x.Child, "begins at logical block %d, its index at %d", node.Key(0), x.Lblk)
+		}
+		last := uint64(node.Key(n-1)) + 1
+		if node.Leaf() {
+			last = node.Extent(n - 1).End()
+		}
+		if last > end {
+			return step{}, f.corrupt(x.Child, "reaches logical block %d, its index ends at %d", last, end)
+		}
+	}
+	return step{node: node, block: x.Child, end: end}, nil
+}
+
+func (f *file) corrupt(block layout.Pblk, format string, args ...any) error {
+	return layout.Corruptf("extent node of inode %d: block %d: %s", f.ino, block, fmt.Sprintf(format, args...))
+}
+
+// find is the path to where logical block l is mapped or would be.
+func (f *file) find(l layout.Lblk) (path, error) {
+	root, err := f.root()
+	if err != nil {
+		return nil, err
+	}
+	p := append(make(path, 0, layout.MaxExtentDepth+1), step{node: root, end: math.MaxUint32})
+	for {
+		s := p.leaf()
+		s.at = s.node.Search(l)
+		if s.node.Leaf() {
+			return p, nil
+		}
+		s.at = max(s.at, 0)
+		next, err := f.child(s)
+		if err != nil {
+			return nil, err
+		}
+		p = append(p, next)
+	}
+}
+
+// toward goes to the next leaf to the right (dir 1) or left (dir -1) and stands on its first or last extent; false if there
+// is none.
+func (f *file) toward(p path, dir int) (path, bool, error) {
+	level := len(p) - 2
+	for level >= 0 && (p[level].at+dir < 0 || p[level].at+dir >= p[level].node.Entries()) {
+		level--
+	}
+	if level < 0 {
+		return nil, false, nil
+	}
+	p = append(make(path, 0, len(p)), p[:level+1]...)
+	p[level].at += dir
+	for !p.leaf().node.Leaf() {
+		next, err := f.child(p.leaf())
+		if err != nil {
+			return nil, false, err
+		}
+		if dir < 0 {
+			next.at = next.node.Entries() - 1
+		}
+		p = append(p, next)
+	}
+	return p, true, nil
+}
+
+// extentAt is the extent under the path's position, if there is one.
+func (p path) extentAt() (layout.Extent, bool) {
+	s := p.leaf()
+	if s.at < 0 || s.at >= s.node.Entries() {
+		return layout.Extent{}, false
+	}
+	return s.node.Extent(s.at), true
+}
+
+// left is the path to the last extent that does not begin behind the block that p was found for, which may be in a leaf further left.
+func (f *file) left(p path) (path, layout.Extent, bool, error) {
+	for ok := true; ok; {
+		if e, found := p.extentAt(); found {
+			return p, e, true, nil
+		}
+		var err error
+		if p, ok, err = f.toward(p, -1); err != nil {
+			return nil, layout.Extent{}, false, err
+		}
+	}
+	return nil, layout.Extent{}, false, nil
+}
+
+// right is the path to the first extent that begins behind that block.
+func (f *file) right(p path) (path, layout.Extent, bool, error) {
+	p = append(path(nil), p...)
+	p.leaf().at++
+	for ok := true; ok; {
+		if e, found := p.extentAt(); found {
+			return p, e, true, nil
+		}
+		var err error
+		if p, ok, err = f.toward(p, 1); err != nil {
+			return nil, layout.Extent{}, false, err
+		}
+	}
+	return nil, layout.Extent{}, false, nil
+}
+
+// around is what maps logical block l, cut to begin there, with the extents before and behind l's extent or hole. An extent
+// that is not there has length 0; a hole reaches to the next extent or to the end of what a file can be.
+func (f *file) around(p path, l layout.Lblk) (prev, here, next layout.Extent, err error) {
+	_, e, ok, err := f.left(p)
+	if err != nil {
+		return
+	}
+	if ok {
+		prev = e
+	}
+	if _, next, _, err = f.right(p); err != nil {
+		return
+	}
+	if ok && e.End() > uint64(l) {
+		return prev, e.Cut(uint64(l), e.End()), next, nil
+	}
+	end := uint64(math.MaxUint32)
+	if next.Len > 0 {
+		end = uint64(next.Lblk)
+	}
+	return prev, layout.Extent{Lblk: l, Len: uint32(end - uint64(l))}, next, nil
+}

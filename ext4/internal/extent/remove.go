@@ -1,0 +1,121 @@
+package extent
+
+import (
+	"ext4img/ext4/layout"
+	"ext4img/journal"
+)
+
+// removeGroups bounds one step of a removal: the number of groups whose blocks it frees.
+const removeGroups = 4
+
+// Remove unmaps the logical blocks [from, to), where to of ^0 is the end of the file, and frees their blocks and the nodes that
+// become empty. It goes from the right and does as much as the handle has credits for, at least StepCredits; then it returns
+// false and next, with which it is to be called in another handle in the place of to. A tree that has become small enough
+// goes back into the inode.
+func (m *Mapper) Remove(h *journal.Handle, ino layout.Ino, from, to layout.Lblk) (done bool, next layout.Lblk, err error) {
+	f, err := m.change(h, ino)
+	if err != nil {
+		return false, to, err
+	}
+	step := f.removeLast
+	if f.kind == mappedByBlocks {
+		step = f.removeLastBlocks
+	}
+	for steps := 0; from < to; steps++ {
+		if h.Room() < m.StepCredits() {
+			if steps > 0 {
+				return false, to, nil
+			}
+			if err := f.need(m.StepCredits()); err != nil {
+				return false, to, err
+			}
+		}
+		if to, err = step(from, to); err != nil {
+			return false, to, err
+		}
+	}
+	return true, from, nil
+}
+
+// removeLast removes the last extent in [from, to), or the last part of it, and returns its first block: nothing in the range is
+// mapped from there on. That is from when nothing is left.
+func (f *file) removeLast(from, to layout.Lblk) (layout.Lblk, error) {
+	p, err := f.find(to - 1)
+	if err != nil {
+		return to, err
+	}
+	p, e, ok, err := f.left(p)
+	if err != nil || !ok || e.End() <= uint64(from) {
+		return from, err
+	}
+	part := e.Cut(uint64(from), uint64(to))
+	if most := removeGroups * f.m.g.BlocksPerGroup; part.Len > most {
+		part = part.Cut(part.End()-uint64(most), part.End())
+	}
+	// What of the first and the last cluster is still mapped after this?
+	prev, next, err := f.beside(p, e, part)
+	if err != nil {
+		return to, err
+	}
+	if err := f.giveClusters(prev, part, next); err != nil {
+		return to, err
+	}
+	var rest []layout.Extent
+	if part.Lblk > e.Lblk {
+		rest = append(rest, e.Cut(0, uint64(part.Lblk)))
+	}
+	if part.End() < e.End() {
+		rest = append(rest, e.Cut(part.End(), e.End()))
+	}
+	if p, err = f.find(e.Lblk); err != nil {
+		return to, err
+	}
+	return part.Lblk, f.rewrite(p, e.Lblk, rest...)
+}
+
+// beside is where the mapped blocks before and behind a part of extent e lie: before ends at the first result, and behind
+// begins at the second. Only bigalloc wants to know.
+func (f *file) beside(p path, e, part layout.Extent) (prev, next uint64, err error) {
+	prev, next = 0, 1<<32
+	if f.m.g.ClusterRatio == 1 {
+		return prev, next, nil
+	}
+	if part.Lblk > e.Lblk {
+		prev = uint64(part.Lblk)
+	} else {
+		before := append(path(nil), p...)
+		before.leaf().at--
+		_, other, ok, err := f.left(before)
+		if err != nil {
+			return 0, 0, err
+		}
+		if ok {
+			prev = other.End()
+		}
+	}
+	if part.End() < e.End() {
+		return prev, part.End(), nil
+	}
+	_, other, ok, err := f.right(p)
+	if ok {
+		next = uint64(other.Lblk)
+	}
+	return prev, next, err
+}
+
+// giveClusters frees the clusters of a part of an extent, but for those that also hold blocks before prev or from next on.
+func (f *file) giveClusters(prev uint64, part layout.Extent, next uint64) error {
+	ratio := uint64(f.m.g.ClusterRatio)
+	first, end := f.cluster(uint64(part.Lblk)), f.cluster(part.End()+ratio-1)
+	p := part.Pblk - layout.Pblk(uint64(part.Lblk)-first)
+	if prev > first {
+		first, p = first+ratio, p+layout.Pblk(ratio)
+	}
+	if next < end {
+		end -= ratio
+	}
+	if first >= end {
+		return nil
+	}
+	return f.giveData(p, end-first)
+}

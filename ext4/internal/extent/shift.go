@@ -1,0 +1,192 @@
+package extent
+
+import (
+	"fmt"
+	"math"
+	"syscall"
+
+	"ext4img/ext4/layout"
+	"ext4img/journal"
+)
+
+// Shift moves the map of the logical blocks [from, to), where to of ^0 is the end of the file, by delta blocks, for the collapsing of a range
+// (delta below 0, after the range before from was removed) and the insertion of one (delta above 0, with to of ^0). An extent
+// that begins before from is split there first. Blocks stay where they are on disk.
+//
+// It moves one leaf after the other, as many as the handle has credits for, in the order that keeps the tree valid at every
+// step: to the left from the left, to the right from the right. When it returns false, it is to be called in another handle with next in the
+// place of from, or of to when delta is above 0. A crash in between leaves a valid file with a part of it moved, as it
+// does in the kernel; it can be completed with the same arguments if the caller keeps them.
+//
+// syscall.EINVAL if the target is not free or, with bigalloc, not a number of clusters away; syscall.EFBIG if it lies beyond what a file can be.
+func (m *Mapper) Shift(h *journal.Handle, ino layout.Ino, from, to layout.Lblk, delta int64) (done bool, next layout.Lblk, err error) {
+	f, err := m.change(h, ino)
+	if err != nil {
+		return false, from, err
+	}
+	if f.kind == mappedByBlocks {
+		return false, from, layout.Unsupportedf("inode %d: mapped by block numbers: its map cannot be shifted", ino)
+	}
+	ratio := int64(m.g.ClusterRatio)
+	if delta == 0 || delta%ratio != 0 || int64(from)%ratio != 0 || int64(from)+delta < 0 || delta > math.MaxUint32 {
+		return false, from, fmt.Errorf("inode %d: shift of logical block %d by %d: %w", ino, from, delta, syscall.EINVAL)
+	}
+	s := shift{f, from, to, delta}
+	for steps := 0; !done; steps++ {
+		if h.Room() < m.StepCredits() {
+			if steps > 0 {
+				return false, s.next(), nil
+			}
+			if err := f.need(m.StepCredits()); err != nil {
+				return false, s.next(), err
+			}
+		}
+		switch {
+		case steps == 0:
+			err = s.splitAtStart()
+		case delta < 0:
+			done, err = s.collapseLeaf()
+		default:
+			done, err = s.insertLeaf()
+		}
+		if err != nil {
+			return false, s.next(), err
+		}
+	}
+	return true, s.next(), nil
+}
+
+// shift is what remains to be moved.
+type shift struct {
+	*file
+	from, to layout.Lblk
+	delta    int64
+}
+
+func (s *shift) next() layout.Lblk {
+	if s.delta < 0 {
+		return s.from
+	}
+	return s.to
+}
+
+// splitAtStart makes an extent begin at from if one covers it.
+func (s *shift) splitAtStart() error {
+	p, err := s.find(s.from)
+	if err != nil {
+		return err
+	}
+	e, ok := p.extentAt()
+	if at := uint64(s.from); ok && uint64(e.Lblk) < at && e.End() > at {
+		return s.rewrite(p, s.from, e.Cut(0, at), e.Cut(at, e.End()))
+	}
+	return nil
+}
+
+// collapseLeaf moves the first extents of the range, up to the end of their leaf, to the left.
+func (s *shift) collapseLeaf() (done bool, err error) {
+	p, err := s.find(s.from)
+	if err != nil {
+		return false, err
+	}
+	prevEnd := uint64(0)
+	if _, prev, ok, err := s.leftOf(p, s.from); err != nil {
+		return false, err
+	} else if ok {
+		prevEnd = prev.End()
+	}
+	p, first, ok, err := s.rightFrom(p, s.from)
+	if err != nil || !ok || first.Lblk >= s.to {
+		return true, err
+	}
+	target := int64(first.Lblk) + s.delta
+	if target < int64(prevEnd) {
+		return false, fmt.Errorf("inode %d: shift of logical block %d by %d: target is mapped: %w", s.ino, first.Lblk, s.delta, syscall.EINVAL)
+	}
+	i := p.leaf().at
+	end := i
+	for end < p.leaf().node.Entries() && p.leaf().node.Key(end) < s.to {
+		end++
+	}
+	s.from = layout.Lblk(p.leaf().node.Extent(end - 1).End())
+	if err := s.move(p, i, end); err != nil {
+		return false, err
+	}
+	return false, s.join(layout.Lblk(target))
+}
+
+// insertLeaf moves the last extents of the range, down to the beginning of their leaf, to the right.
+func (s *shift) insertLeaf() (done bool, err error) {
+	if s.to <= s.from {
+		return true, nil
+	}
+	p, err := s.find(s.to - 1)
+	if err != nil {
+		return false, err
+	}
+	_, after, more, err := s.right(p)
+	if err != nil {
+		return false, err
+	}
+	p, last, ok, err := s.left(p)
+	if err != nil || !ok || last.Lblk < s.from {
+		return true, err
+	}
+	switch target := last.End() + uint64(s.delta); {
+	case more && target > uint64(after.Lblk):
+		return false, fmt.Errorf("inode %d: shift of logical block %d by %d: target is mapped: %w", s.ino, last.Lblk, s.delta, syscall.EINVAL)
+	case target > math.MaxUint32:
+		return false, fmt.Errorf("inode %d: shift of logical block %d by %d: %w", s.ino, last.Lblk, s.delta, syscall.EFBIG)
+	}
+	i := p.leaf().at
+	for i > 0 && p.leaf().node.Key(i-1) >= s.from {
+		i--
+	}
+	s.to = p.leaf().node.Key(i)
+	return false, s.move(p, i, p.leaf().at+1)
+}
+
+// leftOf is the last extent that begins before l, given the path found for l.
+func (f *file) leftOf(p path, l layout.Lblk) (path, layout.Extent, bool, error) {
+	if e, ok := p.extentAt(); ok && e.Lblk == l {
+		p = append(path(nil), p...)
+		p.leaf().at--
+	}
+	return f.left(p)
+}
+
+// rightFrom is the first extent that begins at l or behind it, given the path found for l.
+func (f *file) rightFrom(p path, l layout.Lblk) (path, layout.Extent, bool, error) {
+	if e, ok := p.extentAt(); ok && e.Lblk == l {
+		return p, e, true, nil
+	}
+	return f.right(p)
+}
+
+// move adds delta to the keys of the extents [i, end) of a leaf.
+func (s *shift) move(p path, i, end int) error {
+	leaf, err := s.writable(p, len(p)-1)
+	if err != nil {
+		return err
+	}
+	for k := i; k < end; k++ {
+		leaf.SetKey(k, layout.Lblk(int64(leaf.Key(k))+s.delta))
+	}
+	if i > 0 {
+		return nil
+	}
+	return s.fixKeys(p, len(p)-1)
+}
+
+// join merges the extent at l with its neighbours.
+func (f *file) join(l layout.Lblk) error {
+	p, err := f.find(l)
+	if err != nil {
+		return err
+	}
+	e, ok := p.extentAt()
+	if !ok {
+		return nil
+	}
+	return f.rewrite(p, l, e)
+}
