@@ -10,6 +10,7 @@ import (
 // file is a regular file or a block device.
 type file struct {
 	f        *os.File
+	lock     *os.File // holds the locks, if f does not
 	path     string
 	size     int64
 	align    int // of offsets and lengths
@@ -135,5 +136,9 @@ func (f *file) Close() error {
 	if f.tail != nil {
 		f.tail.Close()
 	}
-	return f.f.Close()
+	err := f.f.Close()
+	if f.lock != nil {
+		f.lock.Close()
+	}
+	return err
 }

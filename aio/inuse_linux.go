@@ -3,4 +3,4 @@ package aio
 import "os"
 
 // checkUnused refuses what is mounted or attached.
-func checkUnused(path string, st os.FileInfo, block bool) error { return nil }
+func checkUnused(st os.FileInfo, block bool) error { return nil }

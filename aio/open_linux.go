@@ -3,6 +3,7 @@ package aio
 import (
 	"errors"
 	"fmt"
+	"io"
 	"os"
 
 	"golang.org/x/sys/unix"
@@ -10,10 +11,6 @@ import (
 
 // openFile opens path, takes the locks and finds size and alignment.
 func openFile(path string, o Options) (*file, error) {
-	flags := os.O_RDONLY
-	if o.Write {
-		flags = os.O_RDWR
-	}
 	st, err := os.Stat(path)
 	if err != nil {
 		return nil, err
@@ -23,36 +20,68 @@ func openFile(path string, o Options) (*file, error) {
 		return nil, fmt.Errorf("open %s: neither a regular file nor a block device", path)
 	}
 	if o.Write {
-		if err := checkUnused(path, st, block); err != nil {
-			return nil, err
-		}
-		if block {
-			flags |= unix.O_EXCL
+		if err := checkUnused(st, block); err != nil {
+			return nil, fmt.Errorf("open %s: %w", path, err)
 		}
 	}
 	f := &file{path: path, write: o.Write}
-	if err := f.openDirect(path, flags, o); err != nil {
-		if errors.Is(err, unix.EBUSY) {
-			return nil, fmt.Errorf("open %s: %w: mounted, or held by another driver or process", path, ErrInUse)
-		}
+	if f.lock, err = lockFile(path, o.Write, block); err != nil {
 		return nil, err
 	}
-	if err := lockFile(f.f, o.Write); err != nil {
-		f.f.Close()
-		return nil, fmt.Errorf("open %s: %w", path, err)
+	if err := f.openDirect(path, o); err != nil {
+		f.lock.Close()
+		return nil, err
 	}
-	if f.size, err = sizeOf(f.f, block); err == nil {
+	if f.size, err = f.f.Seek(0, io.SeekEnd); err == nil {
 		err = f.findAlign(block)
 	}
+	if err == nil && !sameFile(f.f, f.lock) {
+		err = errors.New("the path was given to another file meanwhile")
+	}
 	if err != nil {
-		f.f.Close()
+		f.Close()
 		return nil, fmt.Errorf("open %s: %w", path, err)
 	}
 	return f, nil
 }
 
+// lockFile takes the lock that keeps other processes of this program out and, on a block device to be written, the kernel's
+// exclusive claim, which mounts and other drivers make too. Both stand on a descriptor of their own, because the one for
+// I/O may live on for a moment after the end of the process: a killed process's ring keeps it.
+func lockFile(path string, write, block bool) (*os.File, error) {
+	flags, how, who := os.O_RDONLY, unix.LOCK_SH, "open for writing by another ext4img"
+	if write {
+		how, who = unix.LOCK_EX, "open in another ext4img"
+		if block {
+			flags |= unix.O_EXCL
+		}
+	}
+	f, err := os.OpenFile(path, flags, 0)
+	if errors.Is(err, unix.EBUSY) {
+		return nil, fmt.Errorf("open %s: %w: mounted, or claimed by another driver or process", path, ErrInUse)
+	}
+	if err != nil {
+		return nil, err
+	}
+	err = unix.Flock(int(f.Fd()), how|unix.LOCK_NB)
+	switch {
+	case err == nil:
+		return f, nil
+	case errors.Is(err, unix.ENOLCK), errors.Is(err, unix.ENOTSUP), errors.Is(err, unix.ENOSYS):
+		return f, nil // a network file system without locks
+	case errors.Is(err, unix.EWOULDBLOCK):
+		err = fmt.Errorf("%w: %s", ErrInUse, who)
+	}
+	f.Close()
+	return nil, fmt.Errorf("open %s: lock: %w", path, err)
+}
+
 // openDirect opens with O_DIRECT, or without where the file system refuses it.
-func (f *file) openDirect(path string, flags int, o Options) (err error) {
+func (f *file) openDirect(path string, o Options) (err error) {
+	flags := os.O_RDONLY
+	if o.Write {
+		flags = os.O_RDWR
+	}
 	if !o.Buffered {
 		f.f, err = os.OpenFile(path, flags|unix.O_DIRECT, 0)
 		if err == nil {
@@ -68,32 +97,6 @@ func (f *file) openDirect(path string, flags int, o Options) (err error) {
 	}
 	f.f, err = os.OpenFile(path, flags, 0)
 	return err
-}
-
-func lockFile(f *os.File, write bool) error {
-	how, who := unix.LOCK_SH, "open for writing by another process"
-	if write {
-		how, who = unix.LOCK_EX, "open in another process"
-	}
-	err := unix.Flock(int(f.Fd()), how|unix.LOCK_NB)
-	switch {
-	case errors.Is(err, unix.EWOULDBLOCK):
-		return fmt.Errorf("%w: %s", ErrInUse, who)
-	case errors.Is(err, unix.ENOLCK), errors.Is(err, unix.ENOTSUP), errors.Is(err, unix.ENOSYS):
-		return nil // a network file system without locks
-	}
-	return err
-}
-
-func sizeOf(f *os.File, block bool) (int64, error) {
-	if block {
-		return f.Seek(0, 2)
-	}
-	st, err := f.Stat()
-	if err != nil {
-		return 0, err
-	}
-	return st.Size(), nil
 }
 
 // findAlign asks the kernel for the alignment of direct I/O: statx since 6.1, else the sector size of a block device; for a

@@ -1,0 +1,48 @@
+package aio
+
+// The kernel's interface of asynchronous I/O, as in include/uapi/linux/aio_abi.h and, for the ring in user space,
+// struct aio_ring of fs/aio.c, whose magic says that the layout is this one. The sizes and offsets are checked by TestLibaioABI.
+
+// iocb is struct iocb on a little-endian machine.
+type iocb struct {
+	data    uint64
+	key     uint32
+	rwFlags int32
+	opcode  uint16
+	reqprio int16
+	fd      uint32
+	buf     uint64
+	nbytes  uint64
+	offset  int64
+	_       uint64
+	flags   uint32
+	resfd   uint32
+}
+
+// ioEvent is struct io_event.
+type ioEvent struct {
+	data uint64
+	obj  uint64
+	res  int64
+	res2 int64
+}
+
+// aioRing is the head of the ring of completions, which stands at the address of the context.
+type aioRing struct {
+	id           uint32
+	nr           uint32
+	head         uint32
+	tail         uint32
+	magic        uint32
+	compat       uint32
+	incompat     uint32
+	headerLength uint32
+}
+
+const (
+	iocbPread  = 0
+	iocbPwrite = 1
+	iocbFdsync = 3
+
+	aioRingMagic = 0xa10a10a1
+)

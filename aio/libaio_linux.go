@@ -1,0 +1,288 @@
+package aio
+
+import (
+	"errors"
+	"fmt"
+	"sync"
+	"sync/atomic"
+	"unsafe"
+
+	"golang.org/x/sys/unix"
+)
+
+// libaio is the queue over io_setup, io_submit and io_getevents.
+//
+// Locks as in uring: cq for the completions and the waiting, sq for io_submit, mu for the slots.
+type libaio struct {
+	ctx uintptr
+	// shared is the context's ring of completions in user space, nil if its layout is not the one known here.
+	shared *aioRing
+	events []ioEvent // in shared
+
+	cq    sync.Mutex
+	again []uint32
+	got   []ioEvent // from io_getevents
+
+	sq       sync.Mutex
+	iocbs    []iocb // by slot
+	batch    []*iocb
+	unbuffed []*Request
+
+	mu      sync.Mutex
+	waiting int // in batch, not taken by the kernel
+	slots
+}
+
+func newLibaio(f *file, depth int) (*libaio, error) {
+	if depth < 1 || depth > maxDepth {
+		return nil, ErrDepth
+	}
+	q := &libaio{slots: newSlots(f, depth)}
+	_, _, errno := unix.Syscall(unix.SYS_IO_SETUP, uintptr(depth), uintptr(unsafe.Pointer(&q.ctx)), 0)
+	if errno == unix.EAGAIN {
+		return nil, fmt.Errorf("io_setup: all the asynchronous I/O of this system is in use (/proc/sys/fs/aio-max-nr): %w", errno)
+	}
+	if errno != 0 {
+		return nil, fmt.Errorf("io_setup: %w", errno)
+	}
+	q.again = make([]uint32, 0, depth)
+	q.got = make([]ioEvent, depth)
+	q.iocbs = make([]iocb, depth)
+	q.batch = make([]*iocb, 0, depth)
+	q.unbuffed = make([]*Request, 0, depth)
+	q.findRing()
+	return q, nil
+}
+
+// findRing looks at the memory of the context, which the kernel mapped.
+func (q *libaio) findRing() {
+	r := *(**aioRing)(unsafe.Pointer(&q.ctx))
+	if r.magic != aioRingMagic || r.incompat != 0 || r.headerLength != uint32(unsafe.Sizeof(*r)) {
+		return
+	}
+	q.shared = r
+	q.events = unsafe.Slice((*ioEvent)(unsafe.Add(unsafe.Pointer(r), r.headerLength)), r.nr)
+}
+
+// Submit implements Queue: one system call for the batch, as a rule.
+func (q *libaio) Submit(reqs ...*Request) error {
+	q.sq.Lock()
+	defer q.sq.Unlock()
+	q.mu.Lock()
+	if err := q.accept(len(reqs)); err != nil {
+		q.mu.Unlock()
+		return err
+	}
+	for _, r := range reqs {
+		switch {
+		case q.settled(r):
+			q.ready = append(q.ready, r)
+		case r.Op != Flush && !q.f.aligned(r.Buf, r.Off):
+			q.unbuffed = append(q.unbuffed, r)
+		default:
+			q.fill(r, q.take(r))
+		}
+	}
+	q.mu.Unlock()
+	q.submit()
+	for i, r := range q.unbuffed {
+		r.Err = perform(q.f, r)
+		q.mu.Lock()
+		q.ready = append(q.ready, r)
+		q.mu.Unlock()
+		q.unbuffed[i] = nil
+	}
+	q.unbuffed = q.unbuffed[:0]
+	return nil
+}
+
+// fill appends what is left of a request to the batch. sq and mu are held.
+func (q *libaio) fill(r *Request, slot uint32) {
+	c := &q.iocbs[slot]
+	*c = iocb{data: uint64(slot), fd: uint32(q.f.f.Fd())}
+	q.batch = append(q.batch, c)
+	q.waiting++
+	if r.Op == Flush {
+		c.opcode = iocbFdsync
+		return
+	}
+	p := r.Buf[r.state.done:]
+	c.opcode = iocbPread
+	if r.Op == Write {
+		c.opcode = iocbPwrite
+	}
+	c.buf = uint64(uintptr(unsafe.Pointer(unsafe.SliceData(p))))
+	c.nbytes = uint64(min(len(p), maxTransfer))
+	c.offset = r.Off + int64(r.state.done)
+}
+
+// submit gives the batch to the kernel. What it cannot take now stays for the next time; a request that it refuses, which is the
+// first of what is left, has failed. sq is held.
+func (q *libaio) submit() {
+	for len(q.batch) > 0 {
+		n, _, errno := unix.Syscall(unix.SYS_IO_SUBMIT, q.ctx, uintptr(len(q.batch)), uintptr(unsafe.Pointer(&q.batch[0])))
+		if errno == unix.EINTR {
+			continue
+		}
+		if errno == unix.EAGAIN || errno == 0 && n == 0 {
+			break
+		}
+		if errno != 0 {
+			q.refuse(errno)
+			continue
+		}
+		q.batch = q.batch[:copy(q.batch, q.batch[n:])]
+	}
+	q.mu.Lock()
+	q.waiting = len(q.batch)
+	q.mu.Unlock()
+}
+
+// refuse fails the first request of the batch.
+func (q *libaio) refuse(errno unix.Errno) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	r := q.release(uint32(q.batch[0].data))
+	r.Err = q.f.requestError(r, errno)
+	q.ready = append(q.ready, r)
+	q.batch = q.batch[:copy(q.batch, q.batch[1:])]
+}
+
+// Reap implements Queue.
+func (q *libaio) Reap(min int) ([]*Request, error) {
+	q.cq.Lock()
+	defer q.cq.Unlock()
+	q.mu.Lock()
+	closed := q.closed
+	q.mu.Unlock()
+	if closed {
+		return nil, ErrClosed
+	}
+	if err := q.await(min); err != nil {
+		return nil, err
+	}
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	return q.handOver(), nil
+}
+
+// await collects completions until least are ready or nothing is in flight. cq is held.
+func (q *libaio) await(least int) error {
+	if err := q.collect(0); err != nil {
+		return err
+	}
+	for {
+		q.mu.Lock()
+		missing, inKernel, waiting := least-len(q.ready), q.inKernel(), q.waiting
+		q.mu.Unlock()
+		if missing <= 0 || inKernel == 0 {
+			return nil
+		}
+		if waiting > 0 {
+			if q.retry(); waiting == inKernel {
+				continue // there was nothing to wait for
+			}
+		}
+		if err := q.collect(min(missing, inKernel-waiting)); err != nil {
+			return err
+		}
+	}
+}
+
+// retry submits what the kernel did not take before. If nothing at all is in flight, waiting will not help: then those that it
+// still does not take have failed.
+func (q *libaio) retry() {
+	q.sq.Lock()
+	defer q.sq.Unlock()
+	q.submit()
+	for len(q.batch) > 0 && len(q.batch) == q.depth-q.freeSlots() {
+		q.refuse(unix.EAGAIN)
+	}
+}
+
+func (q *libaio) freeSlots() int {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	return len(q.free)
+}
+
+// collect takes completions: those in the shared ring without a system call, else at least least of them.
+func (q *libaio) collect(least int) error {
+	n := q.peek()
+	if n == 0 && (least > 0 || q.shared == nil) {
+		got, _, errno := unix.Syscall6(unix.SYS_IO_GETEVENTS, q.ctx, uintptr(least), uintptr(len(q.got)), uintptr(unsafe.Pointer(&q.got[0])), 0, 0)
+		if errno != 0 && errno != unix.EINTR {
+			return fmt.Errorf("io_getevents: %w", errno)
+		}
+		if errno == 0 {
+			n = int(got)
+		}
+	}
+	q.mu.Lock()
+	for _, e := range q.got[:n] {
+		slot := uint32(e.data)
+		if q.account(q.requests[slot], e.res) {
+			q.again = append(q.again, slot)
+			continue
+		}
+		q.ready = append(q.ready, q.release(slot))
+	}
+	q.mu.Unlock()
+	if len(q.again) > 0 {
+		q.resubmit()
+	}
+	return nil
+}
+
+// peek copies completions out of the shared ring. The kernel stores an event and then the tail; we read the event and then
+// store the head. As in uring, sync/atomic is ordered strongly enough for both.
+func (q *libaio) peek() int {
+	if q.shared == nil {
+		return 0
+	}
+	head, tail := q.shared.head, atomic.LoadUint32(&q.shared.tail)
+	n := 0
+	for head != tail && n < len(q.got) {
+		q.got[n] = q.events[head]
+		n++
+		if head++; head == q.shared.nr {
+			head = 0
+		}
+	}
+	if n > 0 {
+		atomic.StoreUint32(&q.shared.head, head)
+	}
+	return n
+}
+
+func (q *libaio) resubmit() {
+	q.sq.Lock()
+	defer q.sq.Unlock()
+	q.mu.Lock()
+	for _, slot := range q.again {
+		q.fill(q.requests[slot], slot)
+	}
+	q.again = q.again[:0]
+	q.mu.Unlock()
+	q.submit()
+}
+
+// Close implements Queue.
+func (q *libaio) Close() error {
+	q.mu.Lock()
+	closed := q.closed
+	q.closed = true
+	q.mu.Unlock()
+	if closed {
+		return ErrClosed
+	}
+	q.cq.Lock()
+	defer q.cq.Unlock()
+	err := q.await(q.depth)
+	q.sq.Lock()
+	defer q.sq.Unlock()
+	if _, _, errno := unix.Syscall(unix.SYS_IO_DESTROY, q.ctx, 0, 0); errno != 0 {
+		err = errors.Join(err, fmt.Errorf("io_destroy: %w", errno))
+	}
+	return err
+}

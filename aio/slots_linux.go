@@ -1,0 +1,123 @@
+package aio
+
+import (
+	"io"
+
+	"golang.org/x/sys/unix"
+)
+
+// slots is what the two kernel engines share: the requests in flight by number, and those complete and not yet reaped.
+// Its owner's mutex protects it.
+type slots struct {
+	f        *file
+	depth    int
+	requests []*Request // by slot; the kernel's side knows the number alone. Keeps request and buffer alive
+	free     []uint32
+	ready    []*Request // complete
+	out      []*Request // what the last Reap returned
+	owned    int        // submitted and not yet reaped
+	closed   bool
+}
+
+func newSlots(f *file, depth int) slots {
+	s := slots{f: f, depth: depth, requests: make([]*Request, depth)}
+	s.free = make([]uint32, depth)
+	s.ready = make([]*Request, 0, depth)
+	s.out = make([]*Request, 0, depth)
+	for i := range s.free {
+		s.free[i] = uint32(depth - 1 - i)
+	}
+	return s
+}
+
+// accept takes ownership of the requests, or of none.
+func (s *slots) accept(n int) error {
+	if s.closed {
+		return ErrClosed
+	}
+	if s.owned+n > s.depth {
+		return ErrFull
+	}
+	s.owned += n
+	return nil
+}
+
+// settled says whether a request needs no kernel: it is empty, or wrong. Then it is complete.
+func (s *slots) settled(r *Request) bool {
+	r.Err = nil
+	r.state.done = 0
+	switch {
+	case r.Op == Flush:
+		return !s.f.write
+	case r.Op == Write && !s.f.write:
+		r.Err = s.f.wrap("write", len(r.Buf), r.Off, ErrReadOnly)
+	default:
+		r.Err = CheckRange(s.f.size, r.Off, len(r.Buf))
+	}
+	return r.Err != nil || len(r.Buf) == 0
+}
+
+// take puts a request into a slot.
+func (s *slots) take(r *Request) uint32 {
+	i := s.free[len(s.free)-1]
+	s.free = s.free[:len(s.free)-1]
+	s.requests[i] = r
+	return i
+}
+
+// release empties a slot.
+func (s *slots) release(i uint32) *Request {
+	r := s.requests[i]
+	s.requests[i] = nil
+	s.free = append(s.free, i)
+	return r
+}
+
+// inKernel is the number of slots taken.
+func (s *slots) inKernel() int { return s.depth - len(s.free) }
+
+// handOver moves what is ready to the slice that Reap returns.
+func (s *slots) handOver() []*Request {
+	s.out, s.ready = s.ready, s.out[:0]
+	s.owned -= len(s.out)
+	return s.out
+}
+
+// account takes the kernel's result for a request and says whether the request must be submitted again: for the rest of a short
+// transfer, or because the kernel says so.
+func (s *slots) account(r *Request, res int64) (again bool) {
+	if res < 0 {
+		errno := unix.Errno(-res)
+		if errno == unix.EINTR || errno == unix.EAGAIN {
+			return true
+		}
+		r.Err = s.f.requestError(r, errno)
+		return false
+	}
+	if r.Op == Flush {
+		return false
+	}
+	done := r.state.done + int(res)
+	if done >= len(r.Buf) {
+		return false
+	}
+	// The rest must start aligned. A transfer that stops twice at one place goes no further.
+	done &^= s.f.align - 1
+	if done <= r.state.done {
+		r.Err = s.f.requestError(r, io.ErrUnexpectedEOF)
+		return false
+	}
+	r.state.done = done
+	return true
+}
+
+// requestError adds where to the error of a request.
+func (f *file) requestError(r *Request, err error) error {
+	switch r.Op {
+	case Read:
+		return f.wrap("read", len(r.Buf), r.Off, err)
+	case Write:
+		return f.wrap("write", len(r.Buf), r.Off, err)
+	}
+	return f.wrap("flush", 0, 0, err)
+}

@@ -1,0 +1,276 @@
+package aio
+
+import (
+	"fmt"
+	"sync"
+	"sync/atomic"
+	"unsafe"
+
+	"golang.org/x/sys/unix"
+)
+
+const (
+	maxDepth = 4096 // the longest ring that every kernel with io_uring makes is 32768
+	// maxTransfer is the most that one submission asks for; the rest follows as after a short transfer.
+	maxTransfer = 1 << 30
+)
+
+// uring is the queue over io_uring.
+//
+// Submit works on the submission ring and Reap on the completion ring. Where they meet, in the slots, mu protects for a few
+// instructions. Order of the locks: cq, sq, mu. Only cq is held while waiting for completions.
+type uring struct {
+	ring     *ring
+	fd       int32 // or 0, the registered file
+	fileFlag uint8
+	arena    *Arena // registered
+
+	cq    sync.Mutex // the completion ring: one Reap at a time
+	again []uint32   // under cq: slots to be submitted again
+
+	sq       sync.Mutex // the submission ring
+	unbuffed []*Request // under sq: those of a batch that need a bounce buffer
+
+	mu      sync.Mutex
+	waiting int // entries filled that the kernel has not taken
+	slots
+}
+
+func newUring(f *file, depth int, pinned bool) (*uring, error) {
+	if depth < 1 || depth > maxDepth {
+		return nil, ErrDepth
+	}
+	r, err := newRing(depth, pinned)
+	if err != nil {
+		return nil, err
+	}
+	if err := r.probe(); err != nil {
+		r.close()
+		return nil, err
+	}
+	q := &uring{ring: r, fd: int32(f.f.Fd()), slots: newSlots(f, depth)}
+	q.again = make([]uint32, 0, depth)
+	q.unbuffed = make([]*Request, 0, depth)
+	if r.registerFile(int(q.fd)) == nil {
+		q.fd, q.fileFlag = 0, uringSQEFixedFile
+	}
+	return q, nil
+}
+
+// register implements registrar. Where the limit of locked memory is too low nothing is registered, and all works as before.
+func (q *uring) register(a *Arena) bool {
+	if q.arena != nil || q.ring.registerBuffer(a.mem) != nil {
+		return false
+	}
+	q.arena = a
+	return true
+}
+
+// Submit implements Queue: one system call for the batch.
+func (q *uring) Submit(reqs ...*Request) error {
+	q.sq.Lock()
+	defer q.sq.Unlock()
+	q.mu.Lock()
+	if err := q.accept(len(reqs)); err != nil {
+		q.mu.Unlock()
+		return err
+	}
+	for _, r := range reqs {
+		switch {
+		case q.settled(r):
+			q.ready = append(q.ready, r)
+		case r.Op != Flush && !q.f.aligned(r.Buf, r.Off):
+			q.unbuffed = append(q.unbuffed, r)
+		default:
+			q.fill(r, q.take(r))
+		}
+	}
+	q.mu.Unlock()
+	q.submit()
+	for i, r := range q.unbuffed {
+		r.Err = perform(q.f, r)
+		q.mu.Lock()
+		q.ready = append(q.ready, r)
+		q.mu.Unlock()
+		q.unbuffed[i] = nil
+	}
+	q.unbuffed = q.unbuffed[:0]
+	return nil
+}
+
+// fill writes the next submission entry: what is left of a request. sq and mu are held.
+func (q *uring) fill(r *Request, slot uint32) {
+	e := q.ring.next()
+	q.waiting++
+	*e = uringSQE{fd: q.fd, flags: q.fileFlag, userData: uint64(slot)}
+	if r.Op == Flush {
+		e.opcode, e.opFlags = uringOpFsync, uringFsyncDatasync
+		return
+	}
+	p := r.Buf[r.state.done:]
+	e.off = uint64(r.Off + int64(r.state.done))
+	e.addr = uint64(uintptr(unsafe.Pointer(unsafe.SliceData(p))))
+	e.len = uint32(min(len(p), maxTransfer))
+	fixed := false
+	if q.arena != nil {
+		_, fixed = q.arena.offset(p)
+	}
+	switch {
+	case r.Op == Read && fixed:
+		e.opcode = uringOpReadFixed
+	case r.Op == Read:
+		e.opcode = uringOpRead
+	case fixed:
+		e.opcode = uringOpWriteFixed
+	default:
+		e.opcode = uringOpWrite
+	}
+}
+
+// submit gives the filled entries to the kernel. What it cannot take now (memory is short, or completions must be reaped
+// first) stays for the next time; if it refuses, the error is the requests'. sq is held.
+func (q *uring) submit() {
+	q.ring.publish()
+	var err error
+	for q.ring.unsubmitted() > 0 {
+		var n int
+		n, err = q.ring.enter(q.ring.unsubmitted(), 0, 0)
+		if err == unix.EINTR {
+			continue
+		}
+		if err != nil || n == 0 {
+			break
+		}
+	}
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	q.waiting = int(q.ring.unsubmitted())
+	if q.waiting > 0 && err != nil && err != unix.EAGAIN && err != unix.EBUSY {
+		q.refuse(err)
+	}
+}
+
+// refuse takes back the entries that the kernel has not taken. Between two calls of enter under sq it does not look at them.
+func (q *uring) refuse(err error) {
+	for ; q.waiting > 0; q.waiting-- {
+		q.ring.tail--
+		r := q.release(uint32(q.ring.sqes[q.ring.tail&q.ring.sqMask].userData))
+		r.Err = q.f.requestError(r, err)
+		q.ready = append(q.ready, r)
+	}
+	q.ring.publish()
+}
+
+// Reap implements Queue.
+func (q *uring) Reap(min int) ([]*Request, error) {
+	q.cq.Lock()
+	defer q.cq.Unlock()
+	q.mu.Lock()
+	closed := q.closed
+	q.mu.Unlock()
+	if closed {
+		return nil, ErrClosed
+	}
+	if err := q.await(min); err != nil {
+		return nil, err
+	}
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	return q.handOver(), nil
+}
+
+// await collects completions until least are ready or nothing is in flight. cq is held.
+func (q *uring) await(least int) error {
+	if q.ring.needsEnter() {
+		if _, err := q.ring.enter(0, 0, uringEnterGetevents); err != nil && !transient(err) {
+			return fmt.Errorf("io_uring_enter: %w", err)
+		}
+	}
+	for {
+		q.collect()
+		q.mu.Lock()
+		missing, inKernel, waiting := least-len(q.ready), q.inKernel(), q.waiting
+		q.mu.Unlock()
+		if missing <= 0 || inKernel == 0 {
+			return nil
+		}
+		if waiting > 0 {
+			if q.retry(); waiting == inKernel {
+				continue // there was nothing to wait for
+			}
+		}
+		_, err := q.ring.enter(0, uint32(min(missing, inKernel-waiting)), uringEnterGetevents)
+		if err != nil && !transient(err) {
+			return fmt.Errorf("io_uring_enter: %w", err)
+		}
+	}
+}
+
+func transient(err error) bool { return err == unix.EINTR || err == unix.EAGAIN || err == unix.EBUSY }
+
+// retry submits what the kernel did not take before. If nothing at all is in flight, waiting will not help: then those that it
+// still does not take have failed.
+func (q *uring) retry() {
+	q.sq.Lock()
+	defer q.sq.Unlock()
+	q.submit()
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	if q.waiting > 0 && q.waiting == q.inKernel() {
+		q.refuse(unix.EAGAIN)
+	}
+}
+
+// collect takes what the completion ring holds.
+func (q *uring) collect() {
+	r := q.ring
+	head, tail := *r.cqHead, atomic.LoadUint32(r.cqTail)
+	if head == tail {
+		return
+	}
+	q.mu.Lock()
+	for ; head != tail; head++ {
+		c := &r.cqes[head&r.cqMask]
+		slot := uint32(c.userData)
+		if q.account(q.requests[slot], int64(c.res)) {
+			q.again = append(q.again, slot)
+			continue
+		}
+		q.ready = append(q.ready, q.release(slot))
+	}
+	q.mu.Unlock()
+	atomic.StoreUint32(r.cqHead, head)
+	if len(q.again) > 0 {
+		q.resubmit()
+	}
+}
+
+func (q *uring) resubmit() {
+	q.sq.Lock()
+	defer q.sq.Unlock()
+	q.mu.Lock()
+	for _, slot := range q.again {
+		q.fill(q.requests[slot], slot)
+	}
+	q.again = q.again[:0]
+	q.mu.Unlock()
+	q.submit()
+}
+
+// Close implements Queue.
+func (q *uring) Close() error {
+	q.mu.Lock()
+	closed := q.closed
+	q.closed = true
+	q.mu.Unlock()
+	if closed {
+		return ErrClosed
+	}
+	q.cq.Lock()
+	defer q.cq.Unlock()
+	err := q.await(q.depth)
+	q.sq.Lock()
+	defer q.sq.Unlock()
+	q.ring.close()
+	return err
+}
