@@ -31,11 +31,11 @@ func (m *Mapper) Shift(h *journal.Handle, ino layout.Ino, from, to layout.Lblk, 
 	if delta == 0 || delta%ratio != 0 || int64(from)%ratio != 0 || int64(from)+delta < 0 || delta > math.MaxUint32 {
 		return false, from, fmt.Errorf("inode %d: shift of logical block %d by %d: %w", ino, from, delta, syscall.EINVAL)
 	}
-	s := shift{f, from, to, delta}
+	s := shift{file: f, from: from, to: to, delta: delta}
 	for steps := 0; !done; steps++ {
 		if h.Room() < m.StepCredits() {
-			if steps > 0 {
-				return false, s.next(), nil
+			if whole, err := s.whole(); err != nil || steps > 0 && whole {
+				return false, s.next(), err
 			}
 			if err := f.need(m.StepCredits()); err != nil {
 				return false, s.next(), err
@@ -61,6 +61,7 @@ type shift struct {
 	*file
 	from, to layout.Lblk
 	delta    int64
+	inside   bool // the last extent moved to the left ended inside a cluster
 }
 
 func (s *shift) next() layout.Lblk {
@@ -68,6 +69,28 @@ func (s *shift) next() layout.Lblk {
 		return s.from
 	}
 	return s.to
+}
+
+// whole tells whether what is still to be moved shares no cluster with what was moved: a handle may end here.
+func (s *shift) whole() (bool, error) {
+	ratio := uint64(s.m.g.ClusterRatio)
+	if ratio == 1 || s.delta < 0 && !s.inside {
+		return true, nil
+	}
+	if s.delta < 0 {
+		p, err := s.find(s.from)
+		if err != nil {
+			return false, err
+		}
+		_, e, ok, err := s.rightFrom(p, s.from)
+		return !ok || uint64(e.Lblk) >= uint64(s.from)+ratio, err
+	}
+	p, err := s.find(s.to - 1)
+	if err != nil {
+		return false, err
+	}
+	_, e, ok, err := s.left(p)
+	return !ok || e.Lblk < s.from || e.End() <= s.cluster(uint64(s.to)), err
 }
 
 // splitAtStart makes an extent begin at from if one covers it.
@@ -108,7 +131,9 @@ func (s *shift) collapseLeaf() (done bool, err error) {
 	for end < p.leaf().node.Entries() && p.leaf().node.Key(end) < s.to {
 		end++
 	}
-	s.from = layout.Lblk(p.leaf().node.Extent(end - 1).End())
+	// Aligned to a cluster, as from must be: what is left of it lies behind what was moved.
+	edge := p.leaf().node.Extent(end - 1).End()
+	s.from, s.inside = layout.Lblk(s.cluster(edge)), s.cluster(edge) != edge
 	if err := s.move(p, i, end); err != nil {
 		return false, err
 	}
