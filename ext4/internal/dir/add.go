@@ -10,10 +10,10 @@ import (
 )
 
 // Credits is how many blocks one Add changes at most: at every level of an index a node and its new neighbour, the
-// leaf and its new neighbour, and what each new block costs.
+// leaf and its new neighbour, and what their allocation changes.
 func (d *Dirs) Credits() int {
 	newBlocks := d.g.MaxDxLevels() + 3
-	return 2*newBlocks + newBlocks*d.m.AllocateCredits() + 4
+	return 2*newBlocks + d.m.StepCredits()
 }
 
 // Add gives an inode a name. The error is fs.ErrExist if the name is taken, syscall.ENOSPC if there is no room for it.
