@@ -40,7 +40,7 @@ const BlockCredits = 5
 // Request asks Alloc for contiguous blocks.
 type Request struct {
 	Goal     layout.Pblk // where the first block would best be; 0 is anywhere
-	Min, Max uint32      // blocks; Min of 0 is 1. With bigalloc both are rounded up to whole clusters
+	Min, Max uint32      // blocks; Min of 0 is 1, and must fit in a group. With bigalloc both are rounded up to whole clusters
 	Reserved bool        // may use what Reserve has set aside
 	Below    layout.Pblk // all blocks must be below this; 0 is no limit
 	Root     bool        // may use the blocks that the superblock reserves for the privileged user (s_r_blocks_count)

@@ -1,0 +1,254 @@
+package group
+
+import (
+	"errors"
+	"os"
+	"syscall"
+	"testing"
+	"time"
+
+	"ext4img/ext4/layout"
+	"ext4img/journal"
+)
+
+// fill takes everything there is and returns what it took.
+func (w *world) fill() (all []layout.Extent) {
+	w.t.Helper()
+	for {
+		p, n, err := w.alloc(Request{Min: 1, Max: 1 << 15, Root: true})
+		if errors.Is(err, syscall.ENOSPC) && !errors.Is(err, ErrResting) {
+			return all
+		}
+		if err != nil {
+			w.t.Fatal(err)
+		}
+		all = append(all, layout.Extent{Pblk: p, Len: n})
+	}
+}
+
+func (w *world) freeCount() uint64 {
+	w.t.Helper()
+	v := w.j.View()
+	defer v.Close()
+	n, err := w.s.FreeCount(v)
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	return n
+}
+
+// TestFreedBlocksRest is ordering O5: what a transaction has freed is not given out before it has committed, since
+// until then a crash gives the blocks back to their old owner.
+func TestFreedBlocksRest(t *testing.T) {
+	for _, name := range []string{"has_journal", "^has_journal"} {
+		t.Run(name, func(t *testing.T) {
+			w := mkfs(t, 64<<20, 0, "-b", "1024", "-O", name)
+			all := w.fill()
+			if n := w.freeCount(); n != 0 {
+				t.Fatalf("%d blocks free after filling", n)
+			}
+			if err := w.j.CommitAll(); err != nil {
+				t.Fatal(err)
+			}
+			one := all[3]
+			w.free(one.Pblk, uint64(one.Len))
+			if _, _, err := w.alloc(Request{Min: 1, Max: 1}); !errors.Is(err, ErrResting) || !errors.Is(err, syscall.ENOSPC) {
+				t.Fatalf("allocating what rests: %v", err)
+			}
+			if err := w.j.CommitAll(); err != nil {
+				t.Fatal(err)
+			}
+			p, n, err := w.alloc(Request{Max: one.Len, Root: true})
+			if err != nil || p != one.Pblk || n != one.Len {
+				t.Fatalf("after the commit: %d+%d, %v; want %d+%d", p, n, err, one.Pblk, one.Len)
+			}
+			for i, e := range all {
+				if i%2 == 0 { // many spans of a group, so that they become a bitmap
+					for b := uint32(0); b < min(e.Len, 400); b += 2 {
+						w.free(e.Pblk+layout.Pblk(b), 1)
+					}
+				}
+			}
+			if _, _, err := w.alloc(Request{Max: 1, Root: true}); !errors.Is(err, ErrResting) {
+				t.Fatalf("allocating what rests: %v", err)
+			}
+		})
+	}
+}
+
+// TestCancelForgets cancels handles: what they freed does not rest, what they took is free, and the hints know it.
+func TestCancelForgets(t *testing.T) {
+	w := mkfs(t, 32<<20, 0, "-b", "1024")
+	before := w.freeCount()
+	h, err := w.j.Start(500)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for {
+		if _, _, err := w.s.Alloc(h, Request{Max: 1 << 15, Root: true}); errors.Is(err, syscall.ENOSPC) {
+			break
+		} else if err != nil {
+			t.Fatal(err)
+		}
+	}
+	h.Cancel()
+	if n := w.freeCount(); n != before {
+		t.Fatalf("%d free after the cancelled handle, %d before", n, before)
+	}
+	all := w.fill()
+	if h, err = w.j.Start(500); err != nil {
+		t.Fatal(err)
+	}
+	for _, e := range all {
+		if err := w.s.Free(h, e.Pblk, uint64(e.Len)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	h.Cancel()
+	if _, _, err := w.alloc(Request{Max: 1}); !errors.Is(err, syscall.ENOSPC) {
+		t.Fatalf("allocating in a full file system: %v", err)
+	}
+	for _, e := range all {
+		w.free(e.Pblk, uint64(e.Len))
+	}
+	if n := w.freeCount(); n != before {
+		t.Fatalf("%d free at the end, %d before", n, before)
+	}
+	w.fsck()
+}
+
+// TestReserve sets blocks aside.
+func TestReserve(t *testing.T) {
+	w := mkfs(t, 32<<20, 0, "-b", "1024", "-m", "10")
+	reserve := func(n uint64) error {
+		v := w.j.View()
+		defer v.Close()
+		return w.s.Reserve(v, n)
+	}
+	free := w.freeCount()
+	if err := reserve(free + 1); !errors.Is(err, syscall.ENOSPC) {
+		t.Fatalf("reserving more than there is: %v", err)
+	}
+	if err := reserve(10); err != nil {
+		t.Fatal(err)
+	}
+	if n := w.freeCount(); n != free-10 {
+		t.Fatalf("%d free, want %d", n, free-10)
+	}
+	w.fill()
+	if _, _, err := w.alloc(Request{Max: 1, Root: true}); !errors.Is(err, syscall.ENOSPC) {
+		t.Fatalf("taking reserved blocks: %v", err)
+	}
+	p, n, err := w.alloc(Request{Max: 20, Root: true, Reserved: true})
+	if err != nil || n != 10 {
+		t.Fatalf("using the reserve: %d+%d, %v", p, n, err)
+	}
+	w.s.Release(10)
+	w.free(p, uint64(n))
+	if err := w.j.CommitAll(); err != nil {
+		t.Fatal(err)
+	}
+	if _, _, err := w.alloc(Request{Max: 1}); !errors.Is(err, syscall.ENOSPC) {
+		t.Fatalf("taking what is kept for root: %v", err)
+	}
+}
+
+// TestBadFree frees what nobody may free.
+func TestBadFree(t *testing.T) {
+	w := mkfs(t, 64<<20, 0, "-b", "1024")
+	v := w.j.View()
+	d, err := w.s.Desc(v, 1)
+	if err != nil {
+		t.Fatal(err)
+	}
+	table := d.InodeTable()
+	v.Close()
+	p, _, err := w.alloc(Request{Max: 4})
+	if err != nil {
+		t.Fatal(err)
+	}
+	w.free(p, 4)
+	for _, x := range []struct {
+		p layout.Pblk
+		n uint64
+	}{{p, 1}, {p + 3, 1}, {1, 1}, {table + 3, 1}, {table - 1, 2}, {0, 1}, {1 << 40, 1}, {5, 1 << 60}, {p, 0}, {8193, 1}} {
+		err := w.do(func(h *journal.Handle) error { return w.s.Free(h, x.p, x.n) })
+		if !errors.Is(err, layout.ErrCorrupt) {
+			t.Errorf("freeing %d+%d: %v", x.p, x.n, err)
+		}
+	}
+	w.fsck()
+}
+
+// TestContiguous allocates a large file in an empty file system, in requests as an extent can hold.
+func TestContiguous(t *testing.T) {
+	for _, args := range [][]string{nil, {"-b", "1024"}, {"-O", "^flex_bg"}} {
+		w := mkfs(t, 2<<30, 0, args...)
+		runs := w.stream(1<<30/w.g.BlockSize, layout.MaxUnwrittenLen)
+		limit := 12
+		if w.g.BlockSize == 1024 {
+			limit = 1<<20/int(w.g.BlocksPerGroup) + 2
+		}
+		if len(runs) > limit {
+			t.Errorf("mke2fs %v: %d extents for 1 GiB, want at most %d: %v", args, len(runs), limit, runs)
+		}
+	}
+}
+
+// stream allocates n blocks, each request at the end of the one before, and returns the extents.
+func (w *world) stream(n int, most uint32) (runs []layout.Extent) {
+	w.t.Helper()
+	v := w.s.GoalFor(12)
+	for n > 0 {
+		p, got, err := w.alloc(Request{Goal: v, Max: uint32(min(n, int(most)))})
+		if err != nil {
+			w.t.Fatal(err)
+		}
+		if k := len(runs); k > 0 && runs[k-1].Pblk+layout.Pblk(runs[k-1].Len) == p && runs[k-1].Len+got <= most {
+			runs[k-1].Len += got
+		} else {
+			runs = append(runs, layout.Extent{Pblk: p, Len: got})
+		}
+		n -= int(got)
+		v = p + layout.Pblk(got)
+	}
+	return runs
+}
+
+// TestHuge allocates 1 TiB in a sparse file system of 15 TiB.
+func TestHuge(t *testing.T) {
+	if os.Getenv("EXT4IMG_LONG") == "" {
+		t.Skip("set EXT4IMG_LONG=1")
+	}
+	w := mkfs(t, 15<<40, 0, "-O", "^has_journal", "-E", "lazy_itable_init=1,nodiscard", "-N", "4000000")
+	start := time.Now()
+	runs := w.stream(1<<40/w.g.BlockSize, layout.MaxUnwrittenLen)
+	t.Logf("%d extents in %v", len(runs), time.Since(start))
+	if d := time.Since(start); d > 20*time.Second {
+		t.Errorf("1 TiB took %v", d)
+	}
+	start = time.Now()
+	for range 1000 { // far from any goal
+		if _, _, err := w.alloc(Request{Goal: 1, Min: 1, Max: 1 << 15}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	t.Logf("1000 more from the start: %v", time.Since(start))
+}
+
+// TestBelow keeps to the blocks that an indirect map can name.
+func TestBelow(t *testing.T) {
+	w := mkfs(t, 64<<20, 0, "-b", "1024")
+	for {
+		p, n, err := w.alloc(Request{Goal: 60000, Max: 512, Below: 30000, Root: true})
+		if errors.Is(err, syscall.ENOSPC) {
+			break
+		}
+		if err != nil || p+layout.Pblk(n) > 30000 {
+			t.Fatalf("%d+%d, %v", p, n, err)
+		}
+	}
+	if w.freeCount() == 0 {
+		t.Error("nothing left above")
+	}
+}
