@@ -38,7 +38,7 @@ func join(a, b string) string {
 func newQueue(f *file, engine string, depth int) (Queue, error) {
 	switch engine {
 	case EngineIOUring:
-		return newUring(f, depth, false)
+		return newUring(f, depth)
 	case EngineLibaio:
 		return newLibaio(f, depth)
 	}

@@ -1,7 +1,8 @@
 package aio
 
-// requestState is what an engine keeps in a request while it owns it.
+// requestState is what the layers below the submitter keep in a request while they own it.
 type requestState struct {
-	done int // bytes transferred so far
-	cut  cut
+	done  int // bytes transferred so far
+	cut   cut
+	epoch int // of a Trace: when it was submitted
 }

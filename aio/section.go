@@ -115,3 +115,5 @@ func (q *sectionQueue) leave(r *Request) {
 func (q *sectionQueue) Close() error { return q.q.Close() }
 
 func (q *sectionQueue) register(a *Arena) bool { return Register(q.q, a) }
+
+func (q *sectionQueue) pin() bool { return Pin(q.q) }

@@ -2,6 +2,7 @@ package aio
 
 import (
 	"fmt"
+	"runtime"
 	"sync"
 	"sync/atomic"
 	"unsafe"
@@ -24,6 +25,7 @@ type uring struct {
 	fd       int32 // or 0, the registered file
 	fileFlag uint8
 	arena    *Arena // registered
+	pinned   bool   // one goroutine does all, on one thread
 
 	cq    sync.Mutex // the completion ring: one Reap at a time
 	again []uint32   // under cq: slots to be submitted again
@@ -36,11 +38,11 @@ type uring struct {
 	slots
 }
 
-func newUring(f *file, depth int, pinned bool) (*uring, error) {
+func newUring(f *file, depth int) (*uring, error) {
 	if depth < 1 || depth > maxDepth {
 		return nil, ErrDepth
 	}
-	r, err := newRing(depth, pinned)
+	r, err := newRing(depth, false)
 	if err != nil {
 		return nil, err
 	}
@@ -48,13 +50,44 @@ func newUring(f *file, depth int, pinned bool) (*uring, error) {
 		r.close()
 		return nil, err
 	}
-	q := &uring{ring: r, fd: int32(f.f.Fd()), slots: newSlots(f, depth)}
+	q := &uring{slots: newSlots(f, depth)}
 	q.again = make([]uint32, 0, depth)
 	q.unbuffed = make([]*Request, 0, depth)
+	q.use(r)
+	return q, nil
+}
+
+// use makes r the ring of the queue and registers the file.
+func (q *uring) use(r *ring) {
+	q.ring, q.fd, q.fileFlag = r, int32(q.f.f.Fd()), 0
 	if r.registerFile(int(q.fd)) == nil {
 		q.fd, q.fileFlag = 0, uringSQEFixedFile
 	}
-	return q, nil
+}
+
+// pin implements pinner. The ring belongs to the thread that makes it.
+func (q *uring) pin() bool {
+	q.cq.Lock()
+	defer q.cq.Unlock()
+	q.sq.Lock()
+	defer q.sq.Unlock()
+	if q.pinned || q.closed || q.owned > 0 {
+		return false
+	}
+	runtime.LockOSThread()
+	r, err := newRing(q.depth, true)
+	if err != nil {
+		runtime.UnlockOSThread()
+		return false
+	}
+	q.ring.close()
+	q.use(r)
+	q.pinned = true
+	if a := q.arena; a != nil {
+		q.arena = nil
+		q.register(a)
+	}
+	return true
 }
 
 // register implements registrar. Where the limit of locked memory is too low nothing is registered, and all works as before.
@@ -86,7 +119,11 @@ func (q *uring) Submit(reqs ...*Request) error {
 		}
 	}
 	q.mu.Unlock()
-	q.submit()
+	if q.pinned {
+		q.ring.publish() // Reap submits and waits with one system call
+	} else {
+		q.submit()
+	}
 	for i, r := range q.unbuffed {
 		r.Err = perform(q.f, r)
 		q.mu.Lock()
@@ -194,6 +231,10 @@ func (q *uring) await(least int) error {
 		if missing <= 0 || inKernel == 0 {
 			return nil
 		}
+		if waiting > 0 && q.pinned {
+			q.submitAndWait(min(missing, inKernel))
+			continue
+		}
 		if waiting > 0 {
 			if q.retry(); waiting == inKernel {
 				continue // there was nothing to wait for
@@ -203,6 +244,24 @@ func (q *uring) await(least int) error {
 		if err != nil && !transient(err) {
 			return fmt.Errorf("io_uring_enter: %w", err)
 		}
+	}
+}
+
+// submitAndWait does both with one system call, which a kernel that cannot take every entry cuts short.
+func (q *uring) submitAndWait(wait int) {
+	q.sq.Lock()
+	defer q.sq.Unlock()
+	before := q.ring.unsubmitted()
+	_, err := q.ring.enter(before, uint32(wait), uringEnterGetevents)
+	left := q.ring.unsubmitted()
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	q.waiting = int(left)
+	switch {
+	case err != nil && !transient(err):
+		q.refuse(err)
+	case left == before && q.waiting == q.inKernel() && err != unix.EINTR:
+		q.refuse(unix.EAGAIN) // nothing is in flight that could make room
 	}
 }
 
@@ -272,5 +331,8 @@ func (q *uring) Close() error {
 	q.sq.Lock()
 	defer q.sq.Unlock()
 	q.ring.close()
+	if q.pinned {
+		runtime.UnlockOSThread()
+	}
 	return err
 }
