@@ -10,6 +10,7 @@ import (
 	"syscall"
 	"testing"
 
+	"ext4img/aio"
 	"ext4img/aio/simdev"
 	"ext4img/ext4/layout"
 	"ext4img/journal"
@@ -19,7 +20,7 @@ import (
 // A world is a file system of mke2fs on a device in memory.
 type world struct {
 	t   testing.TB
-	dev *simdev.Device
+	dev aio.Device
 	g   *layout.Geometry
 	j   *journal.Journal
 	s   *Space
@@ -61,12 +62,16 @@ func mkfs(t testing.TB, size int64, files int, args ...string) *world {
 	if out, err := exec.Command("mke2fs", append(args, path)...).CombinedOutput(); err != nil {
 		t.Fatalf("mke2fs %v: %v: %s", args, err, out)
 	}
-	dev, err := simdev.Load(path)
+	w := &world{t: t}
+	if size > 1<<40 {
+		w.dev, err = aio.Open(path, aio.Options{Write: true, Engine: "sync"})
+	} else {
+		w.dev, err = simdev.Load(path)
+		os.Remove(path)
+	}
 	if err != nil {
 		t.Fatal(err)
 	}
-	os.Remove(path)
-	w := &world{t: t, dev: dev}
 	w.open()
 	return w
 }
@@ -156,7 +161,7 @@ func (w *world) fsck() {
 		w.t.Fatal(err)
 	}
 	path := filepath.Join(w.t.TempDir(), "img")
-	if err := w.dev.Save(path); err != nil {
+	if err := w.dev.(*simdev.Device).Save(path); err != nil {
 		w.t.Fatal(err)
 	}
 	defer os.Remove(path)
