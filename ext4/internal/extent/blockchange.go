@@ -257,5 +257,5 @@ func (f *file) removeRun(s *listStep, from, last layout.Lblk) (layout.Lblk, erro
 			return last, err
 		}
 	}
-	return last - layout.Lblk(n-1), f.giveData(p, uint64(n))
+	return last - layout.Lblk(n-1), f.giveData(run{p, uint64(n)})
 }

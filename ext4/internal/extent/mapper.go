@@ -19,7 +19,9 @@
 package extent
 
 import (
+	"errors"
 	"fmt"
+	"syscall"
 
 	"ext4img/ext4/internal/group"
 	"ext4img/ext4/internal/inode"
@@ -53,6 +55,7 @@ type file struct {
 	kind     kind
 	journals bool // its blocks are metadata, and may be in the log
 	reserved bool // tree blocks come from what was set aside
+	spare    run  // data about to be freed: nodes may take of it when nothing else is free
 }
 
 // kind is how a file is mapped.
@@ -130,6 +133,12 @@ func (f *file) ref(block layout.Pblk) buf.Ref {
 func (f *file) takeBlock(goal layout.Pblk) (layout.Pblk, error) {
 	ratio := f.m.g.ClusterRatio
 	block, _, err := f.m.space.Alloc(f.h, group.Request{Goal: goal, Min: ratio, Max: ratio, Reserved: f.reserved, Root: true})
+	if errors.Is(err, syscall.ENOSPC) && f.spare.n > 0 {
+		// A hole can be punched in a full file system: a node may stand where the data was, since metadata goes home
+		// only after the commit that frees the data. The block stays counted.
+		f.spare.n -= uint64(ratio)
+		return f.spare.p + layout.Pblk(f.spare.n), nil
+	}
 	if err != nil {
 		return 0, fmt.Errorf("inode %d: block for its map: %w", f.ino, err)
 	}
@@ -147,14 +156,17 @@ func (f *file) giveBlock(block layout.Pblk) error {
 }
 
 // giveData frees whole clusters of data and counts them.
-func (f *file) giveData(p layout.Pblk, n uint64) error {
+func (f *file) giveData(d run) error {
+	if d.n == 0 {
+		return nil
+	}
 	if f.journals {
-		for b := range n {
-			f.h.Revoke(uint64(p) + b)
+		for b := range d.n {
+			f.h.Revoke(uint64(d.p) + b)
 		}
 	}
-	if err := f.m.space.Free(f.h, p, n); err != nil {
+	if err := f.m.space.Free(f.h, d.p, d.n); err != nil {
 		return fmt.Errorf("inode %d: %w", f.ino, err)
 	}
-	return f.m.inodes.AddBlocks(f.h, f.ino, -int64(n))
+	return f.m.inodes.AddBlocks(f.h, f.ino, -int64(d.n))
 }

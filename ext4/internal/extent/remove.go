@@ -57,9 +57,7 @@ func (f *file) removeLast(from, to layout.Lblk) (layout.Lblk, error) {
 	if err != nil {
 		return to, err
 	}
-	if err := f.giveClusters(prev, part, next); err != nil {
-		return to, err
-	}
+	f.spare = f.clusters(prev, part, next)
 	var rest []layout.Extent
 	if part.Lblk > e.Lblk {
 		rest = append(rest, e.Cut(0, uint64(part.Lblk)))
@@ -70,7 +68,12 @@ func (f *file) removeLast(from, to layout.Lblk) (layout.Lblk, error) {
 	if p, err = f.find(e.Lblk); err != nil {
 		return to, err
 	}
-	return part.Lblk, f.rewrite(p, e.Lblk, rest...)
+	if err := f.rewrite(p, e.Lblk, rest...); err != nil {
+		return to, err
+	}
+	gone := f.spare
+	f.spare = run{}
+	return part.Lblk, f.giveData(gone)
 }
 
 // beside is where the mapped blocks before and behind a part of extent e lie: before ends at the first result, and behind
@@ -103,8 +106,14 @@ func (f *file) beside(p path, e, part layout.Extent) (prev, next uint64, err err
 	return prev, next, err
 }
 
-// giveClusters frees the clusters of a part of an extent, but for those that also hold blocks before prev or from next on.
-func (f *file) giveClusters(prev uint64, part layout.Extent, next uint64) error {
+// run is a number of contiguous blocks, in whole clusters.
+type run struct {
+	p layout.Pblk
+	n uint64
+}
+
+// clusters is the clusters of a part of an extent, but for those that also hold blocks before prev or from next on.
+func (f *file) clusters(prev uint64, part layout.Extent, next uint64) run {
 	ratio := uint64(f.m.g.ClusterRatio)
 	first, end := f.cluster(uint64(part.Lblk)), f.cluster(part.End()+ratio-1)
 	p := part.Pblk - layout.Pblk(uint64(part.Lblk)-first)
@@ -115,7 +124,7 @@ func (f *file) giveClusters(prev uint64, part layout.Extent, next uint64) error 
 		end -= ratio
 	}
 	if first >= end {
-		return nil
+		return run{}
 	}
-	return f.giveData(p, end-first)
+	return run{p, end - first}
 }
