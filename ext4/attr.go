@@ -1,0 +1,98 @@
+package ext4
+
+import (
+	"os"
+	"syscall"
+	"time"
+
+	"ext4img/ext4/layout"
+	"ext4img/journal"
+)
+
+// change edits the inode that a path leads to, in one handle, and sets its change time.
+func (f *FS) change(op, name string, follow bool, credits int, fn func(h *journal.Handle, ino layout.Ino, rec layout.Inode) error) error {
+	_, err := f.update(credits+2, func(h *journal.Handle) error {
+		ino, err := f.walk(h, name, follow)
+		if err != nil {
+			return err
+		}
+		rec, err := f.inodes.Edit(h, ino)
+		if err != nil {
+			return err
+		}
+		if rec.HasFlag(layout.FlagImmutable | layout.FlagAppend) {
+			return syscall.EPERM
+		}
+		if err := fn(h, ino, rec); err != nil {
+			return err
+		}
+		rec.SetCtime(f.inodes.Clock())
+		return nil
+	})
+	return pathError(op, name, err)
+}
+
+// Chmod sets the permissions, set-uid, set-gid and sticky bit, as i_mode has them (PermBits). A symbolic link is
+// followed.
+func (f *FS) Chmod(name string, perm uint16) error {
+	return f.change("chmod", name, true, 1, func(_ *journal.Handle, _ layout.Ino, rec layout.Inode) error {
+		rec.SetMode(rec.Type() | perm&layout.ModePermMask)
+		return nil
+	})
+}
+
+// Chown sets owner and group; -1 leaves one as it is. A symbolic link is followed.
+func (f *FS) Chown(name string, uid, gid int) error { return f.chown("chown", name, uid, gid, true) }
+
+// Lchown is Chown of a symbolic link itself.
+func (f *FS) Lchown(name string, uid, gid int) error { return f.chown("lchown", name, uid, gid, false) }
+
+func (f *FS) chown(op, name string, uid, gid int, follow bool) error {
+	if uid < -1 || gid < -1 || uid > 1<<32-2 || gid > 1<<32-2 {
+		return pathError(op, name, syscall.EINVAL)
+	}
+	return f.change(op, name, follow, 1, func(_ *journal.Handle, _ layout.Ino, rec layout.Inode) error {
+		if uid >= 0 {
+			rec.SetUID(uint32(uid))
+		}
+		if gid >= 0 {
+			rec.SetGID(uint32(gid))
+		}
+		return nil
+	})
+}
+
+// Chtimes sets the times of access and modification; a zero Time leaves one as it is. A symbolic link is followed.
+func (f *FS) Chtimes(name string, atime, mtime time.Time) error {
+	return f.chtimes("chtimes", name, atime, mtime, true)
+}
+
+// Lchtimes is Chtimes of a symbolic link itself.
+func (f *FS) Lchtimes(name string, atime, mtime time.Time) error {
+	return f.chtimes("lchtimes", name, atime, mtime, false)
+}
+
+func (f *FS) chtimes(op, name string, atime, mtime time.Time, follow bool) error {
+	return f.change(op, name, follow, 1, func(_ *journal.Handle, _ layout.Ino, rec layout.Inode) error {
+		if !atime.IsZero() {
+			rec.SetAtime(atime)
+		}
+		if !mtime.IsZero() {
+			rec.SetMtime(mtime)
+		}
+		return nil
+	})
+}
+
+// Truncate sets the size of the file that a path leads to, in bytes.
+func (f *FS) Truncate(name string, size int64) error {
+	file, err := f.openFile(name, os.O_WRONLY, Attr{})
+	if err != nil {
+		return pathError("truncate", name, err)
+	}
+	err = file.Truncate(size)
+	if e := file.Close(); err == nil {
+		err = e
+	}
+	return err
+}

@@ -1,0 +1,121 @@
+package ext4
+
+import (
+	"fmt"
+
+	"ext4img/ext4/internal/ioend"
+	"ext4img/ext4/layout"
+	"ext4img/journal"
+)
+
+// Credits of one handle of conversions: enough for a depth-first batch on a deep tree, and a small part of the
+// smallest log there is.
+const (
+	convertCredits = 40 // what one range may need at worst
+	convertMore    = 4  // what each further range needs as a rule: its leaf, and now and then a new one
+	convertMost    = 160
+)
+
+// convert makes the ranges of a batch written, and the file as long as they reach: data is on the device already
+// (ordering O1). It is the callback of the completed-IO machine. All ranges share one handle as long as its credits
+// last; when that handle fails each range gets one of its own, so that one bad range costs no other.
+func (n *node) convert(batch []ioend.Range) {
+	n.fs.stats.conversions.Add(uint64(len(batch)))
+	for len(batch) > 0 {
+		done, err := n.convertSome(batch)
+		if err != nil {
+			for i := range batch {
+				_, batch[i].Err = n.convertSome(batch[i : i+1])
+			}
+			return
+		}
+		batch = batch[done:]
+	}
+}
+
+// convertSome converts ranges in one handle and returns how many of them.
+func (n *node) convertSome(batch []ioend.Range) (done int, err error) {
+	credits := min(convertCredits+convertMore*len(batch), convertMost)
+	err = n.update(credits, func(h *journal.Handle) error {
+		done = 0
+		var end int64
+		for i := range batch {
+			if i > 0 && h.Room() < convertCredits && h.Extend(convertCredits) != nil {
+				break
+			}
+			if err := n.convertRange(h, batch[i].Off, batch[i].Len); err != nil {
+				return err
+			}
+			end = batch[i].Off + batch[i].Len
+			done++
+		}
+		return n.wrote(h, end)
+	})
+	n.fs.stats.batches.Add(1)
+	if err != nil {
+		return 0, fmt.Errorf("convert: %w", err)
+	}
+	return done, nil
+}
+
+// convertRange makes the blocks under a range of bytes written.
+func (n *node) convertRange(h *journal.Handle, off, length int64) error {
+	bs := int64(n.fs.geo.BlockSize)
+	first, end := off/bs, (off+length+bs-1)/bs
+	return n.fs.extents.Convert(h, n.ino, layout.Lblk(first), uint32(end-first), false)
+}
+
+// wrote updates size and times for a write that ends at end.
+func (n *node) wrote(h *journal.Handle, end int64) error {
+	fs := n.fs
+	rec, err := fs.inodes.Edit(h, n.ino)
+	if err != nil {
+		return err
+	}
+	if uint64(end) > rec.Size() {
+		if err := fs.inodes.SetSize(h, n.ino, uint64(end)); err != nil {
+			return err
+		}
+	}
+	now := fs.inodes.Clock()
+	rec.SetMtime(now)
+	rec.SetCtime(now)
+	n.touched.Store(false)
+	return nil
+}
+
+// overwritten notes a write into written blocks: durable with the next flush, its times with the next sync.
+func (n *node) overwritten() {
+	n.dirty.Store(true)
+	n.touched.Store(true)
+}
+
+// touch writes the times of overwrites, which cost no handle of their own.
+func (n *node) touch() error {
+	if !n.touched.Swap(false) || n.fs.readOnly {
+		return nil
+	}
+	return n.update(1, func(h *journal.Handle) error { return n.wrote(h, 0) })
+}
+
+// allocCredits is what one handle that allocates asks for.
+func (fs *FS) allocCredits() int { return fs.extents.StepCredits() }
+
+// errStopped wraps an error of a flush that keeps truncate and its like from running.
+func errStopped(err error) error {
+	return fmt.Errorf("a write before it was not converted: %w", err)
+}
+
+// exclusive runs fn while no direct I/O of the inode is in flight or can begin, and everything completed is converted.
+// If a conversion failed fn does not run: never cut a file whose conversion failed.
+func (n *node) exclusive(fn func() error) error {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	n.end.Block()
+	defer n.end.Unblock()
+	n.end.WaitDIO()
+	if err := n.end.FlushUnwrittenIO(); err != nil {
+		return errStopped(err)
+	}
+	return fn()
+}

@@ -1,0 +1,196 @@
+package ext4
+
+import (
+	"errors"
+	"syscall"
+
+	"ext4img/aio"
+	"ext4img/ext4/internal/ioend"
+	"ext4img/ext4/layout"
+	"ext4img/journal"
+)
+
+// An op is one asynchronous read or write on its way: the Request of the caller, cut into the pieces that the block
+// map makes of it.
+type op struct {
+	q    *Queue
+	req  *Request
+	n    *node
+	io   *ioend.IOEnd // of a write
+	resv uint64       // blocks reserved for the conversion's split
+
+	pieces  []aio.Request // device requests
+	left    int           // of them not complete
+	reading bool          // counted as a read in flight
+	convert bool          // the range has to be converted, or extends the file
+	err     error         // the first of the pieces
+}
+
+// errUnaligned is a direct write that does not consist of whole blocks, or leaves a gap behind a file that does not: it
+// takes the other way, under the inode lock.
+var errUnaligned = errors.New("not aligned")
+
+// mapWrite finds where a write goes, under a view: it fills o.pieces and o.convert. hole tells that a part of
+// the range has no blocks yet.
+func (o *op) mapWrite(v *journal.View) (hole bool, err error) {
+	rec, err := o.n.fs.inodes.Read(v, o.n.ino)
+	if err != nil {
+		return false, err
+	}
+	end := uint64(o.req.Off) + uint64(len(o.req.Buf))
+	o.pieces, o.convert = o.pieces[:0], end > rec.Size()
+	wholeBlocks := o.n.fs.wholeBlocks(o.req.Off, len(o.req.Buf))
+	tail := rec.Size()%uint64(o.n.fs.geo.BlockSize) != 0 && uint64(o.req.Off) > rec.Size()
+	if end > rec.Size() && (tail || !wholeBlocks) || rec.HasFlag(layout.FlagInlineData) {
+		return false, errUnaligned
+	}
+	err = o.walk(v, func(e layout.Extent, off int64, part []byte) error {
+		if e.Pblk == 0 {
+			hole = true
+			return nil
+		}
+		o.convert = o.convert || e.Unwritten
+		if e.Unwritten && !wholeBlocks {
+			return errUnaligned
+		}
+		o.piece(aio.Write, e, off, part)
+		return nil
+	})
+	if hole && !wholeBlocks && err == nil {
+		err = errUnaligned
+	}
+	return hole, err
+}
+
+// mapRead finds where a read comes from. What lies in holes and unwritten ranges is cleared at once.
+func (o *op) mapRead(v *journal.View) error {
+	rec, err := o.n.fs.inodes.Read(v, o.n.ino)
+	if err != nil {
+		return err
+	}
+	o.pieces = o.pieces[:0]
+	size := rec.Size()
+	o.req.N = 0
+	if uint64(o.req.Off) < size {
+		o.req.N = int(min(uint64(len(o.req.Buf)), size-uint64(o.req.Off)))
+	}
+	clear(o.req.Buf[o.req.N:])
+	if rec.HasFlag(layout.FlagInlineData) {
+		return o.n.readInline(v, rec, o.req.Buf[:o.req.N], o.req.Off)
+	}
+	return o.walk(v, func(e layout.Extent, off int64, part []byte) error {
+		if e.Pblk == 0 || e.Unwritten {
+			clear(part)
+			return nil
+		}
+		o.piece(aio.Read, e, off, part)
+		return nil
+	})
+}
+
+// walk calls fn for each extent or hole under the request, with the file offset and the part of the buffer that lie
+// in it. A read ends at the end of the file.
+func (o *op) walk(r journal.Reader, fn func(e layout.Extent, off int64, part []byte) error) error {
+	fs := o.n.fs
+	bs := int64(fs.geo.BlockSize)
+	buf, off := o.req.Buf, o.req.Off
+	if o.req.Op == aio.Read {
+		buf = buf[:o.req.N]
+	}
+	for len(buf) > 0 {
+		e, err := fs.extents.Lookup(r, o.n.ino, layout.Lblk(off/bs))
+		if err != nil {
+			return err
+		}
+		n := min(int64(len(buf)), (int64(e.Lblk)+int64(e.Len))*bs-off)
+		if n <= 0 {
+			return layout.Corruptf("inode %d: block %d: extent %d+%d does not hold it", o.n.ino, off/bs, e.Lblk, e.Len)
+		}
+		if err := fn(e, off, buf[:n]); err != nil {
+			return err
+		}
+		buf, off = buf[n:], off+n
+	}
+	return nil
+}
+
+// piece adds a device request for a part of the buffer; it continues the last one where both adjoin on the device.
+func (o *op) piece(kind aio.Op, e layout.Extent, off int64, part []byte) {
+	bs := int64(o.n.fs.geo.BlockSize)
+	at := int64(e.Pblk)*bs + off - int64(e.Lblk)*bs
+	if k := len(o.pieces); k > 0 {
+		last := &o.pieces[k-1]
+		if last.Off+int64(len(last.Buf)) == at {
+			last.Buf = last.Buf[:len(last.Buf)+len(part)]
+			return
+		}
+	}
+	o.pieces = append(o.pieces, aio.Request{Op: kind, Buf: part, Off: at, User: o})
+}
+
+// wholeBlocks tells whether a range begins and ends at file system blocks.
+func (fs *FS) wholeBlocks(off int64, n int) bool {
+	bs := int64(fs.geo.BlockSize)
+	return off%bs == 0 && int64(n)%bs == 0
+}
+
+// fillHoles allocates, as unwritten extents, every block of the range that has none: written blocks come only from
+// conversion.
+func (n *node) fillHoles(off, length int64) error {
+	fs := n.fs
+	bs := int64(fs.geo.BlockSize)
+	lblk, end := layout.Lblk(off/bs), layout.Lblk((off+length+bs-1)/bs)
+	for lblk < end {
+		err := n.update(fs.allocCredits(), func(h *journal.Handle) error {
+			next, err := n.allocate(h, lblk, end)
+			if err == nil {
+				h.AtEnd(func(ok bool) {
+					if ok {
+						lblk = next
+					}
+				})
+			}
+			return err
+		})
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// allocate maps what it can of the holes in [lblk, end) to new unwritten blocks within the handle, and returns where
+// to go on.
+func (n *node) allocate(h *journal.Handle, lblk, end layout.Lblk) (layout.Lblk, error) {
+	fs := n.fs
+	for first := true; lblk < end && (first || h.Room() > fs.allocCredits()/2); first = false {
+		e, err := fs.extents.Lookup(h, n.ino, lblk)
+		if err != nil {
+			return lblk, err
+		}
+		here := layout.Lblk(min(uint64(end), uint64(e.Lblk)+uint64(e.Len)))
+		if e.Pblk == 0 {
+			got, err := fs.extents.Allocate(h, n.ino, lblk, uint32(here-lblk), true)
+			if err != nil {
+				return lblk, err
+			}
+			here = got.Lblk + layout.Lblk(got.Len)
+		}
+		lblk = here
+	}
+	return lblk, nil
+}
+
+// checkRange refuses what no file can hold.
+func (n *node) checkRange(off int64, length int) error {
+	switch {
+	case off < 0:
+		return syscall.EINVAL
+	case off > n.fs.maxSize()-int64(length):
+		return syscall.EFBIG
+	}
+	return nil
+}
+
+// maxSize is the largest size of a file in bytes: what 2^32-1 blocks hold.
+func (fs *FS) maxSize() int64 { return int64(layout.MaxLblk) * int64(fs.geo.BlockSize) }

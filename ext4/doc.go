@@ -1,0 +1,28 @@
+// Package ext4 opens ext4 file systems in user space, on any aio.Device, and does to them what a kernel does: nothing
+// is mounted, and no privilege is needed beyond access to the device.
+//
+// It owns the file data blocks. Every change of metadata is a handle of a transaction in the image's own journal, and
+// this package is the only one that starts handles.
+//
+//	FS ──────── names, attributes, whole-file-system calls
+//	 └ File ─── an open file: reads, direct writes, fallocate, truncate, sync
+//	    └ node ─ what all open files of one inode share: its lock and its completed-IO state (ioend)
+//	Queue ───── asynchronous direct I/O on any number of files
+//
+// # Promises
+//
+//   - When Sync has returned nil, everything that was written before it is there after a crash at any later time.
+//   - After a crash every operation on names is either whole or absent; of a write that was not synced, any part may be.
+//   - A write is reported complete after its range is converted to written: a read that follows it sees its data.
+//   - An I/O error converts nothing (ordering O6): the range stays unwritten and reads as zeros, and the error reaches
+//     the writer and the next Sync of that file, once.
+//
+// # Locks, outermost first
+//
+//	node.mu        one inode's size and block map against truncate, fallocate and unaligned writes
+//	ioend.Block    holds off new direct I/O of one inode
+//	handle or view of the journal
+//
+// Nothing waits for an IOEnd, a queue slot or a commit while it holds a handle or a view. Converting takes no node
+// lock: that is the deadlock between truncate and the completion worker that the 2012 patch removed.
+package ext4

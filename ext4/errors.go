@@ -1,0 +1,47 @@
+package ext4
+
+import (
+	"errors"
+	"io/fs"
+
+	"ext4img/ext4/layout"
+	"ext4img/journal"
+)
+
+// The kinds of failure that an image can cause; errors.Is tells them. Others are fs.ErrNotExist, fs.ErrExist,
+// syscall.ENOSPC and their like, and the I/O error itself.
+var (
+	// ErrCorrupt says that the image is wrong.
+	ErrCorrupt = layout.ErrCorrupt
+	// ErrUnsupported says that the image is right and this package is not able.
+	ErrUnsupported = layout.ErrUnsupported
+)
+
+// pathError gives an error the operation and the path, as package os does.
+func pathError(op, path string, err error) error {
+	if err == nil {
+		return nil
+	}
+	var pe *fs.PathError
+	if errors.As(err, &pe) {
+		return err
+	}
+	return &fs.PathError{Op: op, Path: path, Err: kind(err)}
+}
+
+// kind makes the journal's kinds of failure known under the names of this package.
+func kind(err error) error {
+	switch {
+	case errors.Is(err, journal.ErrCorrupt) && !errors.Is(err, ErrCorrupt):
+		return &alias{err, ErrCorrupt}
+	case errors.Is(err, journal.ErrUnsupported) && !errors.Is(err, ErrUnsupported):
+		return &alias{err, ErrUnsupported}
+	}
+	return err
+}
+
+// alias is an error that also is another one.
+type alias struct{ err, as error }
+
+func (a *alias) Error() string   { return a.err.Error() }
+func (a *alias) Unwrap() []error { return []error{a.err, a.as} }

@@ -1,0 +1,370 @@
+package ext4
+
+import (
+	"fmt"
+	"syscall"
+
+	"ext4img/aio"
+	"ext4img/ext4/layout"
+	"ext4img/journal"
+)
+
+// FallocMode says what Fallocate does, with the values of fallocate(2).
+type FallocMode uint32
+
+// The modes of Fallocate; 0 allocates and extends the file.
+const (
+	FallocKeepSize      FallocMode = 0x01 // do not extend the file; goes with 0, PunchHole and ZeroRange
+	FallocPunchHole     FallocMode = 0x02 // free the range; needs KeepSize
+	FallocCollapseRange FallocMode = 0x08 // remove the range from the file; in whole blocks
+	FallocZeroRange     FallocMode = 0x10 // make the range read as zeros: unwritten, with blocks
+	FallocInsertRange   FallocMode = 0x20 // insert a hole; in whole blocks
+)
+
+// Fallocate changes the blocks of [off, off+length) as fallocate(2) does. Ranges are in bytes; KeepSize aside, the
+// modes exclude each other. All of them first hold off new direct I/O, wait for what is in flight and convert what
+// has completed; if that fails they stop with its error. Without enough free blocks for all of the range nothing is
+// allocated: syscall.ENOSPC.
+func (f *File) Fallocate(mode FallocMode, off, length int64) error {
+	if err := f.allows(aio.Write); err != nil {
+		return f.wrap("fallocate", err)
+	}
+	return f.wrap("fallocate", f.n.fallocate(mode, off, length))
+}
+
+func (n *node) fallocate(mode FallocMode, off, length int64) error {
+	keep := mode&FallocKeepSize != 0
+	if off < 0 || length <= 0 {
+		return syscall.EINVAL
+	}
+	if off > n.fs.maxSize()-length {
+		return syscall.EFBIG
+	}
+	if err := n.mayFallocate(mode); err != nil {
+		return err
+	}
+	var op func() error
+	switch mode &^ FallocKeepSize {
+	case 0:
+		op = func() error { return n.preallocate(off, length, keep) }
+	case FallocPunchHole:
+		if !keep {
+			return syscall.EOPNOTSUPP
+		}
+		op = func() error { return n.punchHole(off, length) }
+	case FallocZeroRange:
+		op = func() error { return n.zeroRange(off, length, keep) }
+	case FallocCollapseRange:
+		op = func() error { return n.collapseRange(off, length) }
+	case FallocInsertRange:
+		op = func() error { return n.insertRange(off, length) }
+	default:
+		return syscall.EOPNOTSUPP
+	}
+	if keep && mode&(FallocCollapseRange|FallocInsertRange) != 0 {
+		return syscall.EOPNOTSUPP
+	}
+	return n.exclusive(func() error {
+		if err := n.moveOutOfInode(); err != nil {
+			return err
+		}
+		return op()
+	})
+}
+
+// mayFallocate refuses files that cannot have unwritten blocks, or no blocks at all.
+func (n *node) mayFallocate(mode FallocMode) error {
+	return n.inode(func(_ *journal.View, rec layout.Inode) error {
+		switch {
+		case rec.HasFlag(layout.FlagImmutable), rec.HasFlag(layout.FlagAppend) && mode&^FallocKeepSize != 0:
+			return syscall.EPERM
+		case rec.IsDir():
+			return syscall.EISDIR
+		case !rec.IsRegular():
+			return syscall.ENODEV
+		case rec.HasFlag(layout.FlagEncrypt) && mode&(FallocCollapseRange|FallocInsertRange) != 0:
+			return syscall.EOPNOTSUPP
+		case !rec.HasFlag(layout.FlagExtents|layout.FlagInlineData) && mode&FallocPunchHole == 0:
+			return fmt.Errorf("mapped by block numbers, which cannot be unwritten: %w", syscall.EOPNOTSUPP)
+		}
+		return nil
+	})
+}
+
+// blocks are the file system blocks that a range of bytes touches: [first, end).
+func (n *node) blocks(off, length int64) (first, end layout.Lblk) {
+	bs := int64(n.fs.geo.BlockSize)
+	return layout.Lblk(off / bs), layout.Lblk((off + length + bs - 1) / bs)
+}
+
+// inner are the blocks that lie wholly in a range of bytes: [first, end), empty if end <= first.
+func (n *node) inner(off, length int64) (first, end layout.Lblk) {
+	bs := int64(n.fs.geo.BlockSize)
+	return layout.Lblk((off + bs - 1) / bs), layout.Lblk((off + length) / bs)
+}
+
+// preallocate fills the holes of a range with unwritten blocks.
+func (n *node) preallocate(off, length int64, keep bool) error {
+	if err := n.haveSpace(off, length); err != nil {
+		return err
+	}
+	if !keep {
+		if err := n.zeroTail(off + length); err != nil {
+			return err
+		}
+	}
+	if err := n.fillHoles(off, length); err != nil {
+		return err
+	}
+	return n.grow(off+length, keep)
+}
+
+// haveSpace refuses an allocation that cannot succeed before anything is changed.
+func (n *node) haveSpace(off, length int64) error {
+	first, end := n.blocks(off, length)
+	fs := n.fs
+	v := fs.j.View()
+	defer v.Close()
+	free, err := fs.space.FreeCount(v)
+	if err != nil {
+		return err
+	}
+	if uint64(end-first) <= free {
+		return nil
+	}
+	need := uint64(end - first)
+	err = fs.extents.Walk(v, n.ino, first, func(e layout.Extent) (bool, error) {
+		if part := e.Cut(uint64(first), uint64(end)); uint64(e.Lblk) < uint64(end) {
+			need -= uint64(part.Len)
+			return true, nil
+		}
+		return false, nil
+	})
+	if err == nil && need > free {
+		err = fmt.Errorf("%d blocks wanted, %d free: %w", need, free, syscall.ENOSPC)
+	}
+	return err
+}
+
+// grow sets the size to end if the file is shorter, and the times.
+func (n *node) grow(end int64, keep bool) error {
+	if keep {
+		end = 0
+	}
+	return n.update(2, func(h *journal.Handle) error { return n.wrote(h, end) })
+}
+
+// punchHole frees the whole blocks of a range and clears the parts of blocks at its ends. A range that reaches beyond
+// the end of the file takes the block it ends in with it, as in the kernel.
+func (n *node) punchHole(off, length int64) error {
+	size, err := n.size()
+	if err != nil || uint64(off) >= size {
+		return err
+	}
+	bs := int64(n.fs.geo.BlockSize)
+	if end := off + length; end > int64(size) {
+		length = (end+bs-1)/bs*bs - off
+	}
+	if err := n.zeroEnds(off, length); err != nil {
+		return err
+	}
+	first, end := n.inner(off, length)
+	if err := n.removeBlocks(first, end); err != nil {
+		return err
+	}
+	return n.grow(0, true)
+}
+
+// zeroEnds clears what a range covers of blocks that it covers in part.
+func (n *node) zeroEnds(off, length int64) error {
+	bs := int64(n.fs.geo.BlockSize)
+	to := off + length
+	if off%bs != 0 {
+		if err := n.zeroPart(off, min(to, off/bs*bs+bs)); err != nil {
+			return err
+		}
+	}
+	if to%bs != 0 && (to/bs > off/bs || off%bs == 0) {
+		return n.zeroPart(to/bs*bs, to)
+	}
+	return nil
+}
+
+// zeroRange makes a range read as zeros and have blocks: whole blocks become unwritten, parts are cleared.
+func (n *node) zeroRange(off, length int64, keep bool) error {
+	if err := n.haveSpace(off, length); err != nil {
+		return err
+	}
+	if err := n.zeroEnds(off, length); err != nil {
+		return err
+	}
+	if !keep {
+		if err := n.zeroTail(off + length); err != nil {
+			return err
+		}
+	}
+	if err := n.fillHoles(off, length); err != nil {
+		return err
+	}
+	first, end := n.inner(off, length)
+	if err := n.unwrite(first, end); err != nil {
+		return err
+	}
+	return n.grow(off+length, keep)
+}
+
+// unwrite makes mapped blocks unwritten, extent by extent.
+func (n *node) unwrite(first, end layout.Lblk) error {
+	for first < end {
+		e, err := n.lookup(first)
+		if err != nil {
+			return err
+		}
+		part := e.Cut(uint64(first), uint64(end))
+		if !e.Unwritten {
+			err := n.update(convertCredits, func(h *journal.Handle) error {
+				return n.fs.extents.Convert(h, n.ino, part.Lblk, part.Len, true)
+			})
+			if err != nil {
+				return err
+			}
+		}
+		first = part.Lblk + layout.Lblk(part.Len)
+	}
+	return nil
+}
+
+// wholeShift judges a collapse or an insertion: in whole blocks, with bigalloc in whole clusters.
+func (n *node) wholeShift(off, length int64) error {
+	unit := int64(n.fs.geo.BlockSize) * int64(n.fs.geo.ClusterRatio)
+	if off%unit != 0 || length%unit != 0 {
+		return syscall.EINVAL
+	}
+	return nil
+}
+
+// collapseRange removes a range and moves what follows to the left. The range is freed first: after a crash the file
+// may hold a hole there, with what follows moved in part.
+func (n *node) collapseRange(off, length int64) error {
+	size, err := n.size()
+	if err != nil {
+		return err
+	}
+	if err := n.wholeShift(off, length); err != nil {
+		return err
+	}
+	if uint64(off+length) >= size {
+		return syscall.EINVAL
+	}
+	first, end := n.blocks(off, length)
+	if err := n.removeBlocks(first, end); err != nil {
+		return err
+	}
+	if err := n.shift(end, -int64(end-first)); err != nil {
+		return err
+	}
+	return n.update(2, func(h *journal.Handle) error { return n.resized(h, int64(size)-length) })
+}
+
+// insertRange moves what follows off to the right and leaves a hole. The size grows first, so that nothing ever lies
+// beyond it.
+func (n *node) insertRange(off, length int64) error {
+	size, err := n.size()
+	if err != nil {
+		return err
+	}
+	if err := n.wholeShift(off, length); err != nil {
+		return err
+	}
+	if uint64(off) >= size {
+		return syscall.EINVAL
+	}
+	if int64(size) > n.fs.maxSize()-length {
+		return syscall.EFBIG
+	}
+	if err := n.setSize(int64(size) + length); err != nil {
+		return err
+	}
+	first, _ := n.blocks(off, length)
+	return n.shift(first, length/int64(n.fs.geo.BlockSize))
+}
+
+// shift moves the map from a block on to its end.
+func (n *node) shift(from layout.Lblk, delta int64) error {
+	fs := n.fs
+	to := ^layout.Lblk(0)
+	for done := false; !done; {
+		var next layout.Lblk
+		err := n.update(fs.extents.StepCredits(), func(h *journal.Handle) (err error) {
+			done, next, err = fs.extents.Shift(h, n.ino, from, to, delta)
+			return err
+		})
+		if err != nil {
+			return err
+		}
+		if delta < 0 {
+			from = next
+		} else {
+			to = next
+		}
+	}
+	return nil
+}
+
+// DigHoles frees every whole block of the range whose content is zero, as fallocate --dig-holes does.
+func (f *File) DigHoles(off, length int64) error {
+	if err := f.allows(aio.Write); err != nil {
+		return f.wrap("dig holes", err)
+	}
+	return f.wrap("dig holes", f.n.exclusive(func() error { return f.n.digHoles(off, length) }))
+}
+
+func (n *node) digHoles(off, length int64) error {
+	size, err := n.size()
+	if err != nil {
+		return err
+	}
+	if length <= 0 || off+length > int64(size) {
+		length = int64(size) - off
+	}
+	bs := int64(n.fs.geo.BlockSize)
+	first, end := n.inner(off, length)
+	buf := aio.AlignedBuf(exclusiveChunk, max(n.fs.dev.Align(), 1))
+	for first < end {
+		e, err := n.lookup(first)
+		if err != nil {
+			return err
+		}
+		part := e.Cut(uint64(first), min(uint64(end), uint64(first)+uint64(len(buf))/uint64(bs)))
+		next := part.Lblk + layout.Lblk(part.Len)
+		if e.Pblk != 0 && !e.Unwritten {
+			if err := n.digExtent(part, buf); err != nil {
+				return err
+			}
+		}
+		first = next
+	}
+	return n.grow(0, true)
+}
+
+// digExtent frees the runs of zero blocks of a part of an extent that fits into buf.
+func (n *node) digExtent(e layout.Extent, buf []byte) error {
+	bs := n.fs.geo.BlockSize
+	p := buf[:int(e.Len)*bs]
+	if _, err := n.readAt(p, int64(e.Lblk)*int64(bs)); err != nil {
+		return err
+	}
+	for i := 0; i < int(e.Len); {
+		j := i
+		for j < int(e.Len) && allZero(p[j*bs:(j+1)*bs]) {
+			j++
+		}
+		if j > i {
+			if err := n.removeBlocks(e.Lblk+layout.Lblk(i), e.Lblk+layout.Lblk(j)); err != nil {
+				return err
+			}
+		}
+		i = j + 1
+	}
+	return nil
+}

@@ -1,0 +1,254 @@
+package ext4
+
+import (
+	"io"
+	"io/fs"
+	"os"
+	"sync"
+	"syscall"
+
+	"ext4img/aio"
+	"ext4img/ext4/layout"
+	"ext4img/journal"
+)
+
+// A File is an open file. Its methods may be called from any goroutine; the position that Read, Write and Seek share
+// is one of the File's.
+type File struct {
+	fs   *FS
+	n    *node
+	name string
+	flag int
+
+	mu     sync.Mutex
+	pos    int64
+	list   []fs.DirEntry // of a directory: what ReadDir has not returned yet
+	listed bool
+	closed bool
+}
+
+// allows tells whether the file is open for an operation.
+func (f *File) allows(op aio.Op) error {
+	mode := f.flag & (os.O_RDONLY | os.O_WRONLY | os.O_RDWR)
+	switch {
+	case f.n == nil || f.isClosed():
+		return fs.ErrClosed
+	case op == aio.Read && mode == os.O_WRONLY, op == aio.Write && mode == os.O_RDONLY:
+		return syscall.EBADF
+	}
+	return nil
+}
+
+func (f *File) isClosed() bool {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.closed
+}
+
+// wrap gives an error the operation and the path.
+func (f *File) wrap(op string, err error) error {
+	if err == io.EOF {
+		return err
+	}
+	return pathError(op, f.name, err)
+}
+
+// Name is the path the file was opened by.
+func (f *File) Name() string { return f.name }
+
+// Ino is the inode number.
+func (f *File) Ino() uint32 { return uint32(f.n.ino) }
+
+// ReadAt reads from the file at off, as io.ReaderAt.
+func (f *File) ReadAt(p []byte, off int64) (int, error) {
+	if err := f.allows(aio.Read); err != nil {
+		return 0, f.wrap("read", err)
+	}
+	if off < 0 {
+		return 0, f.wrap("read", syscall.EINVAL)
+	}
+	if f.n.end.Unwritten() > 0 {
+		_ = f.n.end.FlushUnwrittenIO() // the error is the writer's and the next Sync's
+	}
+	n, err := f.n.readAt(p, off)
+	return n, f.wrap("read", err)
+}
+
+// WriteAt writes to the file at off, as io.WriterAt, under the inode lock and with any alignment. It returns when the
+// range is converted. Who writes much uses a Queue.
+func (f *File) WriteAt(p []byte, off int64) (int, error) {
+	if err := f.allows(aio.Write); err != nil {
+		return 0, f.wrap("write", err)
+	}
+	if err := f.n.checkRange(off, len(p)); err != nil {
+		return 0, f.wrap("write", err)
+	}
+	if err := f.n.writeExclusive(p, off); err != nil {
+		return 0, f.wrap("write", err)
+	}
+	return len(p), nil
+}
+
+// Read reads from the current position.
+func (f *File) Read(p []byte) (int, error) {
+	f.mu.Lock()
+	pos := f.pos
+	f.mu.Unlock()
+	n, err := f.ReadAt(p, pos)
+	f.advance(pos + int64(n))
+	if n > 0 && err == io.EOF {
+		err = nil
+	}
+	return n, err
+}
+
+// Write writes at the current position, or at the end of a file opened with os.O_APPEND.
+func (f *File) Write(p []byte) (int, error) {
+	f.mu.Lock()
+	pos := f.pos
+	f.mu.Unlock()
+	if f.flag&os.O_APPEND != 0 {
+		size, err := f.n.size()
+		if err != nil {
+			return 0, f.wrap("write", err)
+		}
+		pos = int64(size)
+	}
+	n, err := f.WriteAt(p, pos)
+	f.advance(pos + int64(n))
+	return n, err
+}
+
+func (f *File) advance(pos int64) {
+	f.mu.Lock()
+	f.pos = pos
+	f.mu.Unlock()
+}
+
+// Values of whence for Seek, beside those of package io.
+const (
+	SeekData = 3 // the next written range at or after the offset
+	SeekHole = 4 // the next hole or unwritten range at or after the offset; the end of the file counts as one
+)
+
+// Seek sets the position for the next Read or Write. With SeekData and SeekHole it finds written ranges as lseek(2)
+// does: an unwritten range reads as zeros and so counts as a hole. syscall.ENXIO when there is none.
+func (f *File) Seek(offset int64, whence int) (int64, error) {
+	size, err := f.n.size()
+	if err != nil {
+		return 0, f.wrap("seek", err)
+	}
+	switch whence {
+	case io.SeekCurrent:
+		f.mu.Lock()
+		offset += f.pos
+		f.mu.Unlock()
+	case io.SeekEnd:
+		offset += int64(size)
+	case SeekData, SeekHole:
+		if offset, err = f.n.seek(offset, whence == SeekData, int64(size)); err != nil {
+			return 0, f.wrap("seek", err)
+		}
+	}
+	if offset < 0 || whence < 0 || whence > SeekHole {
+		return 0, f.wrap("seek", syscall.EINVAL)
+	}
+	f.advance(offset)
+	return offset, nil
+}
+
+// seek finds the first byte at or after off that is written, or that is not.
+func (n *node) seek(off int64, data bool, size int64) (int64, error) {
+	if off < 0 || off >= size {
+		return 0, syscall.ENXIO
+	}
+	bs := int64(n.fs.geo.BlockSize)
+	v := n.fs.j.View()
+	defer v.Close()
+	rec, err := n.fs.inodes.Read(v, n.ino)
+	if err != nil {
+		return 0, err
+	}
+	for at := off; at < size; {
+		e := layout.Extent{Pblk: 1, Len: uint32(size/bs + 1)}
+		if !rec.HasFlag(layout.FlagInlineData) {
+			if e, err = n.fs.extents.Lookup(v, n.ino, layout.Lblk(at/bs)); err != nil {
+				return 0, err
+			}
+		}
+		if written := e.Pblk != 0 && !e.Unwritten; written == data {
+			return at, nil
+		}
+		at = (int64(e.Lblk) + int64(e.Len)) * bs
+	}
+	if data {
+		return 0, syscall.ENXIO
+	}
+	return size, nil
+}
+
+// Stat describes the file.
+func (f *File) Stat() (fs.FileInfo, error) {
+	if f.isClosed() {
+		return nil, f.wrap("stat", fs.ErrClosed)
+	}
+	info, err := f.fs.statIno(f.n.ino, baseName(f.name))
+	if err != nil {
+		return nil, f.wrap("stat", err)
+	}
+	return info, nil
+}
+
+// Truncate sets the size in bytes. Blocks beyond it are freed; what is added reads as zeros.
+func (f *File) Truncate(size int64) error {
+	if err := f.allows(aio.Write); err != nil {
+		return f.wrap("truncate", err)
+	}
+	return f.wrap("truncate", f.n.truncate(size))
+}
+
+// Sync makes everything written to the file so far durable. It returns, once, the error of a write that failed since
+// the last Sync, also if that write has reported it.
+func (f *File) Sync() error {
+	if f.isClosed() {
+		return f.wrap("sync", fs.ErrClosed)
+	}
+	if f.fs.readOnly {
+		return nil
+	}
+	return f.wrap("sync", f.n.sync())
+}
+
+// Close converts what was written and gives the file up. It does not make anything durable: Sync does.
+func (f *File) Close() error {
+	f.mu.Lock()
+	closed := f.closed
+	f.closed = true
+	f.mu.Unlock()
+	if closed {
+		return f.wrap("close", fs.ErrClosed)
+	}
+	err := f.n.end.FlushUnwrittenIO()
+	if err == nil {
+		err = f.n.touch()
+	}
+	if e := f.fs.put(f.n); err == nil {
+		err = e
+	}
+	return f.wrap("close", err)
+}
+
+// Extents calls more for each extent of the file in order; holes are what is left out. It stops when more returns
+// false. Conversions of completed writes are seen.
+func (f *File) Extents(more func(layout.Extent) bool) error {
+	if f.n.end.Unwritten() > 0 {
+		_ = f.n.end.FlushUnwrittenIO()
+	}
+	err := f.n.inode(func(v *journal.View, rec layout.Inode) error {
+		if !mapsBlocks(rec) {
+			return nil
+		}
+		return f.fs.extents.Walk(v, f.n.ino, 0, func(e layout.Extent) (bool, error) { return more(e), nil })
+	})
+	return f.wrap("extents", err)
+}

@@ -1,0 +1,161 @@
+package ext4
+
+import (
+	"errors"
+	"fmt"
+	"sync"
+	"time"
+
+	"ext4img/aio"
+	"ext4img/ext4/internal/dir"
+	"ext4img/ext4/internal/extent"
+	"ext4img/ext4/internal/group"
+	"ext4img/ext4/internal/inode"
+	"ext4img/ext4/internal/xattr"
+	"ext4img/ext4/layout"
+	"ext4img/journal"
+)
+
+// Options of Open.
+type Options struct {
+	// ReadOnly opens without changing a byte of the device. A dirty journal is recovered in memory.
+	ReadOnly bool
+	// Journal is the device of an external journal.
+	Journal aio.Device
+	// Clock gives the time of new timestamps; nil is time.Now.
+	Clock func() time.Time
+	// CommitInterval is the longest time a change stays uncommitted; 0 leaves commits to Sync, Close and a full log.
+	CommitInterval time.Duration
+	// CacheBytes bounds the memory for cached metadata; 0 is 64 MiB.
+	CacheBytes int
+}
+
+// FS is an open file system. All methods may be called from any goroutine.
+type FS struct {
+	dev      aio.Device // data goes here; an overlay when a dirty image is open for reading only
+	geo      *layout.Geometry
+	j        *journal.Journal
+	readOnly bool
+	recovery *journal.Recovery // of the log found at Open; nil if it was clean
+
+	space   *group.Space
+	inodes  *inode.Table
+	extents *extent.Mapper
+	dirs    *dir.Dirs
+	attrs   *xattr.Store
+
+	superRef bufRef // the primary superblock
+	state    sessionState
+	reserve  reserve
+
+	mu    sync.Mutex
+	nodes map[layout.Ino]*node // inodes with an open File or an operation under way
+	stats counters
+}
+
+// Geometry is the shape of the file system. It must not be changed.
+func (fs *FS) Geometry() *layout.Geometry { return fs.geo }
+
+// ReadOnly tells whether the file system refuses changes.
+func (fs *FS) ReadOnly() bool { return fs.readOnly }
+
+// Recovery is what Open recovered from the log, nil if the log was clean.
+func (fs *FS) Recovery() *journal.Recovery { return fs.recovery }
+
+// Super returns a copy of the superblock as it is now.
+func (fs *FS) Super() (layout.Superblock, error) {
+	v := fs.j.View()
+	defer v.Close()
+	s, err := fs.space.Super(v)
+	if err != nil {
+		return nil, err
+	}
+	return append(layout.Superblock(nil), s...), nil
+}
+
+// FreeBlocks is the number of blocks that new files can take.
+func (fs *FS) FreeBlocks() (uint64, error) {
+	v := fs.j.View()
+	defer v.Close()
+	return fs.space.FreeCount(v)
+}
+
+// Sync makes everything written and changed so far durable.
+func (fs *FS) Sync() error {
+	var first error
+	for _, n := range fs.openNodes() {
+		if err := errors.Join(n.flush(), n.touch(), fs.put(n)); err != nil && first == nil {
+			first = fmt.Errorf("sync: inode %d: %w", n.ino, err)
+		}
+	}
+	if fs.readOnly {
+		return first
+	}
+	if err := fs.j.CommitAll(); err != nil && first == nil {
+		first = fmt.Errorf("sync: %w", kind(err))
+	}
+	return first
+}
+
+// openNodes returns the inodes in use now, each with one more reference.
+func (fs *FS) openNodes() []*node {
+	fs.mu.Lock()
+	defer fs.mu.Unlock()
+	out := make([]*node, 0, len(fs.nodes))
+	for _, n := range fs.nodes {
+		n.refs++
+		out = append(out, n)
+	}
+	return out
+}
+
+// Close syncs, writes all metadata home and marks the file system clean. It does not close the device. Files and
+// queues must be closed before.
+func (fs *FS) Close() error {
+	err := fs.Sync()
+	if fs.readOnly {
+		return errors.Join(err, fs.j.Close())
+	}
+	if e := fs.j.Close(); e != nil {
+		return errors.Join(err, fmt.Errorf("close: %w", kind(e)))
+	}
+	return errors.Join(err, fs.markClean())
+}
+
+// errReadOnly is what a change of a read-only file system meets.
+var errReadOnly = errors.New("read-only file system")
+
+// update runs fn in one handle: a step that leaves a valid file system. If fn fails nothing has changed. An
+// allocation that fails because what is free was freed in a transaction that is not committed yet (ordering O5) is
+// tried once more after a commit.
+func (fs *FS) update(credits int, fn func(h *journal.Handle) error) (journal.TID, error) {
+	if fs.readOnly {
+		return 0, errReadOnly
+	}
+	for retry := false; ; retry = true {
+		tid, err := fs.step(credits, fn)
+		if err == nil || retry || !errors.Is(err, group.ErrResting) {
+			return tid, err
+		}
+		if err := fs.j.CommitAll(); err != nil {
+			return 0, kind(err)
+		}
+	}
+}
+
+func (fs *FS) step(credits int, fn func(h *journal.Handle) error) (journal.TID, error) {
+	h, err := fs.j.Start(credits + 1) // and the superblock
+	if err != nil {
+		return 0, kind(err)
+	}
+	if err := fs.markInUse(h); err != nil {
+		h.Cancel()
+		return 0, err
+	}
+	if err := fn(h); err != nil {
+		h.Cancel()
+		return 0, kind(err)
+	}
+	tid, err := h.Stop()
+	return tid, kind(err)
+}

@@ -1,0 +1,192 @@
+package ext4
+
+import (
+	"errors"
+	"io"
+	"io/fs"
+	"os"
+	"sort"
+	"strings"
+	"syscall"
+
+	"ext4img/ext4/layout"
+	"ext4img/journal"
+)
+
+// OpenFile opens a file with the flags of package os: O_RDONLY, O_WRONLY, O_RDWR, O_APPEND, O_CREATE, O_EXCL, O_TRUNC. A
+// file that is created belongs to user and group 0 and has the permissions perm.
+func (f *FS) OpenFile(name string, flag int, perm fs.FileMode) (*File, error) {
+	file, err := f.openFile(name, flag, Attr{Perm: PermBits(perm)})
+	return file, pathError("open", name, err)
+}
+
+func (f *FS) openFile(name string, flag int, a Attr) (*File, error) {
+	n, err := f.lookupNode(name, flag)
+	if isNotExist(err) && flag&os.O_CREATE != 0 {
+		if n, err = f.createNode(name, a); errors.Is(err, fs.ErrExist) && flag&os.O_EXCL == 0 {
+			n, err = f.lookupNode(name, flag) // somebody else was first
+		}
+	} else if err == nil && flag&(os.O_CREATE|os.O_EXCL) == os.O_CREATE|os.O_EXCL {
+		err = errors.Join(fs.ErrExist, f.put(n))
+	}
+	if err != nil {
+		return nil, err
+	}
+	file := &File{fs: f, n: n, name: name, flag: flag}
+	if flag&os.O_TRUNC != 0 && flag&(os.O_WRONLY|os.O_RDWR) != 0 {
+		if err := n.truncate(0); err != nil {
+			return nil, errors.Join(err, f.put(n))
+		}
+	}
+	return file, nil
+}
+
+// lookupNode finds what a path leads to and takes a reference, under the view: no handle can free it in between.
+func (f *FS) lookupNode(name string, flag int) (*node, error) {
+	writing := flag&(os.O_WRONLY|os.O_RDWR) != 0
+	v := f.j.View()
+	defer v.Close()
+	ino, err := f.walk(v, name, true)
+	if err != nil {
+		return nil, err
+	}
+	rec, err := f.inodes.Read(v, ino)
+	if err != nil {
+		return nil, err
+	}
+	if err := f.mayOpen(ino, rec, writing, flag); err != nil {
+		return nil, err
+	}
+	return f.get(ino), nil
+}
+
+// mayOpen judges whether a file can be opened in this way.
+func (f *FS) mayOpen(ino layout.Ino, rec layout.Inode, writing bool, flag int) error {
+	switch {
+	case rec.IsDir() && (writing || flag&os.O_CREATE != 0):
+		return syscall.EISDIR
+	case !rec.IsDir() && !rec.IsRegular():
+		return syscall.ENXIO
+	case !writing:
+		return nil
+	case f.readOnly:
+		return errReadOnly
+	case rec.HasFlag(layout.FlagImmutable), rec.HasFlag(layout.FlagAppend) && flag&(os.O_APPEND|os.O_TRUNC) != os.O_APPEND:
+		return syscall.EPERM
+	case rec.HasFlag(layout.FlagEncrypt | layout.FlagVerity | layout.FlagEAInode):
+		return layout.Unsupportedf("inode %d: content that is encrypted, sealed by verity or an attribute", ino)
+	}
+	return nil
+}
+
+func (f *FS) createNode(name string, a Attr) (n *node, err error) {
+	tid, err := f.update(f.nameCredits(), func(h *journal.Handle) error {
+		dir, base, err := f.walkParent(h, name)
+		if err != nil {
+			return err
+		}
+		ino, err := f.createIn(h, dir, base, layout.ModeRegular, a, nil)
+		f.hold(h, ino, &n)
+		return err
+	})
+	if err == nil {
+		n.changed(tid)
+	}
+	return n, err
+}
+
+// Create makes a regular file, or empties one that exists, and opens it for reading and writing.
+func (f *FS) Create(name string, a Attr) (*File, error) {
+	file, err := f.openFile(name, os.O_RDWR|os.O_CREATE|os.O_TRUNC, a)
+	return file, pathError("create", name, err)
+}
+
+// Open opens a file or directory for reading: fs.FS, whose paths have no leading slash.
+func (f *FS) Open(name string) (fs.File, error) {
+	if !fs.ValidPath(name) {
+		return nil, &fs.PathError{Op: "open", Path: name, Err: fs.ErrInvalid}
+	}
+	file, err := f.OpenFile(name, os.O_RDONLY, 0)
+	if err != nil {
+		return nil, err
+	}
+	return file, nil
+}
+
+// ReadFile returns the content of a file.
+func (f *FS) ReadFile(name string) ([]byte, error) {
+	file, err := f.OpenFile(name, os.O_RDONLY, 0)
+	if err != nil {
+		return nil, err
+	}
+	defer file.Close()
+	info, err := file.Stat()
+	if err != nil {
+		return nil, err
+	}
+	if info.IsDir() {
+		return nil, pathError("read", name, syscall.EISDIR)
+	}
+	var b strings.Builder
+	if _, err := io.Copy(&b, file); err != nil {
+		return nil, err
+	}
+	return []byte(b.String()), nil
+}
+
+// ReadLink is Readlink under the name that fs.ReadLinkFS gives it.
+func (f *FS) ReadLink(name string) (string, error) { return f.Readlink(name) }
+
+// ReadDir lists a directory, sorted by name.
+func (f *FS) ReadDir(name string) ([]fs.DirEntry, error) {
+	v := f.j.View()
+	defer v.Close()
+	ino, err := f.walk(v, name, true)
+	if err != nil {
+		return nil, pathError("readdir", name, err)
+	}
+	list, err := f.list(v, ino, name)
+	sort.Slice(list, func(i, j int) bool { return list[i].Name() < list[j].Name() })
+	return list, pathError("readdir", name, err)
+}
+
+// ReadDir lists an open directory as fs.ReadDirFile: with n > 0 at most n names a call, and io.EOF at the end.
+func (f *File) ReadDir(n int) ([]fs.DirEntry, error) {
+	if f.isClosed() {
+		return nil, f.wrap("readdir", fs.ErrClosed)
+	}
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if !f.listed {
+		v := f.fs.j.View()
+		list, err := f.fs.list(v, f.n.ino, f.name)
+		v.Close()
+		if err != nil {
+			return nil, f.wrap("readdir", err)
+		}
+		f.list, f.listed = list, true
+	}
+	if n <= 0 {
+		list := f.list
+		f.list = nil
+		return list, nil
+	}
+	if len(f.list) == 0 {
+		return nil, io.EOF
+	}
+	k := min(n, len(f.list))
+	list := f.list[:k]
+	f.list = f.list[k:]
+	return list, nil
+}
+
+var (
+	_ fs.ReadDirFS   = (*FS)(nil)
+	_ fs.StatFS      = (*FS)(nil)
+	_ fs.ReadFileFS  = (*FS)(nil)
+	_ fs.ReadLinkFS  = (*FS)(nil)
+	_ fs.ReadDirFile = (*File)(nil)
+	_ io.ReaderAt    = (*File)(nil)
+	_ io.WriterAt    = (*File)(nil)
+	_ io.Seeker      = (*File)(nil)
+)

@@ -1,0 +1,280 @@
+package ext4
+
+import (
+	"io/fs"
+	"syscall"
+
+	"ext4img/ext4/layout"
+	"ext4img/journal"
+)
+
+// linkMax is the most links an inode may have; a directory beyond it, with dir_nlink, says 1: "not counted".
+const linkMax = 65000
+
+// Attr is who owns a new inode and what it may do.
+type Attr struct {
+	Perm     uint16 // permission bits, set-uid, set-gid and sticky bit of i_mode
+	UID, GID uint32
+}
+
+// nameCredits is what an operation on names may change: two directories, a few inodes, an allocation of each kind.
+func (fs *FS) nameCredits() int {
+	return 2*fs.dirs.Credits() + fs.space.InodeCredits() + 2*orphanCredits + 12
+}
+
+// fileType is the type that a directory entry stores for a mode.
+func fileType(mode uint16) uint8 {
+	switch mode & layout.ModeTypeMask {
+	case layout.ModeRegular:
+		return layout.FTRegular
+	case layout.ModeDir:
+		return layout.FTDir
+	case layout.ModeCharDev:
+		return layout.FTChar
+	case layout.ModeBlockDev:
+		return layout.FTBlock
+	case layout.ModeFIFO:
+		return layout.FTFifo
+	case layout.ModeSocket:
+		return layout.FTSocket
+	case layout.ModeSymlink:
+		return layout.FTSymlink
+	}
+	return layout.FTUnknown
+}
+
+// create makes an inode with a name, in one handle. fill completes it before it gets its name.
+func (f *FS) create(name string, mode uint16, a Attr, fill func(h *journal.Handle, ino layout.Ino, rec layout.Inode) error) (layout.Ino, journal.TID, error) {
+	var made layout.Ino
+	tid, err := f.update(f.nameCredits(), func(h *journal.Handle) error {
+		dir, base, err := f.walkParent(h, name)
+		if err != nil {
+			return err
+		}
+		made, err = f.createIn(h, dir, base, mode, a, fill)
+		return err
+	})
+	return made, tid, err
+}
+
+func (f *FS) createIn(h *journal.Handle, dir layout.Ino, base string, mode uint16, a Attr, fill func(h *journal.Handle, ino layout.Ino, rec layout.Inode) error) (layout.Ino, error) {
+	if err := f.mayChangeDir(h, dir, false); err != nil {
+		return 0, err
+	}
+	if _, _, err := f.dirs.Lookup(h, dir, base); err == nil {
+		return 0, fs.ErrExist
+	}
+	ino, rec, err := f.inodes.New(h, dir, mode|a.Perm&layout.ModePermMask)
+	if err != nil {
+		return 0, err
+	}
+	rec.SetUID(a.UID)
+	rec.SetGID(a.GID)
+	rec.SetLinks(1)
+	parent, err := f.inodes.Read(h, dir)
+	if err != nil {
+		return 0, err
+	}
+	if parent.Mode()&layout.ModeSetGID != 0 {
+		rec.SetGID(parent.GID())
+		if mode == layout.ModeDir {
+			rec.SetMode(rec.Mode() | layout.ModeSetGID)
+		}
+	}
+	if fill != nil {
+		if err := fill(h, ino, rec); err != nil {
+			return 0, err
+		}
+	}
+	if err := f.dirs.Add(h, dir, base, ino, fileType(mode)); err != nil {
+		return 0, err
+	}
+	return ino, f.dirChanged(h, dir)
+}
+
+// mayChangeDir refuses directories whose flags or features forbid a change; removing tells that a name goes.
+func (f *FS) mayChangeDir(r journal.Reader, dir layout.Ino, removing bool) error {
+	rec, err := f.inodes.Read(r, dir)
+	if err != nil {
+		return err
+	}
+	switch {
+	case !rec.IsDir():
+		return syscall.ENOTDIR
+	case rec.HasFlag(layout.FlagImmutable), removing && rec.HasFlag(layout.FlagAppend):
+		return syscall.EPERM
+	case rec.Links() == 0:
+		return fs.ErrNotExist
+	case rec.HasFlag(layout.FlagEncrypt) && !removing:
+		return layout.Unsupportedf("inode %d: names in an encrypted directory", dir)
+	}
+	return nil
+}
+
+// dirChanged sets a directory's times and version.
+func (f *FS) dirChanged(h *journal.Handle, dir layout.Ino) error {
+	rec, err := f.inodes.Edit(h, dir)
+	if err != nil {
+		return err
+	}
+	now := f.inodes.Clock()
+	rec.SetMtime(now)
+	rec.SetCtime(now)
+	rec.SetVersion(rec.Version() + 1)
+	return nil
+}
+
+// Mkdir makes a directory.
+func (f *FS) Mkdir(name string, a Attr) error {
+	_, _, err := f.create(name, layout.ModeDir, a, func(h *journal.Handle, ino layout.Ino, rec layout.Inode) error {
+		dir, _, err := f.walkParent(h, name)
+		if err != nil {
+			return err
+		}
+		rec.SetLinks(2)
+		if err := f.dirs.Init(h, ino, dir); err != nil {
+			return err
+		}
+		return f.addLink(h, dir, 1)
+	})
+	return pathError("mkdir", name, err)
+}
+
+// MkdirAll makes a directory and those above it that are missing. A directory that is there already is no error.
+func (f *FS) MkdirAll(name string, a Attr) error {
+	sofar := ""
+	for _, part := range split(name) {
+		sofar += "/" + part
+		if info, err := f.Stat(sofar); err == nil {
+			if !info.IsDir() {
+				return pathError("mkdir", sofar, syscall.ENOTDIR)
+			}
+			continue
+		}
+		if err := f.Mkdir(sofar, a); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// addLink changes an inode's link count. A directory with too many links says 1, where dir_nlink allows that.
+func (f *FS) addLink(h *journal.Handle, ino layout.Ino, delta int) error {
+	rec, err := f.inodes.Edit(h, ino)
+	if err != nil {
+		return err
+	}
+	links := int(rec.Links())
+	rec.SetCtime(f.inodes.Clock())
+	if rec.IsDir() && links == 1 {
+		return nil // not counted any more
+	}
+	links += delta
+	switch {
+	case links < 0:
+		return layout.Corruptf("inode %d: %d links, %d to be taken away", ino, rec.Links(), -delta)
+	case links >= linkMax && rec.IsDir() && f.geo.ROCompat&layout.ROCompatDirNlink != 0:
+		links = 1
+	case links > linkMax:
+		return syscall.EMLINK
+	}
+	rec.SetLinks(uint16(links))
+	return nil
+}
+
+// Symlink makes a symbolic link to target: short ones in the inode, others in a block of their own.
+func (f *FS) Symlink(target, name string, a Attr) error {
+	if target == "" || len(target) >= min(maxPath, f.geo.BlockSize) {
+		err := error(syscall.ENAMETOOLONG)
+		if target == "" {
+			err = syscall.ENOENT
+		}
+		return pathError("symlink", name, err)
+	}
+	a.Perm = 0o777
+	_, _, err := f.create(name, layout.ModeSymlink, a, func(h *journal.Handle, ino layout.Ino, rec layout.Inode) error {
+		rec.SetSize(uint64(len(target)))
+		if len(target) < layout.InodeBlockSize {
+			rec.SetFlags(rec.Flags() &^ layout.FlagExtents)
+			clear(rec.Block())
+			copy(rec.Block(), target)
+			return nil
+		}
+		f.initMap(rec)
+		e, err := f.extents.Allocate(h, ino, 0, 1, false)
+		if err != nil {
+			return err
+		}
+		p, err := h.Create(f.linkRef(e.Pblk))
+		if err != nil {
+			return err
+		}
+		copy(p, target)
+		return nil
+	})
+	return pathError("symlink", name, err)
+}
+
+// initMap makes i_block an empty map: an extent tree where the file system has extents.
+func (f *FS) initMap(rec layout.Inode) {
+	clear(rec.Block())
+	if f.geo.Incompat&layout.IncompatExtents != 0 {
+		rec.SetFlags(rec.Flags() | layout.FlagExtents)
+		layout.InitExtentNode(rec.Block(), 0)
+	}
+}
+
+// Mknod makes a device, a FIFO or a socket: mode is its type.
+func (f *FS) Mknod(name string, mode uint16, a Attr, major, minor uint32) error {
+	switch mode {
+	case layout.ModeCharDev, layout.ModeBlockDev, layout.ModeFIFO, layout.ModeSocket:
+	default:
+		return pathError("mknod", name, syscall.EINVAL)
+	}
+	if major > 4095 || minor > 1<<20-1 {
+		return pathError("mknod", name, syscall.EINVAL)
+	}
+	_, _, err := f.create(name, mode, a, func(_ *journal.Handle, _ layout.Ino, rec layout.Inode) error {
+		clear(rec.Block())
+		if mode == layout.ModeCharDev || mode == layout.ModeBlockDev {
+			rec.SetDevice(major, minor)
+		}
+		return nil
+	})
+	return pathError("mknod", name, err)
+}
+
+// Link gives a file one more name. Directories cannot have one.
+func (f *FS) Link(oldname, newname string) error {
+	_, err := f.update(f.nameCredits(), func(h *journal.Handle) error {
+		ino, err := f.walk(h, oldname, false)
+		if err != nil {
+			return err
+		}
+		rec, err := f.inodes.Read(h, ino)
+		if err != nil {
+			return err
+		}
+		if rec.IsDir() || rec.HasFlag(layout.FlagImmutable|layout.FlagAppend) {
+			return syscall.EPERM
+		}
+		dir, base, err := f.walkParent(h, newname)
+		if err != nil {
+			return err
+		}
+		if err := f.mayChangeDir(h, dir, false); err != nil {
+			return err
+		}
+		if _, _, err := f.dirs.Lookup(h, dir, base); err == nil {
+			return fs.ErrExist
+		}
+		if err := f.addLink(h, ino, 1); err != nil {
+			return err
+		}
+		if err := f.dirs.Add(h, dir, base, ino, fileType(rec.Mode())); err != nil {
+			return err
+		}
+		return f.dirChanged(h, dir)
+	})
+	return pathError("link", newname, err)
+}

@@ -1,0 +1,134 @@
+package ext4
+
+import (
+	"fmt"
+	"sync"
+	"sync/atomic"
+
+	"ext4img/ext4/internal/ioend"
+	"ext4img/ext4/layout"
+	"ext4img/journal"
+)
+
+// node is what all users of one inode share while it is in use. It caches nothing of the disk.
+type node struct {
+	fs  *FS
+	ino layout.Ino
+	end *ioend.Inode // completed I/O
+
+	// mu is the inode lock: who changes size or block map other than by direct I/O holds it.
+	mu sync.Mutex
+
+	refs    int           // guarded by FS.mu
+	deleted bool          // guarded by FS.mu: it had no links and is being freed, or was
+	tid     atomic.Uint32 // the newest transaction that changed the inode since it is in use; 0 for none
+	dirty   atomic.Bool   // data was written that no flush has made durable
+	touched atomic.Bool   // written blocks were overwritten, and the times do not show it yet
+	known   atomic.Bool   // tid and dirty tell all: what happened before the inode came into use has been synced since
+}
+
+// get returns the node of an inode, with one more reference.
+func (fs *FS) get(ino layout.Ino) *node {
+	fs.mu.Lock()
+	defer fs.mu.Unlock()
+	n := fs.nodes[ino]
+	if n == nil {
+		n = &node{fs: fs, ino: ino}
+		n.end = ioend.New(n.convert, finishWrite)
+		fs.nodes[ino] = n
+	}
+	n.refs++
+	return n
+}
+
+// put gives a reference back. The last one of an inode without links deletes the inode.
+func (fs *FS) put(n *node) error {
+	if err := fs.evict(n); err != nil {
+		return err
+	}
+	fs.mu.Lock()
+	defer fs.mu.Unlock()
+	n.refs--
+	if n.refs == 0 {
+		delete(fs.nodes, n.ino)
+	}
+	return nil
+}
+
+// changed records the transaction of a change, for Sync.
+func (n *node) changed(tid journal.TID) {
+	for {
+		old := n.tid.Load()
+		if old != 0 && !journal.TID(old).Before(tid) || n.tid.CompareAndSwap(old, uint32(tid)) {
+			return
+		}
+	}
+}
+
+// flush converts everything written so far and returns the pending write error, once.
+func (n *node) flush() error {
+	err := n.end.FlushUnwrittenIO()
+	if taken := n.end.TakeError(); taken != nil {
+		err = taken
+	}
+	return err
+}
+
+// sync makes everything written to the inode durable: conversions, then the transaction they are in, whose commit
+// flushes the device; without one, the device alone.
+func (n *node) sync() error {
+	first := n.flush()
+	if err := n.touch(); err != nil && first == nil {
+		first = err
+	}
+	fs := n.fs
+	dirty := n.dirty.Swap(false)
+	tid := journal.TID(n.tid.Load())
+	var err error
+	switch {
+	case !n.known.Load():
+		if err = fs.j.CommitAll(); err == nil {
+			n.known.Store(true)
+		}
+	case tid != 0 && fs.j.Committed().Before(tid):
+		err = fs.j.Commit(tid)
+	case dirty:
+		err = fs.dev.Flush()
+	}
+	if err != nil && dirty {
+		n.dirty.Store(true)
+	}
+	if first == nil && err != nil {
+		first = fmt.Errorf("inode %d: %w", n.ino, kind(err))
+	}
+	return first
+}
+
+// inode runs fn on the inode's record as it is now.
+func (n *node) inode(fn func(v *journal.View, rec layout.Inode) error) error {
+	v := n.fs.j.View()
+	defer v.Close()
+	rec, err := n.fs.inodes.Read(v, n.ino)
+	if err != nil {
+		return err
+	}
+	return fn(v, rec)
+}
+
+// size is the file's size now, in bytes.
+func (n *node) size() (size uint64, err error) {
+	err = n.inode(func(_ *journal.View, rec layout.Inode) error {
+		size = rec.Size()
+		return nil
+	})
+	return size, err
+}
+
+// update is FS.update for one change of this inode.
+func (n *node) update(credits int, fn func(h *journal.Handle) error) error {
+	tid, err := n.fs.update(credits, fn)
+	if err == nil {
+		n.changed(tid)
+	}
+	return err
+}

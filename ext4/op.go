@@ -1,0 +1,139 @@
+package ext4
+
+import (
+	"fmt"
+	"syscall"
+
+	"ext4img/aio"
+	"ext4img/ext4/internal/ioend"
+	"ext4img/journal"
+)
+
+// A conversion is a work item of the completed-IO machine. It names the inode beside the IOEnd: when another context
+// flushes first, the IOEnd stays until its work item has run, but the op it was of is gone.
+type conversion struct {
+	n  *node
+	io *ioend.IOEnd
+}
+
+// begin counts the request in flight, before anything is looked up: from here on truncate waits for it. A wait in
+// here first sends the requests of the same batch that have begun, since whoever makes it wait waits for those.
+func (o *op) begin() error {
+	f := o.req.File
+	if err := f.allows(o.req.Op); err != nil {
+		return err
+	}
+	if err := o.n.checkRange(o.req.Off, len(o.req.Buf)); err != nil {
+		return err
+	}
+	if o.req.Op == aio.Read {
+		o.beginRead()
+		return nil
+	}
+	if o.req.Op != aio.Write {
+		return syscall.EINVAL
+	}
+	end := o.n.end
+	if o.io = end.TryBegin(o.req.Off, int64(len(o.req.Buf)), true); o.io == nil {
+		o.q.mapBatch()
+		o.io = end.Begin(o.req.Off, int64(len(o.req.Buf)), true)
+	}
+	o.io.Private = o
+	return nil
+}
+
+// beginRead makes sure that a read sees what was completed: the flush is needed only while conversions are pending.
+// Its error is for the writer and Sync; an unconverted range reads as zeros.
+func (o *op) beginRead() {
+	end := o.n.end
+	if end.Unwritten() > 0 {
+		o.q.mapBatch()
+		_ = end.FlushUnwrittenIO()
+	}
+	if !end.TryBeginRead() {
+		o.q.mapBatch()
+		end.BeginRead()
+	}
+	o.reading = true
+}
+
+// place maps the request and, for a write with something to convert, takes the reserve of its split. again tells that
+// blocks have to be allocated first.
+func (o *op) place(v *journal.View) (again bool, err error) {
+	fs := o.n.fs
+	if o.reading {
+		return false, o.mapRead(v)
+	}
+	hole, err := o.mapWrite(v)
+	if err != nil || hole {
+		return hole, err
+	}
+	fs.stats.writes.Add(1)
+	if !o.convert {
+		o.n.end.Overwrites(o.io)
+		return false, nil
+	}
+	fs.stats.unwritten.Add(1)
+	need, err := fs.extents.ReserveFor(v, o.n.ino)
+	if err != nil {
+		return false, err
+	}
+	if err := fs.reserve.take(fs.space, v, need); err != nil {
+		return false, fmt.Errorf("reserve for the conversion: %w", err)
+	}
+	o.resv = need
+	return false, nil
+}
+
+// complete ends an op whose pieces are all through. A write that has to be converted goes to the completed list; if
+// its work item has to be queued, that is returned.
+func (o *op) complete() (work conversion) {
+	n, io := o.n, o.io
+	switch {
+	case o.reading:
+		n.end.EndRead()
+		o.finish(o.err)
+	case !o.convert:
+		n.overwritten()
+		n.end.Complete(io, o.err)
+		o.finish(o.err)
+	case n.end.AddCompleteIO(io, o.err):
+		return conversion{n, io}
+	}
+	return conversion{}
+}
+
+// retract takes back what begin and place did.
+func (o *op) retract() {
+	if o.reading {
+		o.n.end.EndRead()
+		o.reading = false
+	}
+	if o.io != nil {
+		o.n.end.Complete(o.io, nil)
+		o.io = nil
+	}
+}
+
+// abandon ends an op that cannot be submitted.
+func (o *op) abandon(err error) {
+	o.retract()
+	o.finish(err)
+}
+
+// finishWrite is the report of a write by the completed-IO machine.
+func finishWrite(io *ioend.IOEnd, err error) {
+	o := io.Private.(*op)
+	o.n.dirty.Store(true)
+	o.finish(err)
+}
+
+// finish hands the request to whoever reaps it.
+func (o *op) finish(err error) {
+	o.n.fs.reserve.release(o.n.fs.space, o.resv)
+	if err != nil {
+		o.req.N = 0
+		o.req.Err = fmt.Errorf("inode %d: %w", o.n.ino, kind(err))
+	}
+	o.q.finished(o)
+}

@@ -1,0 +1,228 @@
+package ext4
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"io"
+	"time"
+
+	"ext4img/aio"
+	"ext4img/ext4/internal/dir"
+	"ext4img/ext4/internal/extent"
+	"ext4img/ext4/internal/group"
+	"ext4img/ext4/internal/inode"
+	"ext4img/ext4/internal/xattr"
+	"ext4img/ext4/layout"
+	"ext4img/journal"
+	"ext4img/journal/buf"
+)
+
+// Open opens the file system on a device. A journal that needs recovery is recovered first: on the device, or, for
+// Options.ReadOnly, in memory over it. Orphans are deleted or truncated in the same way.
+//
+// A file system with an incompatible feature that is not known here is refused; one with an unknown read-only
+// compatible feature can be opened for reading only. Open does not close the device when it fails.
+func Open(dev aio.Device, o Options) (*FS, error) {
+	fs := &FS{dev: dev, readOnly: o.ReadOnly, nodes: make(map[layout.Ino]*node)}
+	if o.Clock == nil {
+		o.Clock = time.Now
+	}
+	if err := fs.open(o); err != nil {
+		return nil, fmt.Errorf("open: %w", kind(err))
+	}
+	return fs, nil
+}
+
+func (fs *FS) open(o Options) error {
+	s, err := fs.readSuper()
+	if err != nil {
+		return err
+	}
+	if err := fs.recover(s, o); err != nil {
+		return err
+	}
+	if err := fs.start(o); err != nil {
+		return err
+	}
+	if err := fs.finishRecovery(); err != nil {
+		return errors.Join(err, fs.j.Close())
+	}
+	return nil
+}
+
+// readSuper reads the primary superblock from the device and judges whether it can be worked with.
+func (fs *FS) readSuper() (layout.Superblock, error) {
+	p := make([]byte, layout.SuperSize)
+	if n, err := fs.dev.ReadAt(p, layout.SuperOffset); err != nil && !(err == io.EOF && n == len(p)) {
+		if fs.dev.Size() < layout.SuperOffset+layout.SuperSize {
+			return nil, layout.Corruptf("superblock: the device has %d bytes: not an ext2, ext3 or ext4 file system", fs.dev.Size())
+		}
+		return nil, fmt.Errorf("superblock: %w", err)
+	}
+	s, err := layout.ParseSuperblock(p)
+	if err != nil {
+		return nil, err
+	}
+	if s.FeatureIncompat()&layout.IncompatJournalDev != 0 {
+		return nil, layout.Unsupportedf("superblock: this is an external journal, not a file system")
+	}
+	if bad := s.FeatureIncompat() &^ layout.KnownIncompat; bad != 0 {
+		return nil, layout.Unsupportedf("superblock: incompatible feature %s", bad)
+	}
+	if err := s.VerifyChecksum(); err != nil {
+		return nil, err
+	}
+	if fs.geo, err = layout.NewGeometry(s); err != nil {
+		return nil, err
+	}
+	if bad := fs.geo.ReadOnlyFeatures(); bad != 0 && !fs.readOnly {
+		return nil, layout.Unsupportedf("superblock: feature %s allows reading only", bad)
+	}
+	if need := int64(fs.geo.Blocks) * int64(fs.geo.BlockSize); need > fs.dev.Size() {
+		return nil, layout.Corruptf("superblock: the file system has %d bytes, the device %d: truncated", need, fs.dev.Size())
+	}
+	off := layout.SuperOffset % fs.geo.BlockSize
+	fs.superRef = buf.Ref{Block: uint64(layout.SuperOffset / fs.geo.BlockSize), Off: off, Len: layout.SuperSize, Type: layout.SuperType{}}
+	return s, nil
+}
+
+// dirty tells whether the log has to be recovered.
+func dirty(s layout.Superblock) bool {
+	return s.FeatureCompat()&layout.CompatHasJournal != 0 && s.FeatureIncompat()&layout.IncompatRecover != 0
+}
+
+// recover replays the log, if it has to be, and reads the superblock again: what was replayed may have changed it.
+func (fs *FS) recover(s layout.Superblock, o Options) error {
+	if !dirty(s) {
+		return nil
+	}
+	if fs.readOnly {
+		fs.dev = aio.NewOverlay(fs.dev)
+	}
+	area, err := fs.logArea(s, o)
+	if err != nil {
+		return err
+	}
+	if fs.recovery, err = journal.Recover(fs.dev, *area); err != nil {
+		return err
+	}
+	fs.state.onDisk.Store(true)
+	_, err = fs.readSuper()
+	return err
+}
+
+// logArea finds the log: on another device, or in the blocks of the journal inode.
+func (fs *FS) logArea(s layout.Superblock, o Options) (*journal.Area, error) {
+	ino := layout.Ino(s.JournalInum())
+	if ino == 0 {
+		return externalArea(s, fs.geo, o.Journal)
+	}
+	if o.Journal != nil {
+		return nil, layout.Unsupportedf("journal: inside the file system, inode %d: no external journal wanted", ino)
+	}
+	return fs.internalArea(ino)
+}
+
+// internalArea reads the map of the journal inode from the device, past everything that might be cached.
+func (fs *FS) internalArea(ino layout.Ino) (*journal.Area, error) {
+	j, err := journal.Open(journal.Config{Device: fs.dev, BlockSize: fs.geo.BlockSize, Blocks: fs.geo.Blocks, CacheBytes: 1 << 20})
+	if err != nil {
+		return nil, err
+	}
+	v := j.View()
+	defer v.Close()
+	space := group.New(fs.geo, j)
+	table := inode.New(space)
+	rec, err := table.Read(v, ino)
+	if err != nil {
+		return nil, fmt.Errorf("journal: %w", err)
+	}
+	if !rec.IsRegular() || rec.Links() == 0 {
+		return nil, layout.Corruptf("journal: inode %d: not a file in use", ino)
+	}
+	blocks := (rec.Size() + uint64(fs.geo.BlockSize) - 1) / uint64(fs.geo.BlockSize)
+	area := &journal.Area{BlockSize: fs.geo.BlockSize}
+	var next layout.Lblk
+	err = extent.New(space, table).Walk(v, ino, 0, func(e layout.Extent) (bool, error) {
+		if uint64(e.Lblk) >= blocks {
+			return false, nil
+		}
+		if e.Lblk != next || e.Unwritten {
+			return false, layout.Corruptf("journal: inode %d: block %d: a hole in the log", ino, next)
+		}
+		next = e.Lblk + layout.Lblk(e.Len)
+		area.Blocks = append(area.Blocks, journal.Run{Phys: uint64(e.Pblk), Len: e.Len})
+		return true, nil
+	})
+	if err != nil {
+		return nil, fmt.Errorf("journal: %w", err)
+	}
+	if uint64(next) < blocks {
+		return nil, layout.Corruptf("journal: inode %d: %d blocks mapped of %d", ino, next, blocks)
+	}
+	return area, nil
+}
+
+// externalArea is the log on a device of its own: behind a superblock that carries the UUID the file system names.
+func externalArea(s layout.Superblock, g *layout.Geometry, dev aio.Device) (*journal.Area, error) {
+	if dev == nil {
+		return nil, layout.Unsupportedf("journal: on another device, UUID %x: name it", s.JournalUUID())
+	}
+	p := make([]byte, layout.SuperSize)
+	if _, err := dev.ReadAt(p, layout.SuperOffset); err != nil {
+		return nil, fmt.Errorf("journal: superblock of its device: %w", err)
+	}
+	js, err := layout.ParseSuperblock(p)
+	if err != nil {
+		return nil, fmt.Errorf("journal: its device: %w", err)
+	}
+	if js.FeatureIncompat()&layout.IncompatJournalDev == 0 || !bytes.Equal(js.UUID(), s.JournalUUID()) {
+		return nil, layout.Corruptf("journal: its device has UUID %x, want a journal with %x", js.UUID(), s.JournalUUID())
+	}
+	first := uint64(layout.SuperOffset/g.BlockSize) + 1
+	if js.BlocksCount() <= first || js.BlocksCount() > 1<<32-1 || int64(js.BlocksCount())*int64(g.BlockSize) > dev.Size() {
+		return nil, layout.Corruptf("journal: its device: %d blocks in %d bytes", js.BlocksCount(), dev.Size())
+	}
+	run := journal.Run{Phys: 0, Len: uint32(js.BlocksCount())}
+	return &journal.Area{Device: dev, BlockSize: g.BlockSize, Blocks: []journal.Run{run}, Super: uint32(first)}, nil
+}
+
+// logFeatures are the features that the file system asks of its log.
+func logFeatures(g *layout.Geometry) (f journal.Features) {
+	if g.Incompat&layout.Incompat64Bit != 0 {
+		f |= journal.Feature64Bit
+	}
+	if g.MetadataCsum() {
+		f |= journal.FeatureCsumV3
+	}
+	return f
+}
+
+// start opens the journal for changes and puts the packages over it.
+func (fs *FS) start(o Options) error {
+	s, err := fs.readSuper()
+	if err != nil {
+		return err
+	}
+	cfg := journal.Config{
+		Device: fs.dev, BlockSize: fs.geo.BlockSize, Blocks: fs.geo.Blocks, CacheBytes: o.CacheBytes,
+		Activate: fs.activate, CommitInterval: o.CommitInterval, Features: logFeatures(fs.geo),
+	}
+	if !fs.readOnly && s.FeatureCompat()&layout.CompatHasJournal != 0 && (fs.recovery == nil || len(fs.recovery.Fast) == 0) {
+		if cfg.Log, err = fs.logArea(s, o); err != nil {
+			return err
+		}
+	}
+	if fs.j, err = journal.Open(cfg); err != nil {
+		return err
+	}
+	fs.state.wasClean = s.FeatureCompat()&layout.CompatHasJournal == 0 && s.State()&layout.StateClean != 0
+	fs.space = group.New(fs.geo, fs.j)
+	fs.inodes = inode.New(fs.space)
+	fs.inodes.Clock = o.Clock
+	fs.extents = extent.New(fs.space, fs.inodes)
+	fs.attrs = xattr.New(fs.space, fs.inodes, fs.extents)
+	fs.dirs = dir.New(fs.inodes, fs.extents, fs.attrs)
+	return nil
+}

@@ -1,0 +1,339 @@
+package ext4
+
+import (
+	"errors"
+	"fmt"
+	"sync"
+	"sync/atomic"
+
+	"ext4img/aio"
+	"ext4img/ext4/layout"
+	"ext4img/journal"
+)
+
+// A Request is one asynchronous direct read or write of a file.
+type Request struct {
+	File *File
+	Op   aio.Op // aio.Read or aio.Write
+	Buf  []byte // from an aio.Arena that the queue knows, where the speed matters
+	Off  int64  // bytes
+	N    int    // set by Reap: bytes transferred; less than len(Buf) only for a read at the end of the file
+	Err  error  // set by Reap
+	User any    // the submitter's
+}
+
+// Queue carries asynchronous direct I/O on files of one FS. One goroutine submits and one reaps; they may be the same.
+// A third, the queue's own, takes completions from the device and is the worker that converts: everything that
+// completes while it converts one batch is the next batch, and each batch costs one handle.
+type Queue struct {
+	fs    *FS
+	dev   aio.Queue
+	depth int
+
+	mu       sync.Mutex
+	slots    *sync.Cond // inFlight dropped
+	ended    *sync.Cond // done grew
+	pending  *sync.Cond // onDevice grew, or closing
+	inFlight int        // requests submitted and not finished
+	onDevice int        // device requests submitted and not reaped; below zero for a moment while Submit returns
+	finish   []*Request // finished, not reaped
+	reaped   []*Request // what the last Reap returned
+	ops      []*op      // free
+	closing  bool
+	broken   error // the device queue has failed
+
+	batch []*op          // Submit's: begun, to be mapped
+	send  []*aio.Request // Submit's: to be handed to the device
+	gone  chan struct{}  // the worker has ended
+}
+
+// NewQueue makes a queue for at most depth requests in flight.
+func (fs *FS) NewQueue(depth int) (*Queue, error) {
+	dev, err := fs.dev.Queue(depth)
+	if err != nil {
+		return nil, fmt.Errorf("queue: %w", err)
+	}
+	q := &Queue{fs: fs, dev: dev, depth: depth, gone: make(chan struct{})}
+	q.slots, q.ended, q.pending = sync.NewCond(&q.mu), sync.NewCond(&q.mu), sync.NewCond(&q.mu)
+	go q.work()
+	return q, nil
+}
+
+// Register makes an arena known to the device, before the first Submit: transfers to and from its buffers are cheaper.
+func (q *Queue) Register(a *aio.Arena) error { return aio.Register(q.dev, a) }
+
+// Submit hands over the requests; it waits while more than the queue's depth are in flight. The queue owns each
+// request and its buffer until Reap returns it, with its own error if it failed. Writes go straight to the device;
+// one that does not consist of whole units is carried out before Submit returns, under the inode lock.
+func (q *Queue) Submit(reqs ...*Request) error {
+	for len(reqs) > 0 {
+		n, err := q.enter(len(reqs))
+		if err != nil {
+			return err
+		}
+		q.submit(reqs[:n])
+		reqs = reqs[n:]
+	}
+	return nil
+}
+
+// enter waits for room and takes up to want places.
+func (q *Queue) enter(want int) (int, error) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	for q.inFlight >= q.depth && q.broken == nil && !q.closing {
+		q.slots.Wait()
+	}
+	if q.closing {
+		return 0, fmt.Errorf("queue: %w", aio.ErrClosed)
+	}
+	if q.broken != nil {
+		return 0, q.broken
+	}
+	n := min(want, q.depth-q.inFlight)
+	q.inFlight += n
+	return n, nil
+}
+
+// submit begins each request, maps all of them under one view, and sends what goes to the device.
+func (q *Queue) submit(reqs []*Request) {
+	for _, r := range reqs {
+		o := q.op(r)
+		if err := o.begin(); err != nil {
+			o.abandon(err)
+			continue
+		}
+		q.batch = append(q.batch, o)
+	}
+	q.mapBatch()
+}
+
+// mapBatch maps what has begun and sends it: first what has its blocks, then what needs some, and last, with nothing
+// of the batch held back that it would wait for, what has to go under the inode lock.
+func (q *Queue) mapBatch() {
+	if len(q.batch) == 0 {
+		return
+	}
+	batch := q.batch
+	q.batch = nil
+	holes, slow := q.place(batch)
+	for _, o := range holes {
+		if err := o.n.fillHoles(o.req.Off, int64(len(o.req.Buf))); err != nil {
+			o.abandon(err)
+			continue
+		}
+		again, late := q.place([]*op{o})
+		slow = append(slow, late...)
+		for _, o := range again {
+			o.abandon(layout.Corruptf("block map: a hole where blocks were just allocated"))
+		}
+	}
+	for _, o := range slow {
+		o.finish(o.n.writeExclusive(o.req.Buf, o.req.Off))
+	}
+	q.batch = batch[:0]
+}
+
+// place maps ops and sends those that can go to the device. It returns those that need blocks first, and those that
+// have to go under the inode lock, which count as in flight no more.
+func (q *Queue) place(batch []*op) (holes, slow []*op) {
+	v := q.fs.j.View()
+	for _, o := range batch {
+		again, err := o.place(v)
+		switch {
+		case err == errUnaligned:
+			o.retract()
+			slow = append(slow, o)
+		case err != nil:
+			o.abandon(err)
+		case again:
+			holes = append(holes, o)
+		default:
+			q.stage(o)
+		}
+	}
+	v.Close()
+	q.sendStaged()
+	return holes, slow
+}
+
+// stage puts an op's pieces in line for the device. One that needs no I/O ends here.
+func (q *Queue) stage(o *op) {
+	if len(o.pieces) == 0 {
+		o.complete()
+		return
+	}
+	o.left = len(o.pieces)
+	for i := range o.pieces {
+		q.send = append(q.send, &o.pieces[i])
+	}
+}
+
+// sendStaged hands the staged pieces to the device, no more at a time than its queue takes.
+func (q *Queue) sendStaged() {
+	send := q.send
+	for len(send) > 0 {
+		n := q.devRoom(len(send))
+		if err := q.dev.Submit(send[:n]...); err != nil {
+			q.fail(send, err)
+			break
+		}
+		q.mu.Lock()
+		q.onDevice += n
+		q.pending.Signal()
+		q.mu.Unlock()
+		send = send[n:]
+	}
+	q.send = q.send[:0]
+}
+
+// devRoom waits until the device queue has room and returns for how many of want.
+func (q *Queue) devRoom(want int) int {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	for q.onDevice >= q.depth {
+		q.slots.Wait()
+	}
+	return min(want, q.depth-max(q.onDevice, 0))
+}
+
+// fail ends pieces that the device did not take.
+func (q *Queue) fail(send []*aio.Request, err error) {
+	for _, r := range send {
+		r.Err = err
+		if w := q.pieceDone(r); w.io != nil {
+			_ = w.n.end.FlushCompletedIO(w.io)
+		}
+	}
+}
+
+// work is the queue's own goroutine.
+func (q *Queue) work() {
+	defer close(q.gone)
+	var queued []conversion
+	for q.waitPending() {
+		done, err := q.dev.Reap(1)
+		if err != nil {
+			q.breakDown(err)
+			return
+		}
+		q.mu.Lock()
+		q.onDevice -= len(done)
+		q.slots.Signal()
+		q.mu.Unlock()
+		queued = queued[:0]
+		for _, r := range done {
+			if w := q.pieceDone(r); w.io != nil {
+				queued = append(queued, w)
+			}
+		}
+		for _, w := range queued {
+			_ = w.n.end.FlushCompletedIO(w.io) // each write and the next Sync get the error
+		}
+	}
+}
+
+// waitPending waits for something on the device; false when the queue closes.
+func (q *Queue) waitPending() bool {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	for q.onDevice <= 0 && !q.closing {
+		q.pending.Wait()
+	}
+	return q.onDevice > 0
+}
+
+// breakDown ends everything: the device's queue cannot be reaped any more.
+func (q *Queue) breakDown(err error) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	q.broken = fmt.Errorf("queue: %w", err)
+	q.slots.Broadcast()
+	q.ended.Broadcast()
+}
+
+// pieceDone counts a device request down. When it was the op's last, a write with something to convert goes to the
+// completed list; if its work item is to be queued, it is returned.
+func (q *Queue) pieceDone(r *aio.Request) conversion {
+	o := r.User.(*op)
+	if r.Err != nil && o.err == nil {
+		o.err = r.Err
+	}
+	o.left--
+	if o.left > 0 {
+		return conversion{}
+	}
+	return o.complete()
+}
+
+// finished is called when a request is through.
+func (q *Queue) finished(o *op) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	r := o.req
+	*o = op{q: q, pieces: o.pieces[:0]}
+	q.ops = append(q.ops, o)
+	q.inFlight--
+	q.finish = append(q.finish, r)
+	q.slots.Signal()
+	q.ended.Signal()
+}
+
+// op takes an op from the free list for a request.
+func (q *Queue) op(r *Request) *op {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	o := &op{q: q}
+	if k := len(q.ops); k > 0 {
+		o, q.ops = q.ops[k-1], q.ops[:k-1]
+	}
+	o.req, o.n = r, r.File.n
+	r.N, r.Err = len(r.Buf), nil
+	return o
+}
+
+// Reap waits until at least min requests are complete, or all that are in flight, and returns all that are, in order
+// of completion. The slice is valid until the next Reap.
+func (q *Queue) Reap(min int) ([]*Request, error) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	for len(q.finish) < min && q.inFlight > 0 && q.broken == nil {
+		q.ended.Wait()
+	}
+	q.reaped, q.finish = q.finish, q.reaped[:0]
+	return q.reaped, q.broken
+}
+
+// Close waits for what is in flight and releases the queue.
+func (q *Queue) Close() error {
+	q.mu.Lock()
+	for q.inFlight > 0 && q.broken == nil {
+		q.ended.Wait()
+	}
+	q.closing = true
+	q.pending.Broadcast()
+	q.slots.Broadcast()
+	q.mu.Unlock()
+	<-q.gone
+	return errors.Join(q.broken, q.dev.Close())
+}
+
+// counters count what Stats reports.
+type counters struct {
+	writes, unwritten, conversions, batches atomic.Uint64
+}
+
+// Stats counts what was done since Open.
+type Stats struct {
+	Writes            uint64 // direct writes
+	UnwrittenWrites   uint64 // of them, into unwritten blocks or beyond the end of the file
+	Conversions       uint64 // ranges converted, after merging
+	ConversionBatches uint64 // handles that converted them
+	Journal           journal.Stats
+}
+
+// Stats returns the counts since Open.
+func (fs *FS) Stats() Stats {
+	c := &fs.stats
+	return Stats{c.writes.Load(), c.unwritten.Load(), c.conversions.Load(), c.batches.Load(), fs.j.Stats()}
+}

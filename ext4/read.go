@@ -1,0 +1,70 @@
+package ext4
+
+import (
+	"io"
+
+	"ext4img/ext4/layout"
+	"ext4img/journal"
+)
+
+// readAt reads from the file without counting as direct I/O: for who holds the inode lock, and behind ReadAt. At the
+// end of the file it returns io.EOF.
+func (n *node) readAt(p []byte, off int64) (int, error) {
+	fs := n.fs
+	bs := int64(fs.geo.BlockSize)
+	v := fs.j.View()
+	defer v.Close()
+	rec, err := fs.inodes.Read(v, n.ino)
+	if err != nil {
+		return 0, err
+	}
+	size := rec.Size()
+	if uint64(off) >= size {
+		return 0, io.EOF
+	}
+	var atEnd error
+	if uint64(len(p)) > size-uint64(off) {
+		p, atEnd = p[:size-uint64(off)], io.EOF
+	}
+	if rec.HasFlag(layout.FlagInlineData) {
+		if err := n.readInline(v, rec, p, off); err != nil {
+			return 0, err
+		}
+		return len(p), atEnd
+	}
+	for done := 0; done < len(p); {
+		at := off + int64(done)
+		e, err := fs.extents.Lookup(v, n.ino, layout.Lblk(at/bs))
+		if err != nil {
+			return done, err
+		}
+		end := (int64(e.Lblk) + int64(e.Len)) * bs
+		if end <= at {
+			return done, layout.Corruptf("inode %d: block %d: extent %d+%d does not hold it", n.ino, at/bs, e.Lblk, e.Len)
+		}
+		part := p[done : done+int(min(int64(len(p)-done), end-at))]
+		if e.Pblk == 0 || e.Unwritten {
+			clear(part)
+		} else if _, err := fs.dev.ReadAt(part, (int64(e.Pblk)-int64(e.Lblk))*bs+at); err != nil && err != io.EOF {
+			return done, err
+		}
+		done += len(part)
+	}
+	return len(p), atEnd
+}
+
+// readInline reads from a file whose data lies in its inode: 60 bytes in i_block, the rest in the attribute
+// system.data. Beyond what is stored it reads zeros.
+func (n *node) readInline(v journal.Reader, rec layout.Inode, p []byte, off int64) error {
+	rest, err := n.fs.attrs.Inline(v, n.ino)
+	if err != nil {
+		return err
+	}
+	data := append(append([]byte(nil), rec.Block()...), rest...)
+	k := 0
+	if off < int64(len(data)) {
+		k = copy(p, data[off:])
+	}
+	clear(p[k:])
+	return nil
+}

@@ -1,0 +1,384 @@
+package ext4
+
+import (
+	"io/fs"
+	"syscall"
+
+	"ext4img/ext4/layout"
+	"ext4img/journal"
+)
+
+// Remove takes away a name: of a file, or of an empty directory. The last name of a file takes the file with it, as soon
+// as nobody has it open.
+func (f *FS) Remove(name string) error {
+	return pathError("remove", name, f.remove(name, func(layout.Inode) error { return nil }))
+}
+
+// Unlink is Remove for everything but directories.
+func (f *FS) Unlink(name string) error {
+	return pathError("unlink", name, f.remove(name, func(rec layout.Inode) error {
+		if rec.IsDir() {
+			return syscall.EISDIR
+		}
+		return nil
+	}))
+}
+
+// Rmdir is Remove for directories.
+func (f *FS) Rmdir(name string) error {
+	return pathError("rmdir", name, f.remove(name, func(rec layout.Inode) error {
+		if !rec.IsDir() {
+			return syscall.ENOTDIR
+		}
+		return nil
+	}))
+}
+
+func (f *FS) remove(name string, judge func(layout.Inode) error) error {
+	var gone *node
+	tid, err := f.update(f.nameCredits(), func(h *journal.Handle) error {
+		dir, base, err := f.walkParent(h, name)
+		if err != nil {
+			return err
+		}
+		ino, _, err := f.dirs.Lookup(h, dir, base)
+		if err != nil {
+			return err
+		}
+		rec, err := f.inodes.Read(h, ino)
+		if err != nil {
+			return err
+		}
+		if err := judge(rec); err != nil {
+			return err
+		}
+		f.hold(h, ino, &gone)
+		return f.unlinkIn(h, dir, base, ino)
+	})
+	if err != nil {
+		return err
+	}
+	gone.changed(tid)
+	return f.put(gone)
+}
+
+// hold takes a reference to an inode as the handle ends, if it succeeds: before anybody else can free the inode, and
+// its number is used again.
+func (f *FS) hold(h *journal.Handle, ino layout.Ino, n **node) {
+	h.AtEnd(func(ok bool) {
+		if ok {
+			*n = f.get(ino)
+		}
+	})
+}
+
+// unlinkIn takes one name out of a directory and a link from its inode, which becomes an orphan with the last one.
+func (f *FS) unlinkIn(h *journal.Handle, dir layout.Ino, base string, ino layout.Ino) error {
+	if err := f.mayRemove(h, dir, ino); err != nil {
+		return err
+	}
+	if _, err := f.dirs.Remove(h, dir, base); err != nil {
+		return err
+	}
+	if err := f.dirChanged(h, dir); err != nil {
+		return err
+	}
+	return f.dropLink(h, dir, ino)
+}
+
+// dropLink takes away the link that a name in dir was.
+func (f *FS) dropLink(h *journal.Handle, dir, ino layout.Ino) error {
+	rec, err := f.inodes.Edit(h, ino)
+	if err != nil {
+		return err
+	}
+	rec.SetCtime(f.inodes.Clock())
+	if rec.IsDir() {
+		if err := f.addLink(h, dir, -1); err != nil {
+			return err
+		}
+		rec.SetLinks(0)
+		rec.SetSize(0)
+		return f.inodes.AddOrphan(h, ino)
+	}
+	if rec.Links() == 0 {
+		return layout.Corruptf("inode %d: has a name in directory %d and no links", ino, dir)
+	}
+	rec.SetLinks(rec.Links() - 1)
+	if rec.Links() > 0 {
+		return nil
+	}
+	return f.inodes.AddOrphan(h, ino)
+}
+
+// mayRemove judges whether a name that leads to ino may go.
+func (f *FS) mayRemove(h *journal.Handle, dir, ino layout.Ino) error {
+	if err := f.mayChangeDir(h, dir, true); err != nil {
+		return err
+	}
+	rec, err := f.inodes.Read(h, ino)
+	if err != nil {
+		return err
+	}
+	if rec.HasFlag(layout.FlagImmutable | layout.FlagAppend) {
+		return syscall.EPERM
+	}
+	if ino < f.geo.FirstIno && ino != layout.RootIno {
+		return layout.Corruptf("directory %d: a name leads to the reserved inode %d", dir, ino)
+	}
+	if !rec.IsDir() {
+		return nil
+	}
+	if ino == layout.RootIno {
+		return syscall.EBUSY
+	}
+	empty, err := f.dirs.Empty(h, ino)
+	if err == nil && !empty {
+		err = syscall.ENOTEMPTY
+	}
+	return err
+}
+
+// RemoveAll removes a path and everything below it. A path that does not exist is no error.
+func (f *FS) RemoveAll(name string) error {
+	info, err := f.Lstat(name)
+	if err != nil {
+		if isNotExist(err) {
+			return nil
+		}
+		return err
+	}
+	if info.IsDir() {
+		list, err := f.ReadDir(name)
+		if err != nil {
+			return err
+		}
+		for _, e := range list {
+			if err := f.RemoveAll(name + "/" + e.Name()); err != nil {
+				return err
+			}
+		}
+	}
+	return f.Remove(name)
+}
+
+// RenameFlags change what Rename does, with the values of renameat2(2).
+type RenameFlags uint32
+
+// The flags of Rename.
+const (
+	RenameNoReplace RenameFlags = 1 // an existing newname is an error
+	RenameExchange  RenameFlags = 2 // both names exist and change places
+)
+
+// Rename gives a file or directory another name, in one step: a newname that exists is replaced, a directory only by a
+// directory and only if it is empty. Two names of one file stay as they are.
+func (f *FS) Rename(oldname, newname string, flags RenameFlags) error {
+	if flags&^(RenameNoReplace|RenameExchange) != 0 || flags == RenameNoReplace|RenameExchange {
+		return pathError("rename", oldname, syscall.EINVAL)
+	}
+	var gone *node
+	tid, err := f.update(f.nameCredits(), func(h *journal.Handle) error {
+		r := rename{f: f, h: h, flags: flags, gone: &gone}
+		if err := r.find(oldname, newname); err != nil {
+			return err
+		}
+		return r.run()
+	})
+	if err == nil && gone != nil {
+		gone.changed(tid)
+		err = f.put(gone)
+	}
+	return pathError("rename", oldname, err)
+}
+
+// rename is one Rename in its handle.
+type rename struct {
+	f     *FS
+	h     *journal.Handle
+	flags RenameFlags
+	from  entry
+	to    entry  // ino 0 if the name is free
+	gone  **node // what newname was, to be put when the handle has ended
+}
+
+// entry is a name in a directory and where it leads.
+type entry struct {
+	dir  layout.Ino
+	name string
+	ino  layout.Ino
+	rec  layout.Inode
+}
+
+func (e entry) isDir() bool { return e.ino != 0 && e.rec.IsDir() }
+
+func (r *rename) find(oldname, newname string) (err error) {
+	if r.from, err = r.entry(oldname); err != nil {
+		return err
+	}
+	if r.to, err = r.entry(newname); err != nil && !(isNotExist(err) && r.to.dir != 0) {
+		return err
+	}
+	return nil
+}
+
+func (r *rename) entry(name string) (e entry, err error) {
+	if e.dir, e.name, err = r.f.walkParent(r.h, name); err != nil {
+		if err == fs.ErrExist {
+			err = syscall.EBUSY // the root
+		}
+		return e, err
+	}
+	ino, _, err := r.f.dirs.Lookup(r.h, e.dir, e.name)
+	if err != nil {
+		return e, err
+	}
+	e.ino = ino
+	e.rec, err = r.f.inodes.Read(r.h, ino)
+	return e, err
+}
+
+func (r *rename) run() error {
+	if err := r.judge(); err != nil {
+		return err
+	}
+	switch {
+	case r.to.ino == r.from.ino:
+		return nil
+	case r.flags == RenameExchange:
+		return r.exchange()
+	case r.to.ino != 0:
+		return r.replace()
+	}
+	if err := r.f.mayChangeDir(r.h, r.to.dir, false); err != nil {
+		return err
+	}
+	if err := r.f.dirs.Add(r.h, r.to.dir, r.to.name, r.from.ino, fileType(r.from.rec.Mode())); err != nil {
+		return err
+	}
+	return r.takeOld()
+}
+
+// judge refuses what rename(2) refuses.
+func (r *rename) judge() error {
+	f := r.f
+	for _, dir := range []layout.Ino{r.from.dir, r.to.dir} {
+		if err := f.mayChangeDir(r.h, dir, dir == r.from.dir || r.to.ino != 0); err != nil {
+			return err
+		}
+	}
+	for _, e := range []entry{r.from, r.to} {
+		if e.ino != 0 && e.rec.HasFlag(layout.FlagImmutable|layout.FlagAppend) {
+			return syscall.EPERM
+		}
+	}
+	if err := r.intoItself(r.from, r.to); err != nil {
+		return err
+	}
+	switch {
+	case r.flags == RenameExchange && r.to.ino == 0:
+		return fs.ErrNotExist
+	case r.flags == RenameExchange:
+		return r.intoItself(r.to, r.from)
+	case r.to.ino == 0 || r.to.ino == r.from.ino:
+		return nil
+	case r.flags == RenameNoReplace:
+		return fs.ErrExist
+	case r.from.isDir() && !r.to.isDir():
+		return syscall.ENOTDIR
+	case !r.from.isDir() && r.to.isDir():
+		return syscall.EISDIR
+	}
+	return f.mayRemove(r.h, r.to.dir, r.to.ino)
+}
+
+// intoItself refuses to move a directory below itself.
+func (r *rename) intoItself(what, where entry) error {
+	if !what.isDir() {
+		return nil
+	}
+	at := where.dir
+	for range r.f.geo.Inodes {
+		if at == what.ino {
+			return syscall.EINVAL
+		}
+		if at == layout.RootIno {
+			return nil
+		}
+		up, _, err := r.f.dirs.Lookup(r.h, at, "..")
+		if err != nil {
+			return err
+		}
+		at = up
+	}
+	return layout.Corruptf("directory %d: its parents are a circle", where.dir)
+}
+
+// takeOld removes the old name and moves what a directory says of its parent.
+func (r *rename) takeOld() error {
+	if _, err := r.f.dirs.Remove(r.h, r.from.dir, r.from.name); err != nil {
+		return err
+	}
+	if err := r.moved(r.from, r.to.dir); err != nil {
+		return err
+	}
+	return r.stamp()
+}
+
+// moved lets a directory know its new parent, and both parents how many directories they have.
+func (r *rename) moved(e entry, to layout.Ino) error {
+	rec, err := r.f.inodes.Edit(r.h, e.ino)
+	if err != nil {
+		return err
+	}
+	rec.SetCtime(r.f.inodes.Clock())
+	if !e.isDir() || e.dir == to {
+		return nil
+	}
+	if err := r.f.dirs.SetParent(r.h, e.ino, to); err != nil {
+		return err
+	}
+	if err := r.f.addLink(r.h, to, 1); err != nil {
+		return err
+	}
+	return r.f.addLink(r.h, e.dir, -1)
+}
+
+// stamp sets the times of both directories.
+func (r *rename) stamp() error {
+	if err := r.f.dirChanged(r.h, r.from.dir); err != nil || r.from.dir == r.to.dir {
+		return err
+	}
+	return r.f.dirChanged(r.h, r.to.dir)
+}
+
+// replace lets newname lead to the file; what it led to loses a link.
+func (r *rename) replace() error {
+	f := r.f
+	if _, err := f.dirs.Replace(r.h, r.to.dir, r.to.name, r.from.ino, fileType(r.from.rec.Mode())); err != nil {
+		return err
+	}
+	if err := f.dropLink(r.h, r.to.dir, r.to.ino); err != nil {
+		return err
+	}
+	f.hold(r.h, r.to.ino, r.gone)
+	return r.takeOld()
+}
+
+// exchange lets each name lead to the other's inode.
+func (r *rename) exchange() error {
+	f := r.f
+	if _, err := f.dirs.Replace(r.h, r.to.dir, r.to.name, r.from.ino, fileType(r.from.rec.Mode())); err != nil {
+		return err
+	}
+	if _, err := f.dirs.Replace(r.h, r.from.dir, r.from.name, r.to.ino, fileType(r.to.rec.Mode())); err != nil {
+		return err
+	}
+	if err := r.moved(r.from, r.to.dir); err != nil {
+		return err
+	}
+	if err := r.moved(r.to, r.from.dir); err != nil {
+		return err
+	}
+	return r.stamp()
+}

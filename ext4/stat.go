@@ -1,0 +1,214 @@
+package ext4
+
+import (
+	"errors"
+	"io/fs"
+	"time"
+
+	"ext4img/ext4/internal/dir"
+	"ext4img/ext4/layout"
+	"ext4img/journal"
+)
+
+// Stat is what an inode says of itself, and what FileInfo.Sys returns.
+type Stat struct {
+	Ino          uint32
+	Mode         uint16 // i_mode: type and permissions
+	Links        uint16
+	UID, GID     uint32
+	Size         int64  // bytes
+	Blocks       uint64 // of 512 bytes
+	Flags        uint32 // i_flags
+	Generation   uint32
+	Project      uint32
+	Major, Minor uint32 // of a device
+	Atime        time.Time
+	Mtime        time.Time
+	Ctime        time.Time
+	Crtime       time.Time // zero where the inode has none
+}
+
+// FileInfo describes a file; it is an fs.FileInfo.
+type FileInfo struct {
+	name string
+	stat Stat
+}
+
+// Name is the last name of the path.
+func (i *FileInfo) Name() string { return i.name }
+
+// Size is the size in bytes.
+func (i *FileInfo) Size() int64 { return i.stat.Size }
+
+// ModTime is the time of the last change of content.
+func (i *FileInfo) ModTime() time.Time { return i.stat.Mtime }
+
+// IsDir tells whether it is a directory.
+func (i *FileInfo) IsDir() bool { return i.Mode().IsDir() }
+
+// Sys returns a *Stat.
+func (i *FileInfo) Sys() any { return &i.stat }
+
+// Stat returns everything the inode says.
+func (i *FileInfo) Stat() *Stat { return &i.stat }
+
+// Mode is the type and the permissions.
+func (i *FileInfo) Mode() fs.FileMode { return fileMode(i.stat.Mode) }
+
+func (i *FileInfo) String() string { return fs.FormatFileInfo(i) }
+
+// fileMode translates i_mode.
+func fileMode(mode uint16) fs.FileMode {
+	m := fs.FileMode(mode & 0o777)
+	for _, b := range []struct {
+		bit uint16
+		to  fs.FileMode
+	}{{layout.ModeSetUID, fs.ModeSetuid}, {layout.ModeSetGID, fs.ModeSetgid}, {layout.ModeSticky, fs.ModeSticky}} {
+		if mode&b.bit != 0 {
+			m |= b.to
+		}
+	}
+	return m | typeMode(mode)
+}
+
+func typeMode(mode uint16) fs.FileMode {
+	switch mode & layout.ModeTypeMask {
+	case layout.ModeRegular:
+		return 0
+	case layout.ModeDir:
+		return fs.ModeDir
+	case layout.ModeSymlink:
+		return fs.ModeSymlink
+	case layout.ModeBlockDev:
+		return fs.ModeDevice
+	case layout.ModeCharDev:
+		return fs.ModeDevice | fs.ModeCharDevice
+	case layout.ModeFIFO:
+		return fs.ModeNamedPipe
+	case layout.ModeSocket:
+		return fs.ModeSocket
+	}
+	return fs.ModeIrregular
+}
+
+// PermBits translates the permissions, set-uid, set-gid and sticky bit of an fs.FileMode into those of i_mode.
+func PermBits(m fs.FileMode) uint16 {
+	p := uint16(m.Perm())
+	if m&fs.ModeSetuid != 0 {
+		p |= layout.ModeSetUID
+	}
+	if m&fs.ModeSetgid != 0 {
+		p |= layout.ModeSetGID
+	}
+	if m&fs.ModeSticky != 0 {
+		p |= layout.ModeSticky
+	}
+	return p
+}
+
+func isNotExist(err error) bool { return errors.Is(err, fs.ErrNotExist) }
+
+// Stat describes what a path leads to; a symbolic link at its end is followed.
+func (f *FS) Stat(name string) (fs.FileInfo, error) { return f.statPath("stat", name, true) }
+
+// Lstat describes what a path leads to; a symbolic link at its end is described itself.
+func (f *FS) Lstat(name string) (fs.FileInfo, error) { return f.statPath("lstat", name, false) }
+
+func (f *FS) statPath(op, name string, follow bool) (fs.FileInfo, error) {
+	v := f.j.View()
+	defer v.Close()
+	ino, err := f.walk(v, name, follow)
+	if err != nil {
+		return nil, pathError(op, name, err)
+	}
+	info, err := f.info(v, ino, baseName(name))
+	if err != nil {
+		return nil, pathError(op, name, err)
+	}
+	return info, nil
+}
+
+func (f *FS) statIno(ino layout.Ino, name string) (*FileInfo, error) {
+	v := f.j.View()
+	defer v.Close()
+	return f.info(v, ino, name)
+}
+
+func (f *FS) info(r journal.Reader, ino layout.Ino, name string) (*FileInfo, error) {
+	rec, err := f.inodes.Read(r, ino)
+	if err != nil {
+		return nil, err
+	}
+	s := Stat{
+		Ino: uint32(ino), Mode: rec.Mode(), Links: rec.Links(), UID: rec.UID(), GID: rec.GID(), Size: int64(rec.Size()),
+		Blocks: f.inodes.Blocks(rec), Flags: rec.Flags(), Generation: rec.Generation(), Project: rec.ProjectID(),
+		Atime: rec.Atime(), Mtime: rec.Mtime(), Ctime: rec.Ctime(), Crtime: rec.Crtime(),
+	}
+	if t := rec.Type(); t == layout.ModeBlockDev || t == layout.ModeCharDev {
+		s.Major, s.Minor = rec.Device()
+	}
+	return &FileInfo{name, s}, nil
+}
+
+// Readlink returns the text of a symbolic link.
+func (f *FS) Readlink(name string) (string, error) {
+	v := f.j.View()
+	defer v.Close()
+	ino, err := f.walk(v, name, false)
+	if err != nil {
+		return "", pathError("readlink", name, err)
+	}
+	rec, err := f.inodes.Read(v, ino)
+	if err == nil && !rec.IsSymlink() {
+		err = fs.ErrInvalid
+	}
+	var target string
+	if err == nil {
+		target, err = f.readlink(v, ino, rec)
+	}
+	return target, pathError("readlink", name, err)
+}
+
+// dirEntry is one name of a directory; it is an fs.DirEntry.
+type dirEntry struct {
+	f    *FS
+	path string
+	name string
+	typ  fs.FileMode
+}
+
+func (e *dirEntry) Name() string      { return e.name }
+func (e *dirEntry) IsDir() bool       { return e.typ.IsDir() }
+func (e *dirEntry) Type() fs.FileMode { return e.typ }
+func (e *dirEntry) String() string    { return fs.FormatDirEntry(e) }
+func (e *dirEntry) Info() (fs.FileInfo, error) {
+	return e.f.Lstat(e.path + "/" + e.name)
+}
+
+// list reads a directory's names but "." and "..".
+func (f *FS) list(r journal.Reader, ino layout.Ino, path string) ([]fs.DirEntry, error) {
+	var out []fs.DirEntry
+	err := f.dirs.List(r, ino, func(e dir.Entry) (bool, error) {
+		if e.Name == "." || e.Name == ".." {
+			return true, nil
+		}
+		mode, err := f.entryMode(r, e)
+		out = append(out, &dirEntry{f, path, e.Name, mode})
+		return true, err
+	})
+	return out, err
+}
+
+// entryMode is the type of a directory entry: as it stores it, else as the inode does.
+func (f *FS) entryMode(r journal.Reader, e dir.Entry) (fs.FileMode, error) {
+	types := [...]uint16{layout.FTRegular: layout.ModeRegular, layout.FTDir: layout.ModeDir, layout.FTChar: layout.ModeCharDev,
+		layout.FTBlock: layout.ModeBlockDev, layout.FTFifo: layout.ModeFIFO, layout.FTSocket: layout.ModeSocket, layout.FTSymlink: layout.ModeSymlink}
+	if e.Type != layout.FTUnknown && int(e.Type) < len(types) {
+		return typeMode(types[e.Type]), nil
+	}
+	rec, err := f.inodes.Read(r, e.Ino)
+	if err != nil {
+		return 0, err
+	}
+	return typeMode(rec.Mode()), nil
+}

@@ -1,0 +1,82 @@
+package ext4
+
+import (
+	"fmt"
+	"sync/atomic"
+
+	"ext4img/ext4/layout"
+	"ext4img/journal"
+	"ext4img/journal/buf"
+)
+
+type bufRef = buf.Ref
+
+// sessionState is how the superblock on disk says that the file system is in use: with a journal by needs_recovery,
+// without one by the missing "clean" in s_state. The mark is on disk before the first commit and leaves it after the
+// last, so that an open that changes nothing writes nothing.
+type sessionState struct {
+	marked   atomic.Bool // the cached superblock carries the mark, and so do all its copies in the log
+	onDisk   atomic.Bool // the superblock at home may carry it
+	wasClean bool        // s_state had StateClean when a file system without a journal was opened
+}
+
+// setInUse puts the mark into a superblock.
+func setInUse(s layout.Superblock) {
+	if s.FeatureCompat()&layout.CompatHasJournal != 0 {
+		s.SetFeatureIncompat(s.FeatureIncompat() | layout.IncompatRecover)
+	} else {
+		s.SetState(s.State() &^ layout.StateClean)
+	}
+}
+
+// markInUse makes the mark a part of the first handle, so that every logged copy of the superblock has it.
+func (fs *FS) markInUse(h *journal.Handle) error {
+	if fs.state.marked.Load() {
+		return nil
+	}
+	s, err := fs.space.EditSuper(h)
+	if err != nil {
+		return err
+	}
+	setInUse(s)
+	s.SetWtime(uint32(fs.inodes.Clock().Unix()))
+	h.AtEnd(func(ok bool) {
+		if ok {
+			fs.state.marked.Store(true)
+		}
+	})
+	return nil
+}
+
+// activate writes the mark home before the first commit block: a log without needs_recovery is wiped by the kernel.
+func (fs *FS) activate() error {
+	fs.state.onDisk.Store(true)
+	err := journal.UpdateHome(fs.dev, fs.geo.BlockSize, fs.superRef, func(p []byte) error {
+		setInUse(layout.Superblock(p))
+		return nil
+	})
+	if err != nil {
+		return fmt.Errorf("superblock: mark as in use: %w", err)
+	}
+	return nil
+}
+
+// markClean takes the mark off the superblock, when everything is home and the log is empty.
+func (fs *FS) markClean() error {
+	if !fs.state.onDisk.Load() {
+		return nil
+	}
+	err := journal.UpdateHome(fs.dev, fs.geo.BlockSize, fs.superRef, func(p []byte) error {
+		s := layout.Superblock(p)
+		s.SetFeatureIncompat(s.FeatureIncompat() &^ layout.IncompatRecover)
+		if fs.state.wasClean {
+			s.SetState(s.State() | layout.StateClean)
+		}
+		return nil
+	})
+	if err != nil {
+		return fmt.Errorf("superblock: mark as clean: %w", err)
+	}
+	fs.state.onDisk.Store(false)
+	return nil
+}

@@ -1,0 +1,213 @@
+package ext4
+
+import (
+	"io"
+
+	"ext4img/aio"
+	"ext4img/ext4/layout"
+	"ext4img/journal"
+)
+
+// exclusiveChunk bounds what one step of an exclusive write holds in memory, bytes.
+const exclusiveChunk = 1 << 20
+
+// writeExclusive writes any range, under the inode lock: blocks at its ends that are not whole are read, changed and
+// written back. Files mapped by block numbers and inline files are extended only here.
+func (n *node) writeExclusive(p []byte, off int64) error {
+	if len(p) == 0 {
+		return nil
+	}
+	return n.exclusive(func() error {
+		if err := n.moveOutOfInode(); err != nil {
+			return err
+		}
+		if err := n.zeroTail(off); err != nil {
+			return err
+		}
+		for len(p) > 0 {
+			k := min(int64(len(p)), exclusiveChunk-off%exclusiveChunk)
+			if err := n.writeChunk(p[:k], off); err != nil {
+				return err
+			}
+			p, off = p[k:], off+k
+		}
+		return nil
+	})
+}
+
+// writeChunk writes a range of at most exclusiveChunk bytes.
+func (n *node) writeChunk(p []byte, off int64) error {
+	fs := n.fs
+	bs := int64(fs.geo.BlockSize)
+	start, end := off/bs*bs, (off+int64(len(p))+bs-1)/bs*bs
+	whole := aio.AlignedBuf(int(end-start), max(fs.dev.Align(), 1))
+	if err := n.readEdges(whole, start, off, off+int64(len(p))); err != nil {
+		return err
+	}
+	copy(whole[off-start:], p)
+	fs.stats.writes.Add(1)
+	byExtents, err := n.mappedByExtents()
+	if err != nil {
+		return err
+	}
+	if !byExtents {
+		return n.writeByBlocks(whole, start, off+int64(len(p)))
+	}
+	if err := n.fillHoles(start, end-start); err != nil {
+		return err
+	}
+	unwritten, err := n.writeMapped(whole, start)
+	if err != nil {
+		return err
+	}
+	if size, err := n.size(); err != nil || !unwritten && uint64(off)+uint64(len(p)) <= size {
+		n.overwritten()
+		return err
+	}
+	n.dirty.Store(true)
+	return n.update(convertCredits, func(h *journal.Handle) error {
+		if err := n.convertRange(h, off, int64(len(p))); err != nil {
+			return err
+		}
+		return n.wrote(h, off+int64(len(p)))
+	})
+}
+
+// readEdges fills those blocks of buf, which begins at start, that [from, to) covers only in part. What lies beyond the
+// end of the file stays zero.
+func (n *node) readEdges(buf []byte, start, from, to int64) error {
+	bs := int64(n.fs.geo.BlockSize)
+	edge := func(at int64) error {
+		_, err := n.readAt(buf[at-start:at-start+bs], at)
+		if err == io.EOF {
+			err = nil
+		}
+		return err
+	}
+	if from > start {
+		if err := edge(start); err != nil {
+			return err
+		}
+	}
+	if last := start + int64(len(buf)) - bs; to%bs != 0 && (last > start || from == start) {
+		return edge(last)
+	}
+	return nil
+}
+
+// mappedByExtents tells how the inode is mapped.
+func (n *node) mappedByExtents() (yes bool, err error) {
+	err = n.inode(func(_ *journal.View, rec layout.Inode) error {
+		yes = rec.HasFlag(layout.FlagExtents)
+		return nil
+	})
+	return yes, err
+}
+
+// writeMapped writes whole blocks that all are mapped, and tells whether any of them is unwritten.
+func (n *node) writeMapped(p []byte, off int64) (unwritten bool, err error) {
+	fs := n.fs
+	bs := int64(fs.geo.BlockSize)
+	for len(p) > 0 {
+		e, err := n.lookup(layout.Lblk(off / bs))
+		if err != nil {
+			return false, err
+		}
+		if e.Pblk == 0 {
+			return false, layout.Corruptf("block map: a hole at block %d, which was just allocated", off/bs)
+		}
+		unwritten = unwritten || e.Unwritten
+		k := min(int64(len(p)), (int64(e.Lblk)+int64(e.Len))*bs-off)
+		if _, err := fs.dev.WriteAt(p[:k], int64(e.Pblk)*bs+off-int64(e.Lblk)*bs); err != nil {
+			return false, err
+		}
+		p, off = p[k:], off+k
+	}
+	return unwritten, nil
+}
+
+// lookup finds the extent or hole at a block, under a view of its own.
+func (n *node) lookup(l layout.Lblk) (layout.Extent, error) {
+	v := n.fs.j.View()
+	defer v.Close()
+	return n.fs.extents.Lookup(v, n.ino, l)
+}
+
+// writeByBlocks writes whole blocks of a file mapped by block numbers, which cannot be unwritten: new blocks get their
+// data while the handle that maps them runs, so that no commit can come between (ordering O1).
+func (n *node) writeByBlocks(p []byte, off, end int64) error {
+	fs := n.fs
+	bs := int64(fs.geo.BlockSize)
+	n.dirty.Store(true)
+	for len(p) > 0 {
+		var k int64
+		err := n.update(fs.allocCredits(), func(h *journal.Handle) error {
+			l := layout.Lblk(off / bs)
+			e, err := fs.extents.Lookup(h, n.ino, l)
+			if err != nil {
+				return err
+			}
+			k = min(int64(len(p)), (int64(e.Lblk)+int64(e.Len))*bs-off)
+			if e.Pblk == 0 {
+				if e, err = fs.extents.Allocate(h, n.ino, l, uint32(k/bs), false); err != nil {
+					return err
+				}
+				k = int64(e.Len) * bs
+			}
+			if _, err := fs.dev.WriteAt(p[:k], (int64(e.Pblk)+int64(l)-int64(e.Lblk))*bs); err != nil {
+				return err
+			}
+			return n.wrote(h, min(end, off+k))
+		})
+		if err != nil {
+			return err
+		}
+		p, off = p[k:], off+k
+	}
+	return nil
+}
+
+// zeroTail clears what the last block holds beyond the end of the file, before the file grows over it to reach
+// beyond upto.
+func (n *node) zeroTail(upto int64) error {
+	size, err := n.size()
+	bs := uint64(n.fs.geo.BlockSize)
+	if err != nil || size%bs == 0 || uint64(upto) <= size {
+		return err
+	}
+	return n.zeroPart(int64(size), int64(size-size%bs+bs))
+}
+
+// zeroPart clears the bytes [from, to) of one block on the device, if the block is written. What is there already
+// stays unwritten: no I/O for zeros.
+func (n *node) zeroPart(from, to int64) error {
+	fs := n.fs
+	bs := int64(fs.geo.BlockSize)
+	e, err := n.lookup(layout.Lblk(from / bs))
+	if err != nil || e.Pblk == 0 || e.Unwritten || from >= to {
+		return err
+	}
+	start := from / bs * bs
+	at := (int64(e.Pblk) + start/bs - int64(e.Lblk)) * bs
+	buf := aio.AlignedBuf(int(bs), max(fs.dev.Align(), 1))
+	if _, err := fs.dev.ReadAt(buf, at); err != nil && err != io.EOF {
+		return err
+	}
+	if part := buf[from-start : to-start]; !allZero(part) {
+		clear(part)
+		if _, err := fs.dev.WriteAt(buf, at); err != nil {
+			return err
+		}
+		n.dirty.Store(true)
+	}
+	return nil
+}
+
+func allZero(p []byte) bool {
+	for _, b := range p {
+		if b != 0 {
+			return false
+		}
+	}
+	return true
+}
