@@ -1,11 +1,13 @@
 package dir_test
 
 import (
+	"errors"
 	"fmt"
 	"math/rand/v2"
 	"os"
 	"regexp"
 	"slices"
+	"syscall"
 	"testing"
 
 	"ext4img/ext4/layout"
@@ -22,7 +24,7 @@ func TestDeep(t *testing.T) {
 		long       int
 		levels     string // of the index in the long form
 	}{
-		{"1k", "256M", []string{"-b", "1024"}, 1500, 30000, "1"},
+		{"1k", "256M", []string{"-b", "1024"}, 1500, 20000, "1"},
 		{"4k", "256M", []string{"-b", "4096"}, 1500, 120000, "1"},
 		{"1k-large", "512M", []string{"-b", "1024", "-O", "large_dir"}, 1500, 120000, "2"},
 	} {
@@ -83,6 +85,27 @@ func (w *world) removeAll(t *testing.T, d layout.Ino, names map[string]layout.In
 	if left := w.names(t, d); len(left) != 0 {
 		t.Fatalf("%d names left", len(left))
 	}
+}
+
+// TestFull fills an index to its last entry: the error is ENOSPC, and nothing of the attempt stays.
+func TestFull(t *testing.T) {
+	w := newWorld(t, mke2fs(t, "64M", "-b", "1024"))
+	d := w.mkdir(t, layout.RootIno, "d")
+	files := w.mkfiles(t, 1)
+	names := map[string]layout.Ino{}
+	for i := 0; ; i++ {
+		name := fmt.Sprintf("%0200d-%d", i, i)
+		err := w.do(t, func(h *journal.Handle) error { return w.dirs.Add(h, d, name, files[0], layout.FTRegular) })
+		if errors.Is(err, syscall.ENOSPC) && len(names) > 20000 {
+			break
+		}
+		if err != nil {
+			t.Fatalf("number %d: %v", i, err)
+		}
+		names[name] = files[0]
+	}
+	w.links(t, files, names)
+	e2fsck(t, w.save(t))
 }
 
 // TestCollisions fills leaves that hold three names with pairs of names that have the same hash, so that many splits
