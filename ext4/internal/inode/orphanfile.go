@@ -7,7 +7,7 @@ import (
 )
 
 // maxOrphanBlocks bounds the orphan file. mke2fs makes at most 512 blocks.
-const maxOrphanBlocks = 1 << 14
+const maxOrphanBlocks = 1 << 16
 
 // An orphanFile is what is known of the orphan file: where its blocks lie, which never changes, and which slots are
 // used. The latter is a hint beside the blocks: it is thrown away when a handle is cancelled, and read again.
