@@ -29,7 +29,7 @@ type model struct {
 // TestMain makes the models' runs fewer; EXT4IMG_LONG=1 leaves them as they are.
 func TestMain(m *testing.M) {
 	if os.Getenv("EXT4IMG_LONG") == "" {
-		if err := flag.Set("rapid.checks", "20"); err != nil {
+		if err := flag.Set("rapid.checks", "6"); err != nil {
 			panic(err)
 		}
 	}

@@ -1,0 +1,320 @@
+package xattr
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+	"syscall"
+
+	"ext4img/ext4/layout"
+	"ext4img/journal"
+)
+
+// Credits is how many blocks one Set or Remove changes at most, the value's own blocks aside: the record, two blocks of
+// attributes, two inodes that hold values, and what allocating and freeing changes.
+func (x *Store) Credits() int {
+	return 16 + 2*x.s.InodeCredits() + (layout.XattrMaxValue+x.g.BlockSize-1)/x.g.BlockSize
+}
+
+// Set gives an attribute a value. flags are Create, Replace or 0. The errors are EOPNOTSUPP for a prefix that ext4 does not
+// know, ERANGE and E2BIG for a name or value that is too long, EEXIST and ErrNoData by the flags, EINVAL for a malformed
+// ACL, ENOSPC where there is no room.
+func (x *Store) Set(h *journal.Handle, ino layout.Ino, name string, value []byte, flags int) error {
+	if err := x.set(h, ino, name, value, flags); err != nil {
+		return fmt.Errorf("inode %d: attribute %q: %w", ino, name, err)
+	}
+	return nil
+}
+
+func (x *Store) set(h *journal.Handle, ino layout.Ino, name string, value []byte, flags int) error {
+	index, suffix, err := x.checkName(name)
+	if err != nil {
+		return err
+	}
+	if len(value) > layout.XattrMaxValue {
+		return fmt.Errorf("value of %d bytes: %w", len(value), syscall.E2BIG)
+	}
+	if index == layout.XattrACLAccess || index == layout.XattrACLDefault {
+		acl, ok := layout.ACLToDisk(value)
+		if !ok {
+			return fmt.Errorf("malformed ACL: %w", syscall.EINVAL)
+		}
+		value = acl
+	}
+	a, err := x.load(h, ino)
+	if err != nil {
+		return err
+	}
+	_, _, exists := a.find(index, suffix)
+	switch {
+	case exists && flags&Create != 0:
+		return syscall.EEXIST
+	case !exists && flags&Replace != 0:
+		return ErrNoData
+	}
+	return x.change(h, a, func(next *attrs) error {
+		next.drop(index, suffix)
+		return x.place(h, next, layout.Xattr{Index: index, Name: suffix, Value: slices.Clone(value), Size: uint32(len(value))})
+	})
+}
+
+// checkName splits the name of an attribute that is to be changed.
+func (x *Store) checkName(name string) (index uint8, suffix string, err error) {
+	index, suffix, ok := layout.SplitXattrName(name)
+	switch {
+	case !ok || private(index):
+		return 0, "", syscall.EOPNOTSUPP
+	case len(suffix) > layout.XattrMaxName || len(name) > layout.XattrMaxName:
+		return 0, "", syscall.ERANGE
+	case slices.Contains([]byte(suffix), 0):
+		return 0, "", syscall.EINVAL
+	}
+	return index, suffix, nil
+}
+
+// Remove takes an attribute away. The error is ErrNoData if there is no such attribute.
+func (x *Store) Remove(h *journal.Handle, ino layout.Ino, name string) error {
+	index, suffix, err := x.checkName(name)
+	if err == nil {
+		err = x.remove(h, ino, index, suffix)
+	}
+	if err != nil {
+		return fmt.Errorf("inode %d: attribute %q: %w", ino, name, err)
+	}
+	return nil
+}
+
+func (x *Store) remove(h *journal.Handle, ino layout.Ino, index uint8, suffix string) error {
+	a, err := x.load(h, ino)
+	if err != nil {
+		return err
+	}
+	if _, _, ok := a.find(index, suffix); !ok {
+		return ErrNoData
+	}
+	return x.change(h, a, func(next *attrs) error {
+		next.drop(index, suffix)
+		return nil
+	})
+}
+
+// FreeAll takes all attributes away from an inode that is to be freed.
+func (x *Store) FreeAll(h *journal.Handle, ino layout.Ino) error {
+	a, err := x.load(h, ino)
+	if err != nil {
+		return err
+	}
+	if len(a.list[inRecord]) == 0 && a.acl == 0 {
+		return nil
+	}
+	return x.change(h, a, func(next *attrs) error {
+		next.list = [2][]layout.Xattr{}
+		return nil
+	})
+}
+
+// drop takes an attribute out of the lists.
+func (a *attrs) drop(index uint8, name string) {
+	for where := range a.list {
+		a.list[where] = slices.DeleteFunc(a.list[where], func(e layout.Xattr) bool { return e.Index == index && e.Name == name })
+	}
+}
+
+// clone copies the lists and the values in them, so that the buffers they came from can be written.
+func (a *attrs) clone() *attrs {
+	c := &attrs{ino: a.ino, acl: a.acl}
+	for where, list := range a.list {
+		for _, e := range list {
+			e.Value = slices.Clone(e.Value)
+			c.list[where] = append(c.list[where], e)
+		}
+	}
+	return c
+}
+
+// room is how much fits into each of the lists.
+func (x *Store) room(h *journal.Handle, ino layout.Ino) ([2]int, error) {
+	in, err := x.t.Read(h, ino)
+	if err != nil {
+		return [2]int{}, err
+	}
+	return [2]int{inRecord: layout.InodeXattrRoom(in), inBlock: x.g.XattrBlockRoom()}, nil
+}
+
+// place puts a new attribute into the first list that has room. A value that is large, or has no room, goes into an
+// inode of its own, where the file system has those.
+func (x *Store) place(h *journal.Handle, a *attrs, e layout.Xattr) error {
+	room, err := x.room(h, a.ino)
+	if err != nil {
+		return err
+	}
+	large := x.g.Incompat&layout.IncompatEAInode != 0
+	if !large || len(e.Value) <= x.g.XattrMinLarge() {
+		if a.fit(room, e) {
+			return nil
+		}
+	}
+	if !large || len(e.Value) == 0 {
+		return syscall.ENOSPC
+	}
+	probe := e
+	probe.Value, probe.Inum = nil, 1
+	if !a.clone().fit(room, probe) {
+		return syscall.ENOSPC
+	}
+	ino, hash, err := x.storeValue(h, a.ino, e.Value)
+	if err != nil {
+		return err
+	}
+	e.Value, e.Inum, e.Hash = nil, ino, layout.XattrInodeHash(e.Name, hash)
+	a.fit(room, e)
+	return nil
+}
+
+// fit adds an attribute to the first list with room.
+func (a *attrs) fit(room [2]int, e layout.Xattr) bool {
+	for where := range a.list {
+		n := e
+		if where == inBlock && n.Inum == 0 {
+			n.Hash = layout.XattrHash(n.Name, n.Value)
+		}
+		if next := append(slices.Clone(a.list[where]), n); layout.XattrSize(next) <= room[where] {
+			a.list[where] = next
+			return true
+		}
+	}
+	return false
+}
+
+// change edits the attributes of an inode and stores them: edit changes the lists of a copy of a.
+func (x *Store) change(h *journal.Handle, a *attrs, edit func(next *attrs) error) error {
+	before := a.clone()
+	next := a.clone()
+	if err := edit(next); err != nil {
+		return err
+	}
+	refs := make(map[layout.Ino]int)
+	if err := x.storeRecord(h, before, next, refs); err != nil {
+		return err
+	}
+	if err := x.storeBlock(h, before, next, refs); err != nil {
+		return err
+	}
+	if delta := x.cost(next) - x.cost(before); delta != 0 {
+		if err := x.t.AddBlocks(h, a.ino, delta); err != nil {
+			return err
+		}
+	}
+	return x.countRefs(h, a.ino, refs)
+}
+
+// cost is what attributes count in i_blocks, in file system blocks: the block, and for each value in an inode of its own
+// its clusters, although they belong to that inode.
+func (x *Store) cost(a *attrs) (n int64) {
+	ratio := int64(x.g.ClusterRatio)
+	if a.acl != 0 {
+		n += ratio
+	}
+	cluster := ratio * int64(x.g.BlockSize)
+	for _, list := range a.list {
+		for _, e := range list {
+			if e.Inum != 0 {
+				n += (int64(e.Size) + cluster - 1) / cluster * ratio
+			}
+		}
+	}
+	return n
+}
+
+// count adds n references to the inodes that hold values of list.
+func count(refs map[layout.Ino]int, list []layout.Xattr, n int) {
+	for _, e := range list {
+		if e.Inum != 0 {
+			refs[e.Inum] += n
+		}
+	}
+}
+
+// storeRecord writes the attributes in the record, if they have changed.
+func (x *Store) storeRecord(h *journal.Handle, before, next *attrs, refs map[layout.Ino]int) error {
+	if slices.EqualFunc(before.list[inRecord], next.list[inRecord], same) {
+		return nil
+	}
+	in, err := x.t.Edit(h, next.ino)
+	if err != nil {
+		return err
+	}
+	count(refs, before.list[inRecord], -1)
+	count(refs, next.list[inRecord], 1)
+	layout.PutInodeXattrs(in, next.list[inRecord])
+	return nil
+}
+
+func same(a, b layout.Xattr) bool {
+	return a.Index == b.Index && a.Name == b.Name && a.Inum == b.Inum && a.Size == b.Size && a.Hash == b.Hash && string(a.Value) == string(b.Value)
+}
+
+// Inline reads the part of an inline file or directory that is beyond i_block.
+func (x *Store) Inline(r journal.Reader, ino layout.Ino) ([]byte, error) {
+	v, err := x.Get(r, ino, "system.data")
+	if errors.Is(err, ErrNoData) {
+		return nil, nil
+	}
+	return v, err
+}
+
+// InlineRoom is how long that part can be, bytes.
+func (x *Store) InlineRoom(r journal.Reader, ino layout.Ino) (int, error) {
+	n, err := x.inlineRoom(r, ino)
+	return max(n, 0) &^ 3, err
+}
+
+// inlineRoom is what the record has room for beside its other attributes; less than 0 if not even for an empty value.
+func (x *Store) inlineRoom(r journal.Reader, ino layout.Ino) (int, error) {
+	in, err := x.t.Read(r, ino)
+	if err != nil {
+		return 0, err
+	}
+	list, err := x.g.InodeXattrs(in)
+	if err != nil {
+		return 0, fmt.Errorf("inode %d: %w", ino, err)
+	}
+	list = slices.DeleteFunc(list, isInline)
+	return layout.InodeXattrRoom(in) - layout.XattrSize(append(list, inlineAttr(nil))), nil
+}
+
+func inlineAttr(data []byte) layout.Xattr {
+	return layout.Xattr{Index: layout.XattrSystem, Name: "data", Value: data, Size: uint32(len(data))}
+}
+
+func isInline(e layout.Xattr) bool { return e.Index == layout.XattrSystem && e.Name == "data" }
+
+// SetInline replaces that part; an inline file has it even when it is empty. syscall.ENOSPC if it does not fit into the
+// inode's record.
+func (x *Store) SetInline(h *journal.Handle, ino layout.Ino, data []byte) error {
+	room, err := x.inlineRoom(h, ino)
+	if err != nil {
+		return err
+	}
+	if len(data) > room {
+		return fmt.Errorf("inode %d: %d bytes inline: %w", ino, len(data), syscall.ENOSPC)
+	}
+	a, err := x.load(h, ino)
+	if err != nil {
+		return err
+	}
+	return x.change(h, a, func(next *attrs) error {
+		list := slices.DeleteFunc(next.list[inRecord], isInline)
+		next.list[inRecord] = append(list, inlineAttr(slices.Clone(data)))
+		return nil
+	})
+}
+
+// DropInline takes that part away from a file that is inline no longer.
+func (x *Store) DropInline(h *journal.Handle, ino layout.Ino) error {
+	err := x.remove(h, ino, layout.XattrSystem, "data")
+	if errors.Is(err, ErrNoData) {
+		return nil
+	}
+	return err
+}
