@@ -98,8 +98,20 @@ type rig struct {
 
 func newRig(t testing.TB, f Features) *rig {
 	t.Helper()
+	return newRigForm(t, form{features: f})
+}
+
+// form is a format of the log.
+type form struct {
+	name     string
+	features Features
+	compat   uint32
+}
+
+func newRigForm(t testing.TB, f form) *rig {
+	t.Helper()
 	r := &rig{t: t, dev: simdev.New(testBlocks * testBlock)}
-	format(t, r.dev, testArea(), f, 0)
+	format(t, r.dev, testArea(), f.features, f.compat)
 	r.cfg = Config{Device: r.dev, BlockSize: testBlock, Blocks: testBlocks, Log: testArea()}
 	r.open()
 	return r
@@ -144,6 +156,14 @@ func (r *rig) revoke(blocks ...uint64) TID {
 	tid, err := h.Stop()
 	r.must(err)
 	return tid
+}
+
+// checkpointAlone checkpoints what is committed and leaves the running transaction alone.
+func (r *rig) checkpointAlone() {
+	r.t.Helper()
+	r.takeTurn(nil)
+	defer r.endTurn()
+	r.must(r.checkpoint())
 }
 
 func fill(p []byte, v byte) {

@@ -8,11 +8,7 @@ import (
 	"ext4img/journal/buf"
 )
 
-var forms = []struct {
-	name     string
-	features Features
-	compat   uint32
-}{
+var forms = []form{
 	{"plain", 0, 0},
 	{"checksum v1", 0, compatChecksum},
 	{"64bit", Feature64Bit, 0},
@@ -26,9 +22,7 @@ var forms = []struct {
 func TestCommitAndRecover(t *testing.T) {
 	for _, f := range forms {
 		t.Run(f.name, func(t *testing.T) {
-			r := newRig(t, f.features)
-			format(t, r.dev, testArea(), f.features, f.compat)
-			r.open()
+			r := newRigForm(t, f)
 			r.put(1, 10, 11, 12)
 			tid := r.put(2, 11)
 			r.must(r.Commit(tid))
@@ -244,6 +238,9 @@ func TestEscape(t *testing.T) {
 	r.must(err)
 	r.must(r.CommitAll())
 	crashed := snapshot(t, r.dev)
+	if logged := crashed[(testLogAt+2)*testBlock:]; be32(logged) != 0 {
+		t.Errorf("the block begins with 0x%08x in the log", be32(logged))
+	}
 	r.must(r.Close())
 	checkpointed := snapshot(t, r.dev)[50*testBlock:][:testBlock]
 	if be32(checkpointed) != magic {
