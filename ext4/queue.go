@@ -60,7 +60,8 @@ func (fs *FS) NewQueue(depth int) (*Queue, error) {
 }
 
 // Register makes an arena known to the device, before the first Submit: transfers to and from its buffers are cheaper.
-func (q *Queue) Register(a *aio.Arena) error { return aio.Register(q.dev, a) }
+// It tells whether the device makes use of it.
+func (q *Queue) Register(a *aio.Arena) bool { return aio.Register(q.dev, a) }
 
 // Submit hands over the requests; it waits while more than the queue's depth are in flight. The queue owns each
 // request and its buffer until Reap returns it, with its own error if it failed. Writes go straight to the device;
