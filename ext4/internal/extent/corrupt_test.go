@@ -1,0 +1,177 @@
+package extent
+
+import (
+	"errors"
+	"math/rand/v2"
+	"syscall"
+	"testing"
+
+	"ext4img/aio/simdev"
+	"ext4img/ext4/layout"
+	"ext4img/journal"
+)
+
+// victim is an image whose file has a map of several levels, and where the parts of that map lie.
+type victim struct {
+	image  *simdev.Image
+	places []int64 // of i_block and the nodes, bytes
+	sizes  []int
+	blocks []uint32 // where nodes are
+}
+
+func newVictim(t *testing.T, args ...string) victim {
+	t.Helper()
+	w := newWorld(t, mke2fs(t, "16M", args...), 4)
+	if w.g.Incompat&layout.IncompatExtents == 0 {
+		for _, l := range []layout.Lblk{0, 15, 270, 300, 600, 70000, 70300} {
+			w.allocateAll(t, l, 6, false)
+		}
+	} else {
+		w.allocateAll(t, 0, 200, true)
+		for l := layout.Lblk(0); l < 120; l += 2 {
+			w.must(t, func(h *journal.Handle) error { return w.m.Convert(h, w.ino, l, 1, false) })
+		}
+	}
+	view := w.j.View()
+	desc, err := w.space.Desc(view, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	table := desc.InodeTable()
+	v := victim{sizes: []int{layout.InodeBlockSize}}
+	v.places = []int64{int64(table)*int64(w.g.BlockSize) + int64(w.ino-1)*int64(w.g.InodeSize) + 0x28}
+	err = w.m.Nodes(view, w.ino, func(n Node) error {
+		if n.Block != 0 {
+			v.places = append(v.places, int64(n.Block)*int64(w.g.BlockSize))
+			v.sizes = append(v.sizes, w.g.BlockSize)
+			v.blocks = append(v.blocks, uint32(n.Block))
+		}
+		return nil
+	})
+	view.Close()
+	if err != nil || len(v.places) < 5 {
+		t.Fatalf("%d nodes: %v", len(v.places), err)
+	}
+	if err := w.j.Close(); err != nil {
+		t.Fatal(err)
+	}
+	v.image = w.dev.Image()
+	return v
+}
+
+// TestCorruptMaps changes bytes of healthy maps and then does everything that can be done with them: each call returns, with a
+// result or with an error of a known kind.
+func TestCorruptMaps(t *testing.T) {
+	for _, args := range [][]string{
+		{"-b", "1024", "-O", "^has_journal,^metadata_csum"},
+		{"-b", "1024", "-O", "^has_journal,^metadata_csum,bigalloc", "-C", "4096"},
+		{"-b", "1024", "-O", "^has_journal,^metadata_csum,^extents,^64bit"},
+	} {
+		v := newVictim(t, args...)
+		rounds := uint64(400)
+		if testing.Short() {
+			rounds = 50
+		}
+		for seed := range rounds {
+			rnd := rand.New(rand.NewPCG(seed, 3))
+			w := newWorld(t, v.mutated(t, rnd), 4)
+			for _, err := range w.everything(t, rnd) {
+				if err != nil && !known(err) {
+					t.Errorf("%v, seed %d: %v", args, seed, err)
+				}
+			}
+		}
+	}
+}
+
+func known(err error) bool {
+	for _, k := range []error{layout.ErrCorrupt, layout.ErrUnsupported, ErrHole, syscall.ENOSPC, syscall.EEXIST, syscall.EINVAL, syscall.EFBIG} {
+		if errors.Is(err, k) {
+			return true
+		}
+	}
+	return false
+}
+
+// mutated is a copy of the image with one to three places changed: a random byte, a small number, or the number of
+// another node.
+func (v victim) mutated(t *testing.T, rnd *rand.Rand) *simdev.Image {
+	t.Helper()
+	d := simdev.FromImage(v.image.Clone())
+	for range 1 + rnd.IntN(3) {
+		i := rnd.IntN(len(v.places))
+		used := min(v.sizes[i], 12+12*6)
+		off := v.places[i] + int64(rnd.IntN(used))
+		p := []byte{byte(rnd.Uint32())}
+		switch rnd.IntN(3) {
+		case 0:
+			p = []byte{byte(rnd.IntN(6)), 0}
+		case 1:
+			off = v.places[i] + int64(rnd.IntN(used/4))*4
+			b := v.blocks[rnd.IntN(len(v.blocks))]
+			p = []byte{byte(b), byte(b >> 8), byte(b >> 16), byte(b >> 24)}
+		}
+		if _, err := d.WriteAt(p, off); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return d.Image()
+}
+
+func (w *world) everything(t *testing.T, rnd *rand.Rand) []error {
+	t.Helper()
+	view := w.j.View()
+	var errs []error
+	count := 0
+	errs = append(errs, w.m.Walk(view, w.ino, 0, func(layout.Extent) (bool, error) {
+		count++
+		return true, nil
+	}))
+	errs = append(errs, w.m.Nodes(view, w.ino, func(Node) error { return nil }))
+	for range 10 {
+		_, err := w.m.Lookup(view, w.ino, layout.Lblk(rnd.Uint32N(80000)))
+		errs = append(errs, err)
+	}
+	view.Close()
+	if count > 1<<23 {
+		t.Errorf("%d extents in %d blocks", count, w.g.Blocks)
+	}
+	changes := []func(h *journal.Handle) error{
+		func(h *journal.Handle) error { return w.m.Convert(h, w.ino, layout.Lblk(rnd.Uint32N(200)), 3, false) },
+		func(h *journal.Handle) error { return w.m.Convert(h, w.ino, layout.Lblk(rnd.Uint32N(200)), 1, true) },
+		func(h *journal.Handle) error {
+			_, err := w.m.Allocate(h, w.ino, layout.Lblk(200+rnd.Uint32N(200)), 3, false)
+			return err
+		},
+		func(h *journal.Handle) error {
+			_, _, err := w.m.Shift(h, w.ino, 80, ^layout.Lblk(0), 40)
+			return err
+		},
+		func(h *journal.Handle) error {
+			_, _, err := w.m.Remove(h, w.ino, layout.Lblk(rnd.Uint32N(80000)), ^layout.Lblk(0))
+			return err
+		},
+		func(h *journal.Handle) error {
+			_, _, err := w.m.Remove(h, w.ino, 0, ^layout.Lblk(0))
+			return err
+		},
+	}
+	for _, fn := range changes {
+		h, err := w.j.Start(4000)
+		if err != nil {
+			t.Fatal(err)
+		}
+		errs = append(errs, fn(h))
+		if rnd.IntN(2) == 0 {
+			h.Cancel()
+			continue
+		}
+		if errs[len(errs)-1] != nil {
+			h.Cancel()
+			continue
+		}
+		_, err = h.Stop()
+		errs = append(errs, err)
+	}
+	return errs
+}
