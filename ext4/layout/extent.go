@@ -182,12 +182,11 @@ func (n ExtentNode) Resize(i, drop, count int) {
 	le.PutUint16(n[2:], uint16(size))
 }
 
-// MoveTail moves the entries from i on to the end of to, which has the same depth and room for them.
-func (n ExtentNode) MoveTail(i int, to ExtentNode) {
+// CopyTail appends the entries from i on to another node, which must have the same depth and room for them.
+func (n ExtentNode) CopyTail(i int, to ExtentNode) {
 	at, count := to.Entries(), n.Entries()-i
 	to.Resize(at, 0, count)
 	copy(to[extentHeaderSize+at*extentEntrySize:], n[extentHeaderSize+i*extentEntrySize:extentHeaderSize+(i+count)*extentEntrySize])
-	n.Resize(i, count, 0)
 }
 
 // Search is the last entry whose key is at most l, or -1.

@@ -85,7 +85,7 @@ func TestCorruptMaps(t *testing.T) {
 }
 
 func known(err error) bool {
-	for _, k := range []error{layout.ErrCorrupt, layout.ErrUnsupported, ErrHole, syscall.ENOSPC, syscall.EEXIST, syscall.EINVAL, syscall.EFBIG} {
+	for _, k := range []error{layout.ErrCorrupt, layout.ErrUnsupported, journal.ErrCorrupt, ErrHole, syscall.ENOSPC, syscall.EEXIST, syscall.EINVAL, syscall.EFBIG} {
 		if errors.Is(err, k) {
 			return true
 		}
