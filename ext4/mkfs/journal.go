@@ -1,0 +1,96 @@
+package mkfs
+
+import (
+	"encoding/binary"
+	"fmt"
+
+	"ext4img/ext4/layout"
+)
+
+// The journal superblock's fields, big endian (Documentation/filesystems/ext4/journal.rst).
+const (
+	jbd2Magic   = 0xC03B3998
+	jbd2SuperV2 = 4
+	minJournal  = 1024 // JBD2_MIN_JOURNAL_BLOCKS
+	maxJournal  = 1<<32 - 1
+)
+
+// journalSteps is the length of the log, in blocks, for file systems below so many blocks.
+var journalSteps = []struct{ below, blocks uint64 }{
+	{2048, 0}, {32768, 1024}, {256 << 10, 4096}, {512 << 10, 8192}, {4096 << 10, 16384}, {8192 << 10, 32768},
+	{16384 << 10, 65536}, {32768 << 10, 131072},
+}
+
+func defaultJournal(blocks uint64) uint64 {
+	for _, s := range journalSteps {
+		if blocks < s.below {
+			return s.blocks
+		}
+	}
+	return 262144
+}
+
+// planJournal decides how long the log is to be; a file system too small for the default gets none.
+func planJournal(o *Options, f *Features) error {
+	switch {
+	case f.Compat&layout.CompatHasJournal == 0:
+		if o.JournalBlocks != 0 {
+			return fmt.Errorf("a journal of %d blocks without the feature has_journal", o.JournalBlocks)
+		}
+		return nil
+	case o.JournalBlocks == 0:
+		if o.JournalBlocks = defaultJournal(o.Blocks); o.JournalBlocks == 0 {
+			f.Compat &^= layout.CompatHasJournal | layout.CompatOrphanFile
+		}
+		return nil
+	case o.JournalBlocks < minJournal || o.JournalBlocks > min(o.Blocks/2, maxJournal):
+		return fmt.Errorf("a journal of %d blocks: want at least %d and at most half of the %d blocks", o.JournalBlocks, minJournal, o.Blocks)
+	}
+	return nil
+}
+
+// makeJournal makes inode 8: an empty log in the middle of the device. As in a new file system of mke2fs, its
+// superblock names no features: who first uses it sets them.
+func (b *builder) makeJournal() error {
+	if b.o.JournalBlocks == 0 {
+		return nil
+	}
+	f := b.newFile(layout.JournalIno, layout.ModeRegular|0o600, 1)
+	if err := b.allocate(f, b.middle(), b.o.JournalBlocks); err != nil {
+		return err
+	}
+	if !b.o.Zeroed {
+		for _, r := range f.runs {
+			if err := b.clear(r); err != nil {
+				return err
+			}
+		}
+	}
+	p := make([]byte, b.g.BlockSize)
+	be := binary.BigEndian
+	be.PutUint32(p[0x00:], jbd2Magic)                 // h_magic
+	be.PutUint32(p[0x04:], jbd2SuperV2)               // h_blocktype
+	be.PutUint32(p[0x0C:], uint32(b.g.BlockSize))     // s_blocksize
+	be.PutUint32(p[0x10:], uint32(b.o.JournalBlocks)) // s_maxlen
+	be.PutUint32(p[0x14:], 1)                         // s_first
+	be.PutUint32(p[0x18:], 1)                         // s_sequence
+	copy(p[0x30:], b.o.UUID[:])                       // s_uuid
+	be.PutUint32(p[0x40:], 1)                         // s_nr_users
+	if err := b.write(f.block(0), p); err != nil {
+		return err
+	}
+	backup := b.super.JournalBlocks() // i_block, then i_size with the high half first
+	copy(backup, f.rec.Block())
+	binary.LittleEndian.PutUint32(backup[60:], uint32(f.rec.Size()>>32))
+	binary.LittleEndian.PutUint32(backup[64:], uint32(f.rec.Size()))
+	return nil
+}
+
+// middle is the start of the flex group in the middle of the device.
+func (b *builder) middle() uint64 {
+	group, _ := b.g.GroupOf(layout.Pblk(b.g.FirstDataBlock) + layout.Pblk((b.g.Blocks-uint64(b.g.FirstDataBlock))/2))
+	if flex := layout.Group(b.g.FlexSize); group > flex {
+		group &^= flex - 1
+	}
+	return uint64(b.g.GroupFirst(group))
+}

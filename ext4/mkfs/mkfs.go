@@ -1,0 +1,82 @@
+package mkfs
+
+import (
+	"fmt"
+
+	"ext4img/aio"
+	"ext4img/ext4/layout"
+)
+
+// A builder holds the file system in the making: what is in memory until the end, and where the rest goes.
+type builder struct {
+	o       Options
+	dev     aio.Device
+	super   layout.Superblock
+	g       *layout.Geometry
+	space   *space
+	descs   []byte
+	records map[layout.Ino]layout.Inode // inodes in use that have a record
+	dirs    map[layout.Ino]bool         // those that are directories
+	next    layout.Ino                  // the next free inode
+}
+
+// Make makes a file system. What the options do not allow is an error before the first write.
+func Make(dev aio.Device, o Options) error {
+	o, err := o.complete(dev.Size())
+	if err != nil {
+		return fmt.Errorf("mkfs: %w", err)
+	}
+	super, g, err := plan(&o)
+	if err != nil {
+		return fmt.Errorf("mkfs: %w", err)
+	}
+	b := &builder{
+		o: o, dev: dev, super: super, g: g, space: newSpace(g), descs: make([]byte, int(g.Groups)*g.DescSize),
+		records: make(map[layout.Ino]layout.Inode), dirs: make(map[layout.Ino]bool), next: g.FirstIno,
+	}
+	if err := b.build(); err != nil {
+		return fmt.Errorf("mkfs: %w", err)
+	}
+	return nil
+}
+
+// build lays out and writes everything, the superblock last.
+func (b *builder) build() error {
+	if err := b.placeTables(); err != nil {
+		return err
+	}
+	steps := []func() error{
+		b.wipe, b.countOverhead, b.makeJournal, b.makeResize, b.makeRoot, b.makeOrphanFile, b.makeQuota, b.makeMMP,
+		b.writeInodes, b.writeGroups, b.writeDescs, b.dev.Flush, b.writeSupers, b.dev.Flush,
+	}
+	for _, step := range steps {
+		if err := step(); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// nextIno gives out the inodes that are not reserved.
+func (b *builder) nextIno() layout.Ino {
+	b.next++
+	return b.next - 1
+}
+
+// desc is a group's descriptor.
+func (b *builder) desc(group layout.Group) layout.Desc {
+	off := int(group) * b.g.DescSize
+	return layout.Desc(b.descs[off : off+b.g.DescSize : off+b.g.DescSize])
+}
+
+// countOverhead sets s_overhead_clusters: what no file can ever have. That is the boot block, superblocks, descriptors and
+// tables, all that is in use by now, and the blocks of the log.
+func (b *builder) countOverhead() error {
+	n := b.g.FirstDataBlock + uint32(b.space.roundUp(b.o.JournalBlocks)/b.space.ratio())
+	scratch := make([]byte, b.g.BlockSize)
+	for group := range b.g.Groups {
+		n += b.space.bitmap(group, scratch)
+	}
+	b.super.SetOverheadClusters(n)
+	return nil
+}

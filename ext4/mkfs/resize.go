@@ -1,0 +1,43 @@
+package mkfs
+
+import "ext4img/ext4/layout"
+
+// makeResize makes inode 7, which owns the blocks reserved for more descriptors. Its double indirect block lists those
+// of group 0, each at its number modulo the entries of a block; each of them lists its copies in the groups that have one.
+func (b *builder) makeResize() error {
+	if !b.g.ResizeInode {
+		return nil
+	}
+	f := b.newFile(layout.ResizeIno, layout.ModeRegular|0o600, 1)
+	runs, err := b.space.data(b.tablesEnd(), 1)
+	if err != nil {
+		return err
+	}
+	perBlock := b.g.BlockSize / 4
+	double := layout.BlockList(make([]byte, b.g.BlockSize))
+	primary := uint64(b.g.FirstDataBlock) + 1
+	if b.g.BlockSize == layout.MinBlockSize && b.g.FirstDataBlock == 0 {
+		primary++ // the boot block stands in front of the superblock
+	}
+	used := uint64(1)
+	for i := range uint64(b.g.ReservedGDT) {
+		n := uint64(b.g.DescBlocks) + i
+		copies := layout.BlockList(make([]byte, b.g.BlockSize))
+		count := 0
+		for group := layout.Group(1); group < b.g.Groups; group++ {
+			if b.g.HasSuper(group) {
+				copies.Set(count, layout.Pblk(uint64(b.g.GroupFirst(group))+1+n))
+				count++
+			}
+		}
+		double.Set(int(n)%perBlock, layout.Pblk(primary+n))
+		if err := b.write(layout.Pblk(primary+n), copies); err != nil {
+			return err
+		}
+		used += 1 + uint64(count)
+	}
+	layout.BlockList(f.rec.Block()).Set(13, layout.Pblk(runs[0].start))
+	f.rec.SetSize(uint64(12+perBlock+perBlock*perBlock) * uint64(b.g.BlockSize))
+	f.rec.SetRawBlocks(used * uint64(b.g.BlockSize/512))
+	return b.write(layout.Pblk(runs[0].start), double)
+}
