@@ -9,15 +9,16 @@ import (
 // that will do has no bound.
 const maxLoads = 256
 
-// find looks for a free run: at the goal or behind it, then in the groups that follow, for the whole of what is wanted;
-// then for half of it, and so on down to the least that will do. Half of an empty group is as good as more, since the
-// next request continues where this one ends.
+// find looks for a free run for the whole of what is wanted, in the group of the goal, from there on, and then in the
+// groups that follow; then for half of it, and so on down to the least that will do.
 //
 // Groups that cannot have such a run are passed over without reading them: by their bound, else by the count in
 // their descriptor.
 func (s *Space) find(h *journal.Handle, w want) (layout.Group, span, error) {
-	level := max(w.min, min(w.max, s.g.ClustersPerGroup/2))
-	for {
+	if x, err := s.near(h, w); err != nil || x.n > 0 {
+		return w.group, x, err
+	}
+	for level := max(w.min, min(w.max, s.g.ClustersPerGroup)); ; level = max(w.min, level/2) {
 		group, x, err := s.findLevel(h, w, level)
 		if err != nil {
 			return 0, span{}, err
@@ -29,8 +30,31 @@ func (s *Space) find(h *journal.Handle, w want) (layout.Group, span, error) {
 		if level == w.min {
 			return 0, span{}, s.noSpace()
 		}
-		level = max(w.min, level/2)
 	}
+}
+
+// near serves a large request at its goal, if half an empty group is free there: the next request will continue where
+// this one ends, so that is as good as all of it elsewhere. A superblock may lie between.
+func (s *Space) near(h *journal.Handle, w want) (span, error) {
+	half := s.g.ClustersPerGroup / 2
+	if w.groups == 0 || w.max <= half {
+		return span{}, nil
+	}
+	d, err := s.Desc(h, w.group)
+	if err != nil || d.FreeClusters() < half {
+		return span{}, err
+	}
+	b, err := s.usable(h, w.group)
+	if err != nil {
+		return span{}, err
+	}
+	size := s.size(w.group, blocks)
+	at := nextZero(b, w.at, min(size, w.at+half/4))
+	x := span{at, min(nextOne(b, at, size)-at, w.max)}
+	if err := s.extend(h, w, w.group, &x); err != nil || x.n < max(half, w.min) {
+		return span{}, err
+	}
+	return x, nil
 }
 
 // findLevel looks for a run of at least level clusters. A span of none means that there was none.

@@ -93,8 +93,10 @@ func (s *Space) takeInode(h *journal.Handle, group layout.Group, at uint32, dir 
 		}
 	}
 	// As the kernel: a group with inodes in use has a real block bitmap too.
-	if _, _, err := s.initBitmap(h, group, blocks); err != nil {
-		return 0, fmt.Errorf("take inode %d: %w", ino, err)
+	if s.isUninit(old, blocks) {
+		if _, _, err := s.initBitmap(h, group, blocks); err != nil {
+			return 0, fmt.Errorf("take inode %d: %w", ino, err)
+		}
 	}
 	d, err := s.flip(h, group, span{at, 1}, inodes, true)
 	if err != nil {

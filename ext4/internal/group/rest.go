@@ -1,6 +1,8 @@
 package group
 
 import (
+	"slices"
+
 	"ext4img/ext4/layout"
 	"ext4img/journal"
 )
@@ -67,13 +69,23 @@ func (r *resting) add(tid journal.TID, g layout.Group, s span, size int) {
 	set.add(s, size)
 }
 
-// remove takes a span out again: the handle that freed it was cancelled.
+// remove takes a span out again: the handle that freed it was cancelled. Nothing empty stays behind, since the
+// transaction may never commit for lack of changes.
 func (r *resting) remove(tid journal.TID, g layout.Group, s span, size int) {
-	for _, b := range r.batches {
-		if set := b.groups[g]; set != nil && b.tid == tid {
-			set.toBits(size)
-			clearBits(set.bits, s.at, s.n)
+	for i, b := range r.batches {
+		set := b.groups[g]
+		if set == nil || b.tid != tid {
+			continue
 		}
+		set.toBits(size)
+		clearBits(set.bits, s.at, s.n)
+		if n := uint32(size) * 8; nextOne(set.bits, 0, n) == n {
+			delete(b.groups, g)
+		}
+		if len(b.groups) == 0 {
+			r.batches = slices.Delete(r.batches, i, i+1)
+		}
+		return
 	}
 }
 
