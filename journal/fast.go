@@ -2,6 +2,7 @@ package journal
 
 import (
 	"encoding/binary"
+	"fmt"
 )
 
 // A FastCommit is what one fast commit recorded, in order. Its changes come on top of the last full transaction, after
@@ -11,7 +12,8 @@ type FastCommit struct {
 	Records []FastRecord
 }
 
-// A FastRecord is a FastAddRange, FastDelRange, FastCreate, FastLink, FastUnlink or FastInode.
+// A FastRecord is a FastAddRange, FastDelRange, FastCreate, FastLink, FastUnlink or FastInode. Show yields FastHead and
+// FastTail as well.
 type FastRecord interface{ fastRecord() }
 
 // FastAddRange maps Extent, an on-disk struct ext4_extent, in the inode.
@@ -49,6 +51,20 @@ type FastInode struct {
 	Raw []byte
 }
 
+// FastHead begins the fast commits of a transaction.
+type FastHead struct {
+	Features uint32 // fc_features; none is defined
+	TID      TID
+}
+
+// FastTail ends one fast commit.
+type FastTail struct {
+	TID   TID
+	SumOK bool // the checksum over the fast commit is right
+}
+
+func (FastHead) fastRecord()     {}
+func (FastTail) fastRecord()     {}
 func (FastAddRange) fastRecord() {}
 func (FastDelRange) fastRecord() {}
 func (FastCreate) fastRecord()   {}
@@ -76,86 +92,87 @@ const (
 // area is written from its start for each transaction; a fast commit counts when its tail is there and right. What
 // follows the last good tail was never complete, or is left from another transaction.
 func readFast(log *logDevice, s super, tid TID) ([]FastCommit, error) {
+	var done []FastCommit
+	var open []FastRecord
+	err := walkFast(log, s, func(at uint32, r FastRecord) (bool, error) {
+		switch r := r.(type) {
+		case FastHead:
+			if r.TID == tid && r.Features != 0 {
+				return false, fmt.Errorf("journal: log block %d: fast commit features 0x%x: %w", at, r.Features, ErrUnsupported)
+			}
+			return r.TID == tid, nil
+		case FastTail:
+			if r.TID != tid || !r.SumOK {
+				return false, nil
+			}
+			done = append(done, FastCommit{TID: tid, Records: open})
+			open = nil
+		default:
+			open = append(open, r)
+		}
+		return true, nil
+	})
+	return done, err
+}
+
+// walkFast calls fn with the records of the fast commit area until it returns false, or what is there is none. Paddings
+// are left out.
+func walkFast(log *logDevice, s super, fn func(at uint32, r FastRecord) (bool, error)) error {
 	_, first := s.last()
 	if first == 0 {
-		return nil, nil
+		return nil
 	}
-	f := fastReader{tid: tid}
 	in := newLogReader(log, s.maxlen())
+	var sum uint32 // since the last tail
 	for n := first; n < s.maxlen(); n++ {
 		p, err := in.block(n)
 		if err != nil {
-			return nil, err
+			return err
 		}
 		if n == first && binary.LittleEndian.Uint16(p) != fastHead {
-			break
+			return nil
 		}
-		if !f.block(p) {
-			break
+		for len(p) >= fastTagSize {
+			tag, size := binary.LittleEndian.Uint16(p), int(binary.LittleEndian.Uint16(p[2:]))
+			if size > len(p)-fastTagSize {
+				return nil
+			}
+			whole := p[:fastTagSize+size]
+			p = p[len(whole):]
+			if tag == fastPad {
+				sum = crc32c(sum, whole)
+				continue
+			}
+			r := parseFast(tag, whole[fastTagSize:])
+			if r == nil {
+				return nil
+			}
+			if tail, ok := r.(FastTail); ok {
+				tail.SumOK = crc32c(sum, whole[:fastTagSize+4]) == binary.LittleEndian.Uint32(whole[fastTagSize+4:])
+				r, sum = tail, 0
+			} else {
+				sum = crc32c(sum, whole)
+			}
+			if more, err := fn(n, r); err != nil || !more {
+				return err
+			}
 		}
 	}
-	return f.done, nil
-}
-
-// fastReader collects records until a tail makes them a commit.
-type fastReader struct {
-	tid  TID
-	sum  uint32
-	open []FastRecord
-	done []FastCommit
-}
-
-// block takes one block's tags. It reports false where the fast commits end.
-func (f *fastReader) block(p []byte) bool {
-	for off := 0; off <= len(p)-fastTagSize; {
-		tag, n := binary.LittleEndian.Uint16(p[off:]), int(binary.LittleEndian.Uint16(p[off+2:]))
-		if n > len(p)-off-fastTagSize {
-			return false
-		}
-		whole := p[off : off+fastTagSize+n]
-		if !f.tag(tag, whole, whole[fastTagSize:]) {
-			return false
-		}
-		off += len(whole)
-	}
-	return true
-}
-
-func (f *fastReader) tag(tag uint16, whole, value []byte) bool {
-	le := binary.LittleEndian
-	switch tag {
-	case fastHead:
-		// An unknown feature (fc_features) makes the records unreadable, but only a kernel to come writes one.
-		if len(value) != 8 || le.Uint32(value) != 0 || TID(le.Uint32(value[4:])) != f.tid {
-			return false
-		}
-	case fastTail:
-		if len(value) < 8 {
-			return false
-		}
-		f.sum = crc32c(f.sum, whole[:fastTagSize+4])
-		if TID(le.Uint32(value)) != f.tid || le.Uint32(value[4:]) != f.sum {
-			return false
-		}
-		f.done = append(f.done, FastCommit{TID: f.tid, Records: f.open})
-		f.open, f.sum = nil, 0
-		return true
-	case fastPad:
-	default:
-		r := parseFast(tag, value)
-		if r == nil {
-			return false
-		}
-		f.open = append(f.open, r)
-	}
-	f.sum = crc32c(f.sum, whole)
-	return true
+	return nil
 }
 
 // parseFast decodes a record's value; nil if it cannot be one.
 func parseFast(tag uint16, v []byte) FastRecord {
 	le := binary.LittleEndian
 	switch tag {
+	case fastHead:
+		if len(v) == 8 {
+			return FastHead{Features: le.Uint32(v), TID: TID(le.Uint32(v[4:]))}
+		}
+	case fastTail: // as long as what is left of the block
+		if len(v) >= 8 {
+			return FastTail{TID: TID(le.Uint32(v))}
+		}
 	case fastAddRange:
 		if len(v) == 16 {
 			return FastAddRange{Ino: le.Uint32(v), Extent: [12]byte(v[4:16])}
@@ -165,21 +182,23 @@ func parseFast(tag uint16, v []byte) FastRecord {
 			return FastDelRange{Ino: le.Uint32(v), Lblk: le.Uint32(v[4:]), Len: le.Uint32(v[8:])}
 		}
 	case fastCreate, fastLink, fastUnlink:
-		if len(v) <= 8 || len(v) > 8+255 {
-			return nil
+		if len(v) > 8 && len(v) <= 8+255 {
+			return parseFastName(tag, le.Uint32(v), le.Uint32(v[4:]), string(v[8:]))
 		}
-		parent, ino, name := le.Uint32(v), le.Uint32(v[4:]), string(v[8:])
-		switch tag {
-		case fastCreate:
-			return FastCreate{parent, ino, name}
-		case fastLink:
-			return FastLink{parent, ino, name}
-		}
-		return FastUnlink{parent, ino, name}
 	case fastInode:
 		if len(v) >= 4+fastInodeMin {
 			return FastInode{Ino: le.Uint32(v), Raw: append([]byte(nil), v[4:]...)}
 		}
 	}
 	return nil
+}
+
+func parseFastName(tag uint16, parent, ino uint32, name string) FastRecord {
+	switch tag {
+	case fastCreate:
+		return FastCreate{parent, ino, name}
+	case fastLink:
+		return FastLink{parent, ino, name}
+	}
+	return FastUnlink{parent, ino, name}
 }

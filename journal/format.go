@@ -178,7 +178,7 @@ func (c *codec) tags(p []byte) []tag {
 func (c *codec) tag(p []byte) tag {
 	t := tag{block: uint64(be32(p))}
 	if c.csumV3() {
-		t.flags = be32(p[4:])
+		t.flags = be32(p[4:]) & 0xFFFF // readers look at the low half, and some writers leave the other as it was
 		t.sum = be32(p[12:])
 	} else {
 		t.sum = uint32(binary.BigEndian.Uint16(p[4:]))

@@ -131,18 +131,22 @@ func (m *image) dataSum(t *testing.T, before, after aio.Device) (int, string) {
 		skip[m.area.Blocks[0].Phys] = true
 	}
 	h, n := sha256.New(), 0
-	a, b := make([]byte, m.block), make([]byte, m.block)
-	for i := uint64(0); i < uint64(before.Size())/uint64(m.block); i++ {
-		if skip[i] {
-			continue
-		}
-		if err := errors.Join(readFull(before, a, int64(i)*int64(m.block)), readFull(after, b, int64(i)*int64(m.block))); err != nil {
+	a, b := make([]byte, 1<<20), make([]byte, 1<<20)
+	for off := int64(0); off < before.Size(); off += int64(len(a)) {
+		size := min(int64(len(a)), before.Size()-off)
+		if err := errors.Join(readFull(before, a[:size], off), readFull(after, b[:size], off)); err != nil {
 			t.Fatal(err)
 		}
-		if !bytes.Equal(a, b) {
-			n++
-			_ = binary.Write(h, binary.LittleEndian, i)
-			h.Write(b)
+		if bytes.Equal(a[:size], b[:size]) {
+			continue
+		}
+		for at := int64(0); at+int64(m.block) <= size; at += int64(m.block) {
+			i := uint64(off+at) / uint64(m.block)
+			if block := b[at : at+int64(m.block)]; !skip[i] && !bytes.Equal(a[at:at+int64(m.block)], block) {
+				n++
+				_ = binary.Write(h, binary.LittleEndian, i)
+				h.Write(block)
+			}
 		}
 	}
 	if n == 0 {
