@@ -1,0 +1,123 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path"
+
+	"ext4img/aio"
+	"ext4img/ext4"
+
+	"github.com/urfave/cli/v2"
+)
+
+// image is an open IMAGE.
+type image struct {
+	path string
+	dev  aio.Device
+	fs   *ext4.FS
+}
+
+// access is how a command opens its image.
+type access int
+
+const (
+	reading access = iota // never changes a byte; a dirty image is seen as after recovery
+	writing
+)
+
+// openImage opens the file system on the image at path.
+func openImage(c *cli.Context, path string, how access) (*image, error) {
+	dev, err := openDevice(c, path, how)
+	if err != nil {
+		return nil, err
+	}
+	o := ext4.Options{ReadOnly: how == reading}
+	if o.Clock, err = clock(); err != nil {
+		return nil, errors.Join(err, dev.Close())
+	}
+	fs, err := ext4.Open(dev, o)
+	if err != nil {
+		return nil, errors.Join(fmt.Errorf("%s: %w", path, err), dev.Close())
+	}
+	return &image{path, dev, fs}, nil
+}
+
+// close closes the file system and the device.
+func (img *image) close() error {
+	return errors.Join(img.fs.Close(), img.dev.Close())
+}
+
+// withImage opens the image that the first argument names, runs fn, and closes it.
+func withImage(c *cli.Context, how access, fn func(img *image) error) error {
+	if c.NArg() == 0 {
+		return usagef(c, "no IMAGE given")
+	}
+	img, err := openImage(c, c.Args().First(), how)
+	if err != nil {
+		return opError(c, "", err)
+	}
+	err = fn(img)
+	if e := img.close(); err == nil && e != nil {
+		err = opError(c, img.path, e)
+	}
+	return err
+}
+
+// openDevice opens the device below a file system: the image, or a partition of it.
+func openDevice(c *cli.Context, path string, how access) (aio.Device, error) {
+	o := aio.Options{Write: how == writing}
+	if c.Command.HasName("write") || c.Command.HasName("stress") {
+		o.Engine = c.String("engine")
+	}
+	dev, err := aio.Open(path, o)
+	if err != nil {
+		return nil, err
+	}
+	part, err := choosePartition(dev, c.Int("partition"))
+	if err != nil {
+		return nil, errors.Join(fmt.Errorf("%s: %w", path, err), dev.Close())
+	}
+	return part, nil
+}
+
+// opError gives an error the operation and the path, unless it says them already.
+func opError(c *cli.Context, name string, err error) error {
+	var pe *fs.PathError
+	var le *os.LinkError
+	var usage *usageError
+	switch {
+	case err == nil, errors.As(err, &pe), errors.As(err, &le), errors.As(err, &usage), errors.As(err, new(*exitStatus)):
+		return err
+	case name == "":
+		return fmt.Errorf("%s %w", c.Command.Name, err)
+	}
+	return fmt.Errorf("%s %s: %w", c.Command.Name, name, err)
+}
+
+// need checks the number of positional arguments; max < 0: any.
+func need(c *cli.Context, min, max int) error {
+	switch n := c.NArg(); {
+	case n < min:
+		return usagef(c, "too few arguments: want %s", c.Command.ArgsUsage)
+	case max >= 0 && n > max:
+		return usagef(c, "too many arguments: want %s", c.Command.ArgsUsage)
+	}
+	return nil
+}
+
+// inside is a PATH argument: absolute, inside the file system. The trailing slash stays, it means a directory.
+func inside(c *cli.Context, arg string) (string, error) {
+	if !path.IsAbs(arg) {
+		return "", usagef(c, "path %q: must be absolute, inside the file system", arg)
+	}
+	return arg, nil
+}
+
+// pathArg is the PATH after IMAGE.
+func pathArg(c *cli.Context) (string, error) { return inside(c, c.Args().Get(1)) }
+
+// owner is what a command creates belongs to: user and group 0, for who runs the command has no name inside the image.
+func owner(perm uint16) ext4.Attr { return ext4.Attr{Perm: perm} }

@@ -1,0 +1,59 @@
+package main
+
+import (
+	"time"
+
+	"github.com/schollz/progressbar/v3"
+	"github.com/urfave/cli/v2"
+)
+
+// progressDelay is how long a command runs before it shows its progress.
+const progressDelay = time.Second
+
+// progress is a bar on standard error, if that is a terminal. One goroutine uses it.
+type progress struct {
+	c     *cli.Context
+	label string
+	total int64
+	done  int64
+	start time.Time
+	bar   *progressbar.ProgressBar
+	off   bool
+}
+
+// newProgress counts towards total bytes; -1: unknown.
+func newProgress(c *cli.Context, label string, total int64) *progress {
+	return &progress{c: c, label: label, total: total, start: time.Now(), off: c.Bool("quiet") || !isTerminal(c.App.ErrWriter)}
+}
+
+// add counts n more.
+func (p *progress) add(n int64) { p.set(p.done + n) }
+
+// set says how far it is.
+func (p *progress) set(done int64) {
+	p.done = done
+	if p.off {
+		return
+	}
+	if p.bar == nil {
+		if time.Since(p.start) < progressDelay {
+			return
+		}
+		p.bar = progressbar.NewOptions64(p.total,
+			progressbar.OptionSetWriter(p.c.App.ErrWriter),
+			progressbar.OptionSetDescription(p.label),
+			progressbar.OptionShowBytes(true),
+			progressbar.OptionThrottle(100*time.Millisecond),
+			progressbar.OptionEnableColorCodes(false),
+			progressbar.OptionClearOnFinish(),
+		)
+	}
+	_ = p.bar.Set64(done)
+}
+
+// end takes the bar away.
+func (p *progress) end() {
+	if p.bar != nil {
+		_ = p.bar.Finish()
+	}
+}

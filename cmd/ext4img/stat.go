@@ -1,0 +1,130 @@
+package main
+
+import (
+	"fmt"
+	"time"
+
+	"ext4img/ext4"
+	"ext4img/ext4/layout"
+
+	"github.com/urfave/cli/v2"
+)
+
+func statCommand() *cli.Command {
+	return &cli.Command{
+		Name:        "stat",
+		Usage:       "show what an inode says of itself",
+		ArgsUsage:   "IMAGE PATH...",
+		Description: example("A symbolic link is shown itself; with -L, what it leads to.", "ext4img stat disk.img /etc/passwd"),
+		Flags: []cli.Flag{
+			&cli.BoolFlag{Name: "dereference", Aliases: []string{"L"}, Usage: "follow symbolic links"},
+			jsonFlag(),
+		},
+		Action: statFiles,
+	}
+}
+
+// statEntry is the JSON of stat.
+type statEntry struct {
+	fileEntry
+	Flags      []string   `json:"flags"`
+	Generation uint32     `json:"generation"`
+	Project    uint32     `json:"project"`
+	Atime      time.Time  `json:"atime"`
+	Ctime      time.Time  `json:"ctime"`
+	Crtime     *time.Time `json:"crtime,omitempty"`
+}
+
+func statFiles(c *cli.Context) error {
+	if err := need(c, 2, -1); err != nil {
+		return err
+	}
+	return withImage(c, reading, func(img *image) error {
+		var all []statEntry
+		for _, arg := range c.Args().Tail() {
+			p, err := inside(c, arg)
+			if err != nil {
+				return err
+			}
+			look := lstat
+			if c.Bool("dereference") {
+				look = stat
+			}
+			info, err := look(img.fs, p)
+			if err != nil {
+				return opError(c, p, err)
+			}
+			all = append(all, newStatEntry(img.fs, p, info))
+		}
+		if c.Bool("json") {
+			return printJSON(c, all)
+		}
+		for i := range all {
+			all[i].print(c)
+		}
+		return nil
+	})
+}
+
+func newStatEntry(f *ext4.FS, name string, info *ext4.FileInfo) statEntry {
+	s := info.Stat()
+	e := statEntry{
+		fileEntry: newEntry(f, name, info), Flags: flagNames(s.Flags), Generation: s.Generation, Project: s.Project, Atime: s.Atime, Ctime: s.Ctime,
+	}
+	if !s.Crtime.IsZero() {
+		e.Crtime = &s.Crtime
+	}
+	return e
+}
+
+func (e *statEntry) print(c *cli.Context) {
+	name := escape(e.Path)
+	if e.Target != "" {
+		name += " -> " + escape(e.Target)
+	}
+	say(c, "  File: %s\n", name)
+	say(c, "  Size: %-15d Blocks: %-10d %s\n", e.Size, e.Blocks, e.Type)
+	say(c, " Inode: %-15d Links: %-11d Generation: %d\n", e.Inode, e.Links, e.Generation)
+	if e.Device != "" {
+		say(c, "Device: %s\n", e.Device)
+	}
+	say(c, "Access: %-15s Uid: %-13d Gid: %d\n", e.Mode, e.UID, e.GID)
+	say(c, " Flags: %s\n", orNone(fmt.Sprint(e.Flags)))
+	for _, t := range []struct {
+		label string
+		t     time.Time
+	}{{"Access", e.Atime}, {"Modify", e.Mtime}, {"Change", e.Ctime}} {
+		say(c, "%s: %s\n", t.label, stamp(t.t))
+	}
+	if e.Crtime != nil {
+		say(c, " Birth: %s\n", stamp(*e.Crtime))
+	} else {
+		say(c, " Birth: -\n")
+	}
+}
+
+func stamp(t time.Time) string { return t.Local().Format("2006-01-02 15:04:05.000000000 -0700") }
+
+// flagNames are the names of i_flags.
+func flagNames(flags uint32) []string {
+	names := []string{}
+	for _, f := range []struct {
+		bit  uint32
+		name string
+	}{
+		{layout.FlagSync, "sync"}, {layout.FlagImmutable, "immutable"}, {layout.FlagAppend, "append"}, {layout.FlagNoDump, "nodump"},
+		{layout.FlagNoAtime, "noatime"}, {layout.FlagEncrypt, "encrypt"}, {layout.FlagIndex, "index"}, {layout.FlagJournalData, "journal_data"},
+		{layout.FlagNoTail, "notail"}, {layout.FlagDirSync, "dirsync"}, {layout.FlagTopDir, "topdir"}, {layout.FlagHugeFile, "huge_file"},
+		{layout.FlagExtents, "extents"}, {layout.FlagVerity, "verity"}, {layout.FlagEAInode, "ea_inode"}, {layout.FlagInlineData, "inline_data"},
+		{layout.FlagProjInherit, "project_inherit"}, {layout.FlagCasefold, "casefold"},
+	} {
+		if flags&f.bit != 0 {
+			names = append(names, f.name)
+			flags &^= f.bit
+		}
+	}
+	if flags != 0 {
+		names = append(names, fmt.Sprintf("0x%x", flags))
+	}
+	return names
+}

@@ -1,0 +1,185 @@
+package main
+
+import (
+	"io"
+	"os"
+	"path"
+	"path/filepath"
+	"strings"
+
+	"ext4img/aio"
+	"ext4img/ext4"
+
+	"github.com/urfave/cli/v2"
+)
+
+// transferCommands copy single files in and out.
+func transferCommands() []*cli.Command {
+	return []*cli.Command{
+		{
+			Name: "put", Usage: "copy a file into the image", ArgsUsage: "SRC IMAGE PATH",
+			Description: example("SRC - is standard input. PATH is replaced, and may be a directory.", "ext4img put kernel.bin disk.img /boot/vmlinuz"),
+			Flags: append(queueFlags(), sizeFlag(1<<20, "size of one write", "bs"),
+				&cli.StringFlag{Name: "mode", Aliases: []string{"m"}, Usage: "octal `MODE` (default: that of SRC)"}),
+			Action: put,
+		},
+		{
+			Name: "get", Usage: "copy a file out of the image", ArgsUsage: "IMAGE PATH [DST]",
+			Description: example("Holes stay holes. DST - is standard output; without DST, the same name here.", "ext4img get disk.img /var/log/syslog"),
+			Action:      get,
+		},
+	}
+}
+
+func put(c *cli.Context) error {
+	if err := need(c, 3, 3); err != nil {
+		return err
+	}
+	from, imagePath := c.Args().Get(0), c.Args().Get(1)
+	p, err := inside(c, c.Args().Get(2))
+	if err != nil {
+		return err
+	}
+	if err := checkQueueFlags(c); err != nil {
+		return err
+	}
+	src, mode := &source{r: c.App.Reader, size: -1}, uint16(0o644)
+	if from != "-" {
+		f, err := os.Open(from)
+		if err != nil {
+			return err
+		}
+		defer f.Close()
+		info, err := f.Stat()
+		if err != nil {
+			return err
+		}
+		mode = ext4.PermBits(info.Mode())
+		src.r, src.file, src.size = f, f, info.Size()
+	}
+	if m := c.String("mode"); m != "" {
+		if mode, err = parseOctal(m); err != nil {
+			return usagef(c, "%v", err)
+		}
+	}
+	img, err := openImage(c, imagePath, writing)
+	if err != nil {
+		return opError(c, "", err)
+	}
+	err = putFile(c, img, src, targetName(img.fs, p, from), mode)
+	if e := img.close(); err == nil {
+		err = e
+	}
+	return opError(c, p, err)
+}
+
+// targetName is the name a copy gets: in the directory if p is one.
+func targetName(f *ext4.FS, p, from string) string {
+	if info, err := stat(f, p); err == nil && info.IsDir() || strings.HasSuffix(p, "/") {
+		return path.Join(p, filepath.Base(from))
+	}
+	return p
+}
+
+func putFile(c *cli.Context, img *image, src *source, p string, mode uint16) error {
+	f, err := img.fs.Create(p, owner(mode))
+	if err != nil {
+		return err
+	}
+	if src.size > 0 { // one allocation instead of many
+		err = f.Fallocate(ext4.FallocKeepSize, 0, src.size)
+	}
+	if err == nil {
+		_, err = writeAll(c, img, f, src)
+	}
+	if err == nil {
+		err = img.fs.Chmod(p, mode)
+	}
+	if e := finishWriting(f, true); err == nil {
+		err = e
+	}
+	return err
+}
+
+func get(c *cli.Context) error {
+	if err := need(c, 2, 3); err != nil {
+		return err
+	}
+	p, err := pathArg(c)
+	if err != nil {
+		return err
+	}
+	dst := c.Args().Get(2)
+	if dst == "" {
+		dst = path.Base(p)
+	}
+	return withImage(c, reading, func(img *image) error {
+		info, err := stat(img.fs, p)
+		if err != nil {
+			return err
+		}
+		bar := newProgress(c, "get", info.Size())
+		defer bar.end()
+		if dst == "-" {
+			return opError(c, p, copyOut(c, img.fs, p, c.App.Writer, bar))
+		}
+		if d, err := os.Stat(dst); err == nil && d.IsDir() {
+			dst = filepath.Join(dst, path.Base(p))
+		}
+		return opError(c, p, getFile(c, img.fs, p, dst, info, bar))
+	})
+}
+
+// getFile copies a file out, holes as holes.
+func getFile(c *cli.Context, f *ext4.FS, p, dst string, info *ext4.FileInfo, bar *progress) error {
+	in, err := f.OpenFile(p, os.O_RDONLY, 0)
+	if err != nil {
+		return err
+	}
+	defer in.Close()
+	out, err := os.OpenFile(dst, os.O_WRONLY|os.O_CREATE|os.O_TRUNC, info.Mode().Perm())
+	if err != nil {
+		return err
+	}
+	err = copySparse(c, out, in, info.Size(), bar)
+	if e := out.Close(); err == nil {
+		err = e
+	}
+	return err
+}
+
+// copySparse copies the written ranges of a file and leaves out the rest, which reads as zeros.
+func copySparse(c *cli.Context, out *os.File, in *ext4.File, size int64, bar *progress) error {
+	if err := out.Truncate(size); err != nil {
+		return err
+	}
+	buf := aio.AlignedBuf(1<<20, 4096)
+	for off := int64(0); off < size; {
+		start, err := in.Seek(off, ext4.SeekData)
+		if err != nil {
+			return noMoreData(err)
+		}
+		end, err := in.Seek(start, ext4.SeekHole)
+		if err != nil {
+			return err
+		}
+		for off = start; off < end; {
+			if err := c.Context.Err(); err != nil {
+				return err
+			}
+			n, err := in.ReadAt(buf[:min(int64(len(buf)), end-off)], off)
+			if n == 0 && err != nil {
+				return err
+			}
+			if _, err := out.WriteAt(buf[:n], off); err != nil {
+				return err
+			}
+			off += int64(n)
+			bar.set(off)
+			if err == io.EOF && off < end {
+				return io.ErrUnexpectedEOF
+			}
+		}
+	}
+	return nil
+}
