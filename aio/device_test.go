@@ -44,12 +44,10 @@ func TestFile(t *testing.T) {
 
 func TestSection(t *testing.T) {
 	for name, off := range map[string]int64{"aligned": 1 << 20, "at a sector": 63 * 512, "unaligned": 12345} {
-		for _, engine := range engines() {
-			t.Run(name+" "+engine, func(t *testing.T) {
-				open := opened(newFile(t, bigSize), aio.Options{Write: true, Engine: engine})
-				devtest.Run(t, func(t *testing.T) aio.Device { return section(t, section(t, open(t), off-100), 100) })
-			})
-		}
+		t.Run(name, func(t *testing.T) {
+			open := opened(newFile(t, bigSize), aio.Options{Write: true})
+			devtest.Run(t, func(t *testing.T) aio.Device { return section(t, section(t, open(t), off-100), 100) })
+		})
 	}
 }
 
@@ -91,17 +89,13 @@ func TestSimdev(t *testing.T) {
 }
 
 func TestTrace(t *testing.T) {
-	for _, engine := range engines() {
-		t.Run(engine, func(t *testing.T) {
-			open := opened(newFile(t, bigSize), aio.Options{Write: true, Engine: engine})
-			var events [3]int
-			devtest.Run(t, func(t *testing.T) aio.Device {
-				return aio.NewTrace(open(t), func(e aio.Event) { events[e.Op]++ })
-			})
-			if events[aio.Read] == 0 || events[aio.Write] == 0 || events[aio.Flush] == 0 {
-				t.Errorf("events: %v", events)
-			}
-		})
+	open := opened(newFile(t, bigSize), aio.Options{Write: true})
+	var events [3]int
+	devtest.Run(t, func(t *testing.T) aio.Device {
+		return aio.NewTrace(open(t), func(e aio.Event) { events[e.Op]++ })
+	})
+	if events[aio.Read] == 0 || events[aio.Write] == 0 || events[aio.Flush] == 0 {
+		t.Errorf("events: %v", events)
 	}
 }
 

@@ -5,19 +5,14 @@ import (
 	"fmt"
 )
 
-// pickEngine says which engine the queues of f use, and why not a better one. It tries each by making a queue.
-func pickEngine(f *file, want, reason string) (string, string, error) {
-	for _, e := range candidates(want) {
-		q, err := newQueue(f, e, 1)
-		if err == nil {
-			return e, reason, q.Close()
-		}
-		if want == e {
-			return "", "", fmt.Errorf("engine %s: %w", e, err)
-		}
-		reason = join(reason, err.Error())
+// pickEngine finds the engine for the queues of f. It tries each by making a queue.
+func pickEngine(f *file, want string) error {
+	f.engines = candidates(want)
+	q, err := f.newQueue(1)
+	if err != nil {
+		return err
 	}
-	return "", "", errors.New("no engine works: " + reason)
+	return q.Close()
 }
 
 // candidates lists the engines to try, best first.
@@ -28,6 +23,27 @@ func candidates(want string) []string {
 	return []string{want}
 }
 
+// newQueue makes a queue with the first of the engines that works, and drops those before it from the list: all of the
+// system's asynchronous I/O may be in use later, though it was not when f was opened.
+func (f *file) newQueue(depth int) (Queue, error) {
+	f.engineMu.Lock()
+	defer f.engineMu.Unlock()
+	var errs []error
+	for i, e := range f.engines {
+		q, err := f.queueOf(e, depth)
+		if err != nil {
+			errs = append(errs, fmt.Errorf("engine %s: %w", e, err))
+			continue
+		}
+		f.engines, f.engine = f.engines[i:], e
+		for _, err := range errs {
+			f.reason = join(f.reason, err.Error())
+		}
+		return q, nil
+	}
+	return nil, errors.Join(errs...)
+}
+
 func join(a, b string) string {
 	if a == "" {
 		return b
@@ -35,7 +51,7 @@ func join(a, b string) string {
 	return a + "; " + b
 }
 
-func newQueue(f *file, engine string, depth int) (Queue, error) {
+func (f *file) queueOf(engine string, depth int) (Queue, error) {
 	switch engine {
 	case EngineIOUring:
 		return newUring(f, depth)
@@ -50,9 +66,9 @@ func (f *file) Queue(depth int) (Queue, error) {
 	if depth < 1 || depth > maxDepth {
 		return nil, ErrDepth
 	}
-	q, err := newQueue(f, f.engine, depth)
+	q, err := f.newQueue(depth)
 	if err != nil {
-		return nil, fmt.Errorf("%s: queue of depth %d: engine %s: %w", f.path, depth, f.engine, err)
+		return nil, fmt.Errorf("%s: queue of depth %d: %w", f.path, depth, err)
 	}
 	return q, nil
 }

@@ -4,12 +4,13 @@ package aio
 
 import "fmt"
 
-// pickEngine says which engine the queues of f use, and why not a better one.
-func pickEngine(_ *file, want, reason string) (string, string, error) {
+// pickEngine finds the engine for the queues of f: there is one.
+func pickEngine(f *file, want string) error {
 	if want == EngineIOUring || want == EngineLibaio {
-		return "", "", fmt.Errorf("engine %s: needs Linux", want)
+		return fmt.Errorf("engine %s: needs Linux", want)
 	}
-	return EngineSync, reason, nil
+	f.engine = EngineSync
+	return nil
 }
 
 // Queue implements Device.

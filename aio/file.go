@@ -17,8 +17,11 @@ type file struct {
 	memAlign int // of buffer addresses
 	write    bool
 	direct   bool
-	engine   string
-	reason   string
+
+	engineMu sync.Mutex
+	engines  []string // that may still be tried, best first
+	engine   string   // of the last queue
+	reason   string   // why not direct, or not a better engine
 
 	// unaligned serializes the writes that read the rest of a sector, change part of it and write it back.
 	unaligned sync.Mutex
@@ -46,12 +49,13 @@ func Open(path string, o Options) (Device, error) {
 		return nil, err
 	}
 	f.bounce = newBouncer(max(f.align, f.memAlign))
-	if f.engine, f.reason, err = pickEngine(f, o.Engine, f.reason); err != nil {
+	direct := f.reason
+	if err := pickEngine(f, o.Engine); err != nil {
 		f.Close()
-		return nil, err
+		return nil, fmt.Errorf("open %s: %w", path, err)
 	}
 	if !f.direct && !o.Buffered && o.Warn != nil {
-		o.Warn(fmt.Sprintf("%s: direct I/O is not possible here, going through the page cache: %s", path, f.reason))
+		o.Warn(fmt.Sprintf("%s: direct I/O is not possible here, going through the page cache: %s", path, direct))
 	}
 	return f, nil
 }

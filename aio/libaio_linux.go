@@ -112,7 +112,7 @@ func (q *libaio) fill(r *Request, slot uint32) {
 		c.opcode = iocbPwrite
 	}
 	c.buf = uint64(uintptr(unsafe.Pointer(unsafe.SliceData(p))))
-	c.nbytes = uint64(min(len(p), maxTransfer))
+	c.nbytes = uint64(min(len(p), q.limit))
 	c.offset = r.Off + int64(r.state.done)
 }
 

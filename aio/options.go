@@ -33,6 +33,8 @@ func Describe(dev Device) Description {
 	for {
 		switch d := dev.(type) {
 		case *file:
+			d.engineMu.Lock()
+			defer d.engineMu.Unlock()
 			return Description{Path: d.path, Engine: d.engine, Direct: d.direct, Reason: d.reason}
 		case interface{ Unwrap() Device }:
 			dev = d.Unwrap()

@@ -6,11 +6,20 @@ import (
 	"golang.org/x/sys/unix"
 )
 
+const (
+	// maxDepth bounds a queue: every kernel with io_uring makes a ring of 32768, and asynchronous I/O is short on many systems.
+	maxDepth = 4096
+	// maxTransfer is the most that one submission asks for; the rest follows as after a short transfer. Linux ends a
+	// transfer at 2 GiB less a page.
+	maxTransfer = 1 << 30
+)
+
 // slots is what the two kernel engines share: the requests in flight by number, and those complete and not yet reaped.
 // Its owner's mutex protects it.
 type slots struct {
 	f        *file
 	depth    int
+	limit    int        // maxTransfer, but for tests
 	requests []*Request // by slot; the kernel's side knows the number alone. Keeps request and buffer alive
 	free     []uint32
 	ready    []*Request // complete
@@ -20,7 +29,7 @@ type slots struct {
 }
 
 func newSlots(f *file, depth int) slots {
-	s := slots{f: f, depth: depth, requests: make([]*Request, depth)}
+	s := slots{f: f, depth: depth, limit: maxTransfer, requests: make([]*Request, depth)}
 	s.free = make([]uint32, depth)
 	s.ready = make([]*Request, 0, depth)
 	s.out = make([]*Request, 0, depth)

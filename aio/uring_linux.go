@@ -10,12 +10,6 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-const (
-	maxDepth = 4096 // the longest ring that every kernel with io_uring makes is 32768
-	// maxTransfer is the most that one submission asks for; the rest follows as after a short transfer.
-	maxTransfer = 1 << 30
-)
-
 // uring is the queue over io_uring.
 //
 // Submit works on the submission ring and Reap on the completion ring. Where they meet, in the slots, mu protects for a few
@@ -147,7 +141,7 @@ func (q *uring) fill(r *Request, slot uint32) {
 	p := r.Buf[r.state.done:]
 	e.off = uint64(r.Off + int64(r.state.done))
 	e.addr = uint64(uintptr(unsafe.Pointer(unsafe.SliceData(p))))
-	e.len = uint32(min(len(p), maxTransfer))
+	e.len = uint32(min(len(p), q.limit))
 	fixed := false
 	if q.arena != nil {
 		_, fixed = q.arena.offset(p)

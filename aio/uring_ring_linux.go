@@ -151,8 +151,11 @@ func (r *ring) registerBuffer(mem []byte) error {
 	return err
 }
 
-// probe says whether the kernel has every operation that the queue uses.
+// probe says whether the kernel has every operation that the queue uses, and whether a filter lets enter through.
 func (r *ring) probe() error {
+	if _, err := r.enter(0, 0, 0); err != nil && err != unix.EINTR {
+		return fmt.Errorf("io_uring_enter: %w", err)
+	}
 	var p uringProbe
 	if err := r.register(uringRegisterProbe, unsafe.Pointer(&p), len(p.ops)); err != nil {
 		return err
