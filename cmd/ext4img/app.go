@@ -51,10 +51,12 @@ func commands() []*cli.Command {
 	list := []*cli.Command{
 		infoCommand(), lsCommand(), statCommand(), catCommand(), treeCommand(), extentsCommand(),
 		fallocateCommand(), writeCommand(), stressCommand(), truncateCommand(),
+		mkfsCommand(), demoCommand(),
 	}
 	list = append(list, transferCommands()...)
 	list = append(list, nameCommands()...)
-	return append(list, attrCommands()...)
+	list = append(list, attrCommands()...)
+	return append(list, metaCommands()...)
 }
 
 // finish sets what all commands have in common.

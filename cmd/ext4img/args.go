@@ -64,6 +64,10 @@ func (a *arranger) word(arg string) error {
 		a.positional = append(a.positional, arg)
 		return nil
 	}
+	if arg == "help" {
+		a.help = true
+		return nil
+	}
 	for _, c := range due {
 		if c.HasName(arg) {
 			a.levels = append(a.levels, level{command: c})

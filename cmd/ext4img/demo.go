@@ -1,0 +1,79 @@
+package main
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"github.com/urfave/cli/v2"
+)
+
+func demoCommand() *cli.Command {
+	return &cli.Command{
+		Name:        "demo",
+		Usage:       "show the main job from nothing: make, preallocate, write, inspect, verify",
+		ArgsUsage:   " ",
+		Description: example("Without --image, the image is removed at the end.", "ext4img demo", "ext4img demo --image demo.img --size 1G"),
+		Flags: []cli.Flag{
+			&cli.StringFlag{Name: "image", Usage: "make the image in `FILE`, and keep it"},
+			sizeFlag(256<<20, "`SIZE` of the image", "size"),
+		},
+		Action: demo,
+	}
+}
+
+// demo runs the commands a user would type, and shows them.
+func demo(c *cli.Context) error {
+	if err := need(c, 0, 0); err != nil {
+		return err
+	}
+	bytes, _ := sizeOf(c, "size")
+	if bytes < 16<<20 {
+		return usagef(c, "size %d: must be at least 16M", bytes)
+	}
+	image := c.String("image")
+	if image == "" {
+		dir, err := os.MkdirTemp("", "ext4img-demo-")
+		if err != nil {
+			return err
+		}
+		defer os.RemoveAll(dir)
+		image = filepath.Join(dir, "demo.img")
+	}
+	file := bytes / 4 &^ (1<<20 - 1)
+	steps := []struct {
+		why  string
+		args string
+	}{
+		{"An empty ext4 file system in a sparse file.", fmt.Sprintf("mkfs -L demo IMAGE %s", shortSize(bytes))},
+		{"A file of unwritten extents: blocks, but no data.", fmt.Sprintf("fallocate -l %s IMAGE /data", shortSize(file))},
+		{"Before: one piece, or a few, all unwritten.", "extents IMAGE /data"},
+		{"Asynchronous direct writes at random places, 32 in flight; what completes is converted, and read back.",
+			fmt.Sprintf("stress --rw randwrite --bs 1M --iodepth 32 --io-size %s --verify IMAGE /data", shortSize(file/4))},
+		{"After: exactly the ranges that were written are written.", "extents IMAGE /data"},
+		{"And the check that agrees with e2fsck -fn.", "verify IMAGE"},
+	}
+	var typed []string
+	for _, s := range steps {
+		shown := name + " " + strings.ReplaceAll(s.args, "IMAGE", image)
+		typed = append(typed, shown)
+		say(c, "%s\n$ %s\n", s.why, shown)
+		args := []string{name}
+		for _, word := range strings.Fields(s.args) {
+			if word == "IMAGE" {
+				word = image
+			}
+			args = append(args, word)
+		}
+		if err := runApp(c.Context, args, stdio{c.App.Reader, c.App.Writer, c.App.ErrWriter}); err != nil {
+			return err
+		}
+		say(c, "\n")
+	}
+	say(c, "Done. The same by hand:\n  %s\n", strings.Join(typed, "\n  "))
+	if c.String("image") == "" {
+		say(c, "(the image was removed; --image FILE keeps it)\n")
+	}
+	return nil
+}

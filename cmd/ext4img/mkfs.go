@@ -1,0 +1,230 @@
+package main
+
+import (
+	"crypto/rand"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"os"
+	"strconv"
+	"strings"
+
+	"ext4img/aio"
+	"ext4img/ext4/layout"
+	"ext4img/ext4/mkfs"
+
+	"github.com/urfave/cli/v2"
+)
+
+func mkfsCommand() *cli.Command {
+	return &cli.Command{
+		Name:      "mkfs",
+		Usage:     "make an ext4 file system",
+		ArgsUsage: "IMAGE [SIZE]",
+		Description: example("As mke2fs -t ext4. A file is created, or emptied, and stays sparse; SIZE may be left out for one that exists,\n"+
+			"and for a device. The same flags, -U and SOURCE_DATE_EPOCH give the same bytes.",
+			"ext4img mkfs disk.img 1G", "ext4img mkfs -b 4096 -O bigalloc,^resize_inode -L data disk.img 20G"),
+		Flags: []cli.Flag{
+			sizeFlag(0, "block `SIZE`", "block-size", "b"),
+			sizeFlag(0, "cluster `SIZE`, with bigalloc", "cluster-size", "C"),
+			&cli.StringFlag{Name: "label", Aliases: []string{"L"}, Usage: "volume `NAME`"},
+			&cli.StringFlag{Name: "uuid", Aliases: []string{"U"}, Usage: "`UUID` (default: random)"},
+			&cli.StringSliceFlag{Name: "features", Aliases: []string{"O"}, Usage: "comma-separated `LIST`, ^ takes one away"},
+			&cli.StringSliceFlag{Name: "journal", Aliases: []string{"J"}, Usage: "`size=MiB` of the journal"},
+			&cli.Uint64Flag{Name: "inodes", Aliases: []string{"N"}, Usage: "`NUMBER` of inodes"},
+			sizeFlag(0, "`BYTES` for each inode", "bytes-per-inode", "i"),
+			&cli.IntFlag{Name: "inode-size", Aliases: []string{"I"}, Usage: "`BYTES` of an inode"},
+			&cli.Float64Flag{Name: "reserved", Aliases: []string{"m"}, Value: 5, Usage: "`PERCENT` of the blocks for root"},
+			&cli.StringFlag{Name: "type", Aliases: []string{"t"}, Value: "ext4", Usage: "ext2, ext3 or ext4"},
+			&cli.BoolFlag{Name: "force", Aliases: []string{"F"}, Usage: "overwrite what is on a device"},
+			jsonFlag(),
+		},
+		Action: makeFS,
+	}
+}
+
+func makeFS(c *cli.Context) error {
+	if err := need(c, 1, 2); err != nil {
+		return err
+	}
+	path := c.Args().First()
+	o, err := mkfsOptions(c)
+	if err != nil {
+		return err
+	}
+	bytes := int64(0)
+	if c.NArg() == 2 {
+		if bytes, err = parseSize(c.Args().Get(1)); err != nil || bytes <= 0 {
+			return usagef(c, "size %q: want a number with K, M, G, T, P or E, more than 0", c.Args().Get(1))
+		}
+	}
+	dev, err := prepareTarget(c, path, bytes, &o)
+	if err != nil {
+		return opError(c, path, err)
+	}
+	err = mkfs.Make(dev, o)
+	if e := dev.Close(); err == nil {
+		err = e
+	}
+	if err != nil {
+		return opError(c, path, err)
+	}
+	return reportMade(c, path)
+}
+
+// mkfsOptions reads the flags.
+func mkfsOptions(c *cli.Context) (o mkfs.Options, err error) {
+	number := func(name string) int64 { n, _ := sizeOf(c, name); return n }
+	o = mkfs.Options{
+		Type: c.String("type"), BlockSize: int(number("block-size")), ClusterSize: int(number("cluster-size")),
+		Label: c.String("label"), Inodes: c.Uint64("inodes"), InodeSize: c.Int("inode-size"), BytesPerInode: uint64(number("bytes-per-inode")),
+		Features: strings.Join(c.StringSlice("features"), ","),
+	}
+	if c.IsSet("reserved") {
+		r := c.Float64("reserved")
+		o.ReservedPercent = &r
+	}
+	if now, err := clock(); err != nil {
+		return o, err
+	} else if now != nil {
+		o.Time = now()
+	}
+	if o.UUID, err = parseUUID(c.String("uuid")); err != nil {
+		return o, usagef(c, "%v", err)
+	}
+	block := uint64(max(o.BlockSize, 1))
+	for _, j := range c.StringSlice("journal") {
+		for _, part := range strings.Split(j, ",") {
+			n, err := journalSize(part)
+			if err != nil {
+				return o, usagef(c, "%v", err)
+			}
+			o.JournalBlocks = n / block
+		}
+	}
+	return o, nil
+}
+
+// journalSize reads size=N: mebibytes, or bytes with a unit.
+func journalSize(s string) (uint64, error) {
+	value, ok := strings.CutPrefix(s, "size=")
+	if !ok {
+		return 0, fmt.Errorf("journal option %q: want size=MiB", s)
+	}
+	if n, err := strconv.ParseUint(value, 10, 32); err == nil && n > 0 {
+		return n << 20, nil
+	}
+	n, err := parseSize(value)
+	if err != nil || n <= 0 {
+		return 0, fmt.Errorf("journal option %q: want size=MiB", s)
+	}
+	return uint64(n), nil
+}
+
+// parseUUID reads a UUID; "" and "random" make one, "clear" is all zeros, "time" too is random.
+func parseUUID(s string) (u [16]byte, err error) {
+	switch s {
+	case "", "random", "time":
+		if _, err := rand.Read(u[:]); err != nil {
+			return u, err
+		}
+		u[6], u[8] = u[6]&0x0F|0x40, u[8]&0x3F|0x80
+		return u, nil
+	case "clear":
+		return u, nil
+	}
+	b, err := hex.DecodeString(strings.ReplaceAll(s, "-", ""))
+	if err != nil || len(b) != 16 {
+		return u, fmt.Errorf("UUID %q: want 32 hexadecimal digits", s)
+	}
+	return [16]byte(b), nil
+}
+
+// prepareTarget opens what the file system goes to: a file is made empty and given its size, once it is sure that nobody uses
+// it; a device or partition is taken as it is.
+func prepareTarget(c *cli.Context, path string, bytes int64, o *mkfs.Options) (aio.Device, error) {
+	info, err := os.Stat(path)
+	exists := err == nil
+	regular := !exists || info.Mode().IsRegular()
+	if !exists && !errors.Is(err, os.ErrNotExist) {
+		return nil, err
+	}
+	if c.Int("partition") != 0 || !regular {
+		return prepareDevice(c, path, bytes, o)
+	}
+	if bytes == 0 {
+		if !exists {
+			return nil, usagef(c, "SIZE must be given for a file that does not exist")
+		}
+		bytes = info.Size()
+	}
+	if exists && info.Size() > 0 {
+		dev, err := aio.Open(path, aio.Options{Write: true})
+		if err != nil {
+			return nil, err
+		}
+		if err := dev.Close(); err != nil {
+			return nil, err
+		}
+	}
+	f, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE|os.O_TRUNC, 0o644)
+	if err != nil {
+		return nil, err
+	}
+	err = f.Truncate(bytes)
+	if e := f.Close(); err == nil {
+		err = e
+	}
+	if err != nil {
+		return nil, err
+	}
+	o.Zeroed = true
+	return aio.Open(path, aio.Options{Write: true})
+}
+
+// prepareDevice opens a block device or partition. What is on it is overwritten only by force.
+func prepareDevice(c *cli.Context, path string, bytes int64, o *mkfs.Options) (aio.Device, error) {
+	whole, err := aio.Open(path, aio.Options{Write: true})
+	if err != nil {
+		return nil, err
+	}
+	dev := whole
+	if n := c.Int("partition"); n != 0 {
+		if dev, err = choosePartition(whole, n); err != nil {
+			return nil, errors.Join(err, whole.Close())
+		}
+	}
+	if hasSuper(dev, 0) && !c.Bool("force") {
+		return nil, errors.Join(errors.New("holds an ext2, ext3 or ext4 file system: --force overwrites it"), dev.Close())
+	}
+	if bytes > dev.Size() {
+		return nil, errors.Join(fmt.Errorf("size %d: the device has %d bytes", bytes, dev.Size()), dev.Close())
+	}
+	if bytes > 0 && bytes < dev.Size() {
+		return aio.Section(dev, 0, bytes)
+	}
+	return dev, nil
+}
+
+// reportMade says what was made.
+func reportMade(c *cli.Context, path string) error {
+	dev, err := openDevice(c, path, reading)
+	if err != nil {
+		return opError(c, "", err)
+	}
+	defer dev.Close()
+	p := make([]byte, layout.SuperSize)
+	if _, err := dev.ReadAt(p, layout.SuperOffset); err != nil {
+		return opError(c, path, err)
+	}
+	s, err := layout.ParseSuperblock(p)
+	if err != nil {
+		return opError(c, path, err)
+	}
+	i := newInfo(s, dev, nil)
+	if c.Bool("json") {
+		return printJSON(c, i)
+	}
+	say(c, "%s: %d blocks of %d bytes, %d inodes, UUID %s\n", path, i.Blocks, i.BlockSize, i.Inodes, i.UUID)
+	return nil
+}
