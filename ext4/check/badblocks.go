@@ -1,0 +1,98 @@
+package check
+
+import "ext4img/ext4/layout"
+
+// Inode 1 lists the blocks that the device cannot store: as if they were its data.
+
+// readBadBlocks claims the bad blocks, before anything else may.
+func (c *checker) readBadBlocks() {
+	rec, err := c.readInode(layout.BadBlocksIno)
+	if err != nil {
+		return
+	}
+	w := newWorker(c)
+	in := layout.Inode(rec)
+	if in.HasFlag(layout.FlagExtents) {
+		w.nodeClaims(parseNode(in.Block()), map[uint64]bool{}, func(at, n uint64) {
+			for i := range n {
+				c.takeBadBlock(at + i)
+			}
+		})
+		return
+	}
+	p := in.Block()
+	for i := range 15 {
+		if b := uint64(le.Uint32(p[4*i:])); b != 0 {
+			c.badPointer(w, b, max(0, i-11), map[uint64]bool{})
+		}
+	}
+}
+
+// badPointer follows a pointer of the bad blocks inode, depth levels of map blocks down.
+func (c *checker) badPointer(w *worker, b uint64, depth int, seen map[uint64]bool) {
+	g := c.geo
+	place := inodeAt(layout.BadBlocksIno).block(-1, b)
+	switch {
+	case !g.valid(b):
+		c.rep.add(codeBadBlockIllegal, place)
+	case depth == 0:
+		c.takeBadBlock(b)
+	case c.metadata.test(b):
+		c.rep.add(codeBadBlockMetadata, place)
+	case c.blocks.set(g.cluster(b)):
+		c.rep.add(codeBadBlockMap, place)
+	}
+	if depth == 0 || !g.valid(b) || seen[b] {
+		return
+	}
+	seen[b] = true
+	p, err := w.cache.read(b)
+	for ; err == nil && len(p) >= 4; p = p[4:] {
+		if x := uint64(le.Uint32(p)); x != 0 {
+			c.badPointer(w, x, depth-1, seen)
+		}
+	}
+}
+
+// takeBadBlock claims one bad block. One that the file system has metadata in is reported by what is there.
+func (c *checker) takeBadBlock(b uint64) {
+	g := c.geo
+	c.badBlocks[b] = true
+	if !c.blocks.set(g.cluster(b)) {
+		return
+	}
+	place := inodeAt(layout.BadBlocksIno).block(-1, b)
+	for i, d := range c.descs {
+		switch b {
+		case uint64(d.BlockBitmap()):
+			c.rep.add(codeBlockBitmapBad, place.inGroup(i))
+			return
+		case uint64(d.InodeBitmap()):
+			c.rep.add(codeInodeBitmapBad, place.inGroup(i))
+			return
+		}
+		if table := uint64(d.InodeTable()); b >= table && b < table+uint64(g.itable) {
+			return
+		}
+	}
+	for _, r := range g.superArea(0) {
+		if b >= r.at && b < r.at+r.n {
+			c.rep.add(codeBadBlockSuper, place)
+			return
+		}
+	}
+	c.rep.add(codeBadBlockBackup, place)
+}
+
+// checkBadBlocksInode checks the fields of inode 1, which but for its blocks has none.
+func (k *inodeCheck) checkBadBlocksInode() {
+	k.c.inodes.set(uint64(k.ino))
+	k.c.links.store(k.ino, k.in.Links())
+	if k.flag(layout.FlagExtents) && !k.g.hasIncompat(layout.IncompatExtents) {
+		k.bad(codeExtentsFeature, nil, nil)
+	}
+	uid, gid := le.Uint16(k.rec[2:]), le.Uint16(k.rec[0x18:])
+	if k.in.Mode() != 0 || uid != 0 || gid != 0 || k.in.Links() != 0 || k.flag(layout.FlagInlineData) || le.Uint32(k.rec[0x68:]) != 0 {
+		k.bad(codeBadBlocksInode, nil, nil)
+	}
+}

@@ -1,0 +1,134 @@
+package check
+
+import (
+	"math/bits"
+	"sync/atomic"
+)
+
+// A bitmap is a set of n numbers from base on, kept in chunks that exist only once something is in them: an empty group of a
+// large file system costs a pointer. All methods may be called by several goroutines at once.
+type bitmap struct {
+	per    uint32 // numbers in a chunk
+	base   uint64
+	n      uint64
+	chunks []atomic.Pointer[[]uint64]
+}
+
+func newBitmap(base, n uint64, per uint32) *bitmap {
+	return &bitmap{per: per, base: base, n: n, chunks: make([]atomic.Pointer[[]uint64], (n+uint64(per)-1)/uint64(per))}
+}
+
+// words gives the words of a chunk, made if need be.
+func (b *bitmap) words(chunk uint64) []uint64 {
+	if w := b.chunks[chunk].Load(); w != nil {
+		return *w
+	}
+	w := make([]uint64, (b.per+63)/64)
+	if b.chunks[chunk].CompareAndSwap(nil, &w) {
+		return w
+	}
+	return *b.chunks[chunk].Load()
+}
+
+// peek gives the words of a chunk, or nil when nothing is in it.
+func (b *bitmap) peek(chunk uint64) []uint64 {
+	if chunk >= uint64(len(b.chunks)) {
+		return nil
+	}
+	if w := b.chunks[chunk].Load(); w != nil {
+		return *w
+	}
+	return nil
+}
+
+func (b *bitmap) test(i uint64) bool {
+	i -= b.base // what is below wraps around to beyond the end
+	if i >= b.n {
+		return false
+	}
+	w := b.peek(i / uint64(b.per))
+	k := i % uint64(b.per)
+	return w != nil && atomic.LoadUint64(&w[k/64])>>(k%64)&1 != 0
+}
+
+// set adds i and tells whether it was there before. A number beyond the end is ignored.
+func (b *bitmap) set(i uint64) bool {
+	i -= b.base // what is below wraps around to beyond the end
+	if i >= b.n {
+		return false
+	}
+	k := i % uint64(b.per)
+	w := b.words(i / uint64(b.per))
+	bit := uint64(1) << (k % 64)
+	return atomic.OrUint64(&w[k/64], bit)&bit != 0
+}
+
+// clear removes i.
+func (b *bitmap) clear(i uint64) {
+	i -= b.base // what is below wraps around to beyond the end
+	if i >= b.n {
+		return
+	}
+	if w := b.peek(i / uint64(b.per)); w != nil {
+		k := i % uint64(b.per)
+		atomic.AndUint64(&w[k/64], ^(uint64(1) << (k % 64)))
+	}
+}
+
+// setRange adds n numbers from i on and calls dup for each that was there before.
+func (b *bitmap) setRange(i, n uint64, dup func(uint64)) {
+	i -= b.base
+	end := min(i+n, b.n)
+	for i < end {
+		chunk, k := i/uint64(b.per), i%uint64(b.per)
+		w := b.words(chunk)
+		take := min(64-k%64, uint64(b.per)-k, end-i)
+		mask := (^uint64(0) >> (64 - take)) << (k % 64)
+		if old := atomic.OrUint64(&w[k/64], mask) & mask; old != 0 && dup != nil {
+			for ; old != 0; old &= old - 1 {
+				dup(b.base + i - k%64 + uint64(bits.TrailingZeros64(old)))
+			}
+		}
+		i += take
+	}
+}
+
+// anyInRange tells whether one of n numbers from i on is in the set.
+func (b *bitmap) anyInRange(i, n uint64) bool {
+	i -= b.base
+	end := min(i+n, b.n)
+	for i < end {
+		chunk, k := i/uint64(b.per), i%uint64(b.per)
+		take := min(64-k%64, uint64(b.per)-k, end-i)
+		if w := b.peek(chunk); w != nil {
+			mask := (^uint64(0) >> (64 - take)) << (k % 64)
+			if atomic.LoadUint64(&w[k/64])&mask != 0 {
+				return true
+			}
+		}
+		i += take
+	}
+	return false
+}
+
+// count is the number of members.
+func (b *bitmap) count() uint64 {
+	var n uint64
+	for c := range b.chunks {
+		for _, w := range b.peek(uint64(c)) {
+			n += uint64(bits.OnesCount64(w))
+		}
+	}
+	return n
+}
+
+// each calls fn for every member in ascending order.
+func (b *bitmap) each(fn func(uint64)) {
+	for c := range b.chunks {
+		for k, w := range b.peek(uint64(c)) {
+			for ; w != 0; w &= w - 1 {
+				fn(b.base + uint64(c)*uint64(b.per) + uint64(k)*64 + uint64(bits.TrailingZeros64(w)))
+			}
+		}
+	}
+}

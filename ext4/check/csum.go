@@ -1,0 +1,87 @@
+package check
+
+import "ext4img/ext4/layout"
+
+// The checksums, computed here once more from the format's description.
+
+// descChecksum is what bg_checksum of a group should be.
+func (g *geometry) descChecksum(group uint32, d layout.Desc) uint16 {
+	var num [4]byte
+	le.PutUint32(num[:], group)
+	switch {
+	case g.csum():
+		s := layout.Crc32c(layout.Crc32c(g.csumSeed, num[:]), d[:0x1E])
+		return uint16(layout.Crc32c(layout.Crc32c(s, []byte{0, 0}), d[0x20:]))
+	case g.hasRO(layout.ROCompatGdtCsum):
+		s := layout.Crc16(layout.Crc16(layout.Crc16(0xFFFF, g.uuid[:]), num[:]), d[:0x1E])
+		return layout.Crc16(s, d[0x20:])
+	}
+	return 0
+}
+
+// bitmapChecksum is the checksum of the first n bytes of a bitmap as the descriptor keeps it.
+func (g *geometry) bitmapChecksum(p []byte, n uint32, wide int) uint32 {
+	s := layout.Crc32c(g.csumSeed, p[:min(int(n), len(p))])
+	if g.descSize < wide {
+		s &= 0xFFFF
+	}
+	return s
+}
+
+// inodeSeed begins the checksums of everything that belongs to one inode.
+func (g *geometry) inodeSeed(ino layout.Ino, generation uint32) uint32 {
+	var b [8]byte
+	le.PutUint32(b[:], uint32(ino))
+	le.PutUint32(b[4:], generation)
+	return layout.Crc32c(g.csumSeed, b[:])
+}
+
+// inodeChecksumOK compares an inode's checksum. A record of zeros has none.
+func (g *geometry) inodeChecksumOK(ino layout.Ino, p []byte) bool {
+	if !g.csum() {
+		return true
+	}
+	wide := len(p) > 128 && le.Uint16(p[0x80:]) >= 4
+	s := layout.Crc32c(g.inodeSeed(ino, le.Uint32(p[0x64:])), p[:0x7C])
+	s = layout.Crc32c(layout.Crc32c(s, []byte{0, 0}), p[0x7E:128])
+	got := uint32(le.Uint16(p[0x7C:]))
+	switch {
+	case wide:
+		s = layout.Crc32c(s, p[0x80:0x82])
+		s = layout.Crc32c(layout.Crc32c(s, []byte{0, 0}), p[0x84:])
+		got |= uint32(le.Uint16(p[0x82:])) << 16
+	default:
+		s = layout.Crc32c(s, p[128:]) & 0xFFFF
+	}
+	return s == got || allZero(p[:128])
+}
+
+// extentNodeChecksumOK compares the checksum behind the entries of an extent node. max is its eh_max.
+func (g *geometry) extentNodeChecksumOK(seed uint32, p []byte, max int) bool {
+	tail := 12 + 12*max
+	if !g.csum() || tail+4 > len(p) {
+		return true
+	}
+	return layout.Crc32c(seed, p[:tail]) == le.Uint32(p[tail:])
+}
+
+// xattrBlockChecksumOK compares the checksum of an xattr block.
+func (g *geometry) xattrBlockChecksumOK(block uint64, p []byte) bool {
+	if !g.csum() {
+		return true
+	}
+	var num [8]byte
+	le.PutUint64(num[:], block)
+	s := layout.Crc32c(layout.Crc32c(g.csumSeed, num[:]), p[:0x10])
+	s = layout.Crc32c(layout.Crc32c(s, make([]byte, 4)), p[0x14:])
+	return s == le.Uint32(p[0x10:])
+}
+
+func allZero(p []byte) bool {
+	for _, b := range p {
+		if b != 0 {
+			return false
+		}
+	}
+	return true
+}

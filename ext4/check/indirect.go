@@ -1,0 +1,143 @@
+package check
+
+import "ext4img/ext4/layout"
+
+// Numbers of map blocks, as negative logical blocks.
+const (
+	indirect       = -1
+	doubleIndirect = -2
+	tripleIndirect = -3
+)
+
+// checkIndirect walks the block map of an inode without extents: 12 blocks, then trees of depth one, two and three.
+func (k *inodeCheck) checkIndirect() {
+	p := k.in.Block()
+	isDir := k.mode == layout.ModeDir
+	if isDir && le.Uint32(p) == 0 {
+		k.dirHoles(1)
+	}
+	for i := range 12 {
+		if b := uint64(le.Uint32(p[4*i:])); b != 0 {
+			k.takeBlock(b, int64(i))
+		}
+	}
+	per := int64(k.g.bs / 4)
+	next, span := int64(12), int64(1)
+	for depth := 1; depth <= 3; depth++ {
+		span *= per
+		if b := uint64(le.Uint32(p[4*(11+depth):])); b != 0 {
+			if !k.walkIndirect(b, depth, next, span) {
+				return
+			}
+		}
+		next += span
+	}
+	k.lastInit = k.lastBlock
+}
+
+// walkIndirect walks a map block that is depth levels above the data and in charge of span blocks from first on. It is
+// false when a wild number leaves nothing to go on with.
+func (k *inodeCheck) walkIndirect(b uint64, depth int, first, span int64) bool {
+	g := k.g
+	if g.hasMeta(k.c, b) && k.ino != layout.ResizeIno {
+		k.c.rep.add(codeMetadataCollision, k.at().block(-1, b))
+	}
+	if !k.takeBlock(b, int64(-depth)) {
+		return false
+	}
+	if k.seen[b] {
+		return true
+	}
+	if k.seen == nil {
+		k.seen = map[uint64]bool{}
+	}
+	k.seen[b] = true
+	p, err := k.w.cache.read(b)
+	if err != nil {
+		k.c.rep.add(codeBlockUnreadable, k.at().block(-1, b))
+		return false
+	}
+	if depth > 1 {
+		k.prefetchPointers(p)
+	}
+	per := int64(g.bs / 4)
+	for i := range per {
+		x := uint64(le.Uint32(p[4*i:]))
+		switch {
+		case x == 0:
+		case depth == 1:
+			k.takeBlock(x, first+i)
+		case !k.walkIndirect(x, depth-1, first+i*(span/per), span/per):
+			return false
+		}
+	}
+	return true
+}
+
+// prefetchPointers asks for the map blocks below a map block.
+func (k *inodeCheck) prefetchPointers(p []byte) {
+	var want []uint64
+	for ; len(p) >= 4; p = p[4:] {
+		if b := le.Uint32(p); b != 0 {
+			want = append(want, uint64(b))
+		}
+	}
+	k.w.cache.prefetch(want)
+}
+
+// takeBlock claims one block of a block map: data at lblk, or a map block (lblk negative). It tells whether the number
+// is one of a block.
+func (k *inodeCheck) takeBlock(b uint64, lblk int64) bool {
+	if code := k.blockCode(b, lblk); code != "" {
+		k.illegal++
+		k.c.rep.add(code, k.at().block(lblk, b))
+		return code != codeBlockIllegal
+	}
+	switch {
+	case k.ino == layout.ResizeIno:
+		if lblk == doubleIndirect {
+			k.claim(b, 1)
+		}
+		k.clusters++
+	case !k.sameCluster(b, lblk):
+		k.claim(b, 1)
+		k.clusters++
+	case k.unaligned(b, uint64(lblk)):
+		k.c.rep.add(codeClusterMisaligned, k.at().block(lblk, b))
+	}
+	if lblk >= 0 {
+		k.lastBlock = lblk
+		k.mapped++
+		if k.mode == layout.ModeDir {
+			k.dirHoles(lblk)
+			k.w.addDirBlock(dirBlock{pblk: b, ino: k.ino, lblk: uint32(lblk)})
+			k.lastDir = lblk
+		}
+	}
+	k.prevPblk = b
+	return true
+}
+
+// sameCluster tells whether a block continues the cluster of the block before it, which is claimed already.
+func (k *inodeCheck) sameCluster(b uint64, lblk int64) bool {
+	g := k.g
+	mask := uint64(g.ratio) - 1
+	return g.ratio > 1 && k.prevPblk != 0 && b>>g.ratioBits == k.prevPblk>>g.ratioBits && b&mask == uint64(uint32(lblk))&mask
+}
+
+// blockCode is what is wrong with a block number at that place.
+func (k *inodeCheck) blockCode(b uint64, lblk int64) Code {
+	g := k.g
+	limit := uint64(1) << (41 - g.bits) // of blocks in a file that is mapped block by block
+	switch {
+	case !g.valid(b):
+		return codeBlockIllegal
+	case k.mode == layout.ModeDir && lblk > 1<<(31-g.bits) && k.in.Size()>>32 == 0 && !g.hasIncompat(layout.IncompatLargeDir):
+		return codeDirTooBig
+	case isType(k.mode, layout.ModeDir, layout.ModeRegular) && k.clusters+1 >= limit:
+		return codeFileTooBig
+	case !isType(k.mode, layout.ModeDir, layout.ModeRegular) && lblk > 0:
+		return codeFileTooBig
+	}
+	return ""
+}

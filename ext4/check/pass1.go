@@ -1,0 +1,262 @@
+package check
+
+import (
+	"sync"
+
+	"ext4img/ext4/layout"
+)
+
+// pass1 looks at every inode. Groups are handed out to the workers; only the bad blocks inode comes before all others,
+// since it says which parts of the inode tables cannot be read.
+func (c *checker) pass1() error {
+	c.initMaps()
+	c.markMetadata()
+	c.readBadBlocks()
+	c.meter.begin(1, uint64(c.geo.groups))
+	if err := c.scanInodes(func(w *worker, ino layout.Ino, rec []byte) { w.checkInode(ino, rec) }); err != nil {
+		return err
+	}
+	c.dirList.sort()
+	c.xattrBlocks.finish(c)
+	if c.largeDir.raised() && !c.geo.hasIncompat(layout.IncompatLargeDir) {
+		c.rep.add(codeLargeDirFeature, superAt())
+	}
+	return nil
+}
+
+// initMaps makes the maps that the passes share.
+func (c *checker) initMaps() {
+	g := c.geo
+	inodeMap := func() *bitmap { return newBitmap(1, uint64(g.inodes), g.ipg) }
+	c.blocks = newBitmap(0, g.clusters(), g.cpg)
+	c.dupes = newBitmap(0, g.clusters(), g.cpg)
+	c.metadata = newBitmap(g.first, g.blocks-g.first, g.bpg)
+	c.inodes, c.dirs, c.regular = inodeMap(), inodeMap(), inodeMap()
+	c.symlinks = inodeMap()
+	c.suspect, c.inBadBlock, c.imagic, c.casefolded = inodeMap(), inodeMap(), inodeMap(), inodeMap()
+	c.links, c.found = newLinkCounts(g), newLinkCounts(g)
+	c.xattrBlocks.init()
+	c.eaRefs.init()
+	c.policies.init()
+	c.indexes.init()
+	c.badBlocks = map[uint64]bool{}
+	c.quota = newQuotaUsage(c)
+}
+
+// markMetadata claims the blocks of superblocks, descriptors, bitmaps and inode tables, each for one purpose.
+func (c *checker) markMetadata() {
+	g := c.geo
+	for i, d := range c.descs {
+		for _, r := range g.superArea(uint32(i)) {
+			c.metadata.setRange(r.at, r.n, nil)
+		}
+		c.markTable(codeInodeTableConflict, uint32(i), uint64(d.InodeTable()), uint64(g.itable))
+		c.markTable(codeBlockBitmapConflict, uint32(i), uint64(d.BlockBitmap()), 1)
+		c.markTable(codeInodeBitmapConflict, uint32(i), uint64(d.InodeBitmap()), 1)
+	}
+	for chunk := range c.metadata.chunks {
+		if c.metadata.peek(uint64(chunk)) != nil {
+			c.markClusters(uint64(chunk))
+		}
+	}
+	if at := c.sb.MMPBlock(); g.hasIncompat(layout.IncompatMMP) && at > g.first && at < g.blocks {
+		c.blocks.set(g.cluster(at))
+	}
+}
+
+// markTable claims a run of metadata blocks of a group.
+func (c *checker) markTable(code Code, group uint32, at, n uint64) {
+	if at == 0 {
+		c.rep.add(codeTableMissing, groupAt(group))
+		return
+	}
+	clash := false
+	c.metadata.setRange(at, n, func(b uint64) {
+		if !clash {
+			c.rep.add(code, groupAt(group).block(-1, b))
+		}
+		clash = true
+	})
+}
+
+// markClusters claims the clusters of the metadata blocks of one chunk.
+func (c *checker) markClusters(chunk uint64) {
+	from := c.geo.groupFirst(uint32(chunk))
+	for b := from; b < min(from+uint64(c.geo.bpg), c.geo.blocks); b++ {
+		if c.metadata.test(b) {
+			c.blocks.set(c.geo.cluster(b))
+		}
+	}
+}
+
+// scanInodes hands the record of every inode that may be in use to fn, groups in parallel.
+func (c *checker) scanInodes(fn func(w *worker, ino layout.Ino, rec []byte)) error {
+	n := c.workers()
+	groups := make(chan uint32)
+	errs := make(chan error, n)
+	var wg sync.WaitGroup
+	for range n {
+		wg.Go(func() {
+			w := newWorker(c)
+			defer w.close()
+			for i := range groups {
+				if err := w.scanGroup(i, fn); err != nil {
+					errs <- err
+					for range groups { // let the sender finish
+					}
+					return
+				}
+				c.meter.step(1)
+			}
+		})
+	}
+	for i := range c.geo.groups {
+		if c.cancelled() != nil {
+			break
+		}
+		groups <- i
+	}
+	close(groups)
+	wg.Wait()
+	close(errs)
+	if err := c.cancelled(); err != nil {
+		return err
+	}
+	return <-errs
+}
+
+// A worker checks inodes or directory blocks; each goroutine has its own.
+type worker struct {
+	c         *checker
+	cache     blockCache
+	table     []byte
+	dirBlocks []dirBlock
+	want      []uint64
+	names     nameSet
+}
+
+func newWorker(c *checker) *worker {
+	return &worker{c: c, cache: blockCache{c: c}}
+}
+
+// close hands over what the worker has collected.
+func (w *worker) close() {
+	w.c.mu.Lock()
+	defer w.c.mu.Unlock()
+	w.c.dirBlocks = append(w.c.dirBlocks, w.dirBlocks...)
+}
+
+func (w *worker) addDirBlock(b dirBlock) { w.dirBlocks = append(w.dirBlocks, b) }
+
+// prefetch reads the blocks that the checks of these inodes will ask for: nodes and map blocks at the first level,
+// xattr blocks, the texts of symlinks, and the roots of hashed directories.
+func (w *worker) prefetch(table []byte) {
+	g := w.c.geo
+	var want []uint64
+	for ; len(table) >= g.isize; table = table[g.isize:] {
+		in := layout.Inode(table[:g.isize:g.isize])
+		if in.Links() == 0 {
+			continue
+		}
+		if b := g.fileACL(in); b != 0 {
+			want = append(want, b)
+		}
+		want = appendMapBlocks(want, in)
+	}
+	if len(want) > 0 {
+		w.cache.prefetch(want)
+	}
+}
+
+// appendMapBlocks adds the blocks that the block map in an inode points to and that are looked into.
+func appendMapBlocks(want []uint64, in layout.Inode) []uint64 {
+	p := in.Block()
+	text := in.IsSymlink() && in.Size() >= layout.InodeBlockSize
+	index := in.IsDir() && in.HasFlag(layout.FlagIndex)
+	switch {
+	case in.HasFlag(layout.FlagInlineData), !in.IsRegular() && !in.IsDir() && !text:
+	case in.HasFlag(layout.FlagExtents):
+		n := parseNode(p)
+		if !n.ok() || n.entries == 0 {
+			return want
+		}
+		if n.depth == 0 && (text || index) {
+			return append(want, n.extent(0).pblk)
+		}
+		for i := 0; n.depth > 0 && i < n.entries; i++ {
+			want = append(want, n.index(i).pblk)
+		}
+	default:
+		if text || index {
+			want = append(want, uint64(le.Uint32(p)))
+		}
+		for i := 12; i < 15; i++ {
+			if b := le.Uint32(p[4*i:]); b != 0 {
+				want = append(want, uint64(b))
+			}
+		}
+	}
+	return want
+}
+
+// usedInodes is how many records at the start of a group's inode table may be in use.
+func (c *checker) usedInodes(i uint32) uint32 {
+	if c.inodeUninit(i) {
+		return 0
+	}
+	if unused := c.descs[i].ItableUnused(); c.geo.descCsum() {
+		return c.geo.ipg - min(unused, c.geo.ipg)
+	}
+	return c.geo.ipg
+}
+
+// scanGroup reads a group's inode table and hands out its records.
+func (w *worker) scanGroup(i uint32, fn func(w *worker, ino layout.Ino, rec []byte)) error {
+	c, g := w.c, w.c.geo
+	n, at := c.usedInodes(i), uint64(c.descs[i].InodeTable())
+	if n == 0 || at == 0 {
+		return nil
+	}
+	perStep := max(1, min(n, uint32((1<<20)/g.isize)))
+	for from := uint32(0); from < n; from += perStep {
+		take := min(perStep, n-from)
+		size := int(take) * g.isize
+		if cap(w.table) < size {
+			w.table = make([]byte, size)
+		}
+		p := w.table[:size]
+		off := int64(at)<<g.bits + int64(from)*int64(g.isize)
+		if !g.valid(at) || c.readAt(p, off) != nil {
+			c.rep.add(codeTableUnreadable, groupAt(i).block(-1, at))
+			if !c.rep.hasErrors() {
+				return fatalf("inode table of group %d: block %d: unreadable", i, at)
+			}
+			return errStop
+		}
+		w.prefetch(p)
+		for k := range take {
+			ino := layout.Ino(i*g.ipg + from + k + 1)
+			rec := p[int(k)*g.isize:][:g.isize:g.isize]
+			if w.inBadBlock(ino, at, from+k) {
+				continue
+			}
+			fn(w, ino, rec)
+		}
+		w.cache.clear()
+	}
+	return nil
+}
+
+// inBadBlock tells whether an inode's record lies in a bad block, and if so marks it as in use.
+func (w *worker) inBadBlock(ino layout.Ino, table uint64, index uint32) bool {
+	c := w.c
+	if len(c.badBlocks) == 0 || !c.badBlocks[table+uint64(index)*uint64(c.geo.isize)>>c.geo.bits] {
+		return false
+	}
+	c.inBadBlock.set(uint64(ino))
+	c.inodes.set(uint64(ino))
+	if ino == layout.BadBlocksIno {
+		c.rep.add(codeBadBlocksInBad, inodeAt(ino))
+	}
+	return true
+}

@@ -1,0 +1,159 @@
+package check
+
+import (
+	"sync"
+
+	"ext4img/ext4/layout"
+)
+
+// The kinds of quota.
+const (
+	quotaUser = iota
+	quotaGroup
+	quotaProject
+	quotaKinds
+)
+
+// A quotaCount is what one user, group or project uses.
+type quotaCount struct{ space, inodes uint64 }
+
+// quotaUsage counts what everybody uses, where the file system has quota files to compare with.
+type quotaUsage struct {
+	c    *checker
+	mu   sync.Mutex
+	used [quotaKinds]map[uint32]quotaCount // nil: not counted
+}
+
+// quotaFile is the inode with the quota of a kind, 0 if there is none.
+func (c *checker) quotaFile(kind int) layout.Ino {
+	return layout.Ino([quotaKinds]uint32{c.sb.UsrQuotaInum(), c.sb.GrpQuotaInum(), c.sb.PrjQuotaInum()}[kind])
+}
+
+func newQuotaUsage(c *checker) *quotaUsage {
+	q := &quotaUsage{c: c}
+	for kind := range quotaKinds {
+		if c.geo.hasRO(layout.ROCompatQuota) && c.quotaFile(kind) != 0 {
+			q.used[kind] = map[uint32]quotaCount{}
+		}
+	}
+	return q
+}
+
+// add counts an inode whose blocks were counted.
+func (q *quotaUsage) add(k *inodeCheck) {
+	c, n := q.c, uint32(k.ino)
+	if !c.geo.hasRO(layout.ROCompatQuota) || n == c.sb.PrjQuotaInum() || n == c.sb.OrphanFileInum() || k.flag(layout.FlagEAInode) ||
+		k.ino != layout.RootIno && n < c.geo.firstIno {
+		return
+	}
+	space := k.clusters << c.geo.ratioBits << c.geo.bits
+	inodes := k.eaInodes + k.eaBlkInos + 1
+	ids := [quotaKinds]uint32{k.in.UID(), k.in.GID(), k.in.ProjectID()}
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	for kind, used := range q.used {
+		if used == nil {
+			continue
+		}
+		u := used[ids[kind]]
+		u.space, u.inodes = u.space+space, u.inodes+inodes
+		used[ids[kind]] = u
+	}
+}
+
+// checkQuotaFiles compares the quota files with what was counted.
+func (c *checker) checkQuotaFiles() {
+	for kind := range quotaKinds {
+		if c.quota.used[kind] != nil {
+			c.checkQuotaFile(kind)
+		}
+	}
+}
+
+// A quotaReader reads one quota file.
+type quotaReader struct {
+	c    *checker
+	kind int
+	ino  layout.Ino
+	runs []fileRun
+	size uint64
+	seen map[uint32]bool // blocks of the tree
+	has  map[uint32]bool // identifiers with an entry
+}
+
+func (c *checker) checkQuotaFile(kind int) {
+	q := &quotaReader{c: c, kind: kind, ino: c.quotaFile(kind), seen: map[uint32]bool{}, has: map[uint32]bool{}}
+	place := inodeAt(q.ino)
+	rec, err := c.readInode(q.ino)
+	if err != nil {
+		c.rep.add(codeQuotaFile, place.say("%v", err))
+		return
+	}
+	in := layout.Inode(rec)
+	q.size = in.Size()
+	q.runs, _ = c.fileRuns(rec, (q.size+uint64(c.geo.bs)-1)>>c.geo.bits)
+	p, ok := q.block(0)
+	if !ok {
+		c.rep.add(codeQuotaFile, place.say("unreadable"))
+		return
+	}
+	h := layout.QuotaHeader(p)
+	if h.Magic() != layout.QuotaMagics[kind] || h.Version() != layout.QuotaVersion {
+		c.rep.add(codeQuotaFile, place.say("magic number %#x, version %d", h.Magic(), h.Version()))
+		return
+	}
+	q.tree(layout.QuotaTreeRoot, 0)
+	for id, u := range c.quota.used[kind] {
+		if !q.has[id] {
+			c.rep.add(codeQuotaUsage, place.say("no entry for %d, which uses %d bytes and %d inodes", id, u.space, u.inodes))
+		}
+	}
+}
+
+// block reads a block of the quota file.
+func (q *quotaReader) block(n uint32) ([]byte, bool) {
+	g := q.c.geo
+	off := uint64(n) * layout.QuotaBlockSize
+	if off+layout.QuotaBlockSize > q.size {
+		return nil, false
+	}
+	for _, r := range q.runs {
+		if l := off >> g.bits; l >= r.lblk && l < r.lblk+r.n {
+			p := make([]byte, layout.QuotaBlockSize)
+			err := q.c.readAt(p, int64(r.pblk+l-r.lblk)<<g.bits+int64(off&uint64(g.bs-1)))
+			return p, err == nil
+		}
+	}
+	return nil, false
+}
+
+// tree goes through a block of the tree and what is below.
+func (q *quotaReader) tree(n uint32, depth int) {
+	p, ok := q.block(n)
+	if !ok || q.seen[n] {
+		return
+	}
+	q.seen[n] = true
+	if depth == layout.QuotaTreeDepth {
+		for _, e := range layout.QuotaEntries(p) {
+			if e.Used() {
+				q.entry(e)
+			}
+		}
+		return
+	}
+	for i := range layout.QuotaRefs {
+		if ref := le.Uint32(p[4*i:]); ref != 0 {
+			q.tree(ref, depth+1)
+		}
+	}
+}
+
+// entry compares one identifier's use.
+func (q *quotaReader) entry(e layout.QuotaEntry) {
+	u := q.c.quota.used[q.kind][e.ID()]
+	q.has[e.ID()] = true
+	if e.Space() != u.space || e.Inodes() != u.inodes {
+		q.c.rep.add(codeQuotaUsage, inodeAt(q.ino).say("%d: %d bytes and %d inodes, want %d and %d", e.ID(), e.Space(), e.Inodes(), u.space, u.inodes))
+	}
+}

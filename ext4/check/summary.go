@@ -1,0 +1,254 @@
+package check
+
+import (
+	"math/bits"
+	"sync"
+
+	"ext4img/ext4/layout"
+)
+
+// pass5 compares the bitmaps with what was found, and the counts in descriptors and superblock with the bitmaps.
+func (c *checker) pass5() error {
+	c.meter.begin(5, uint64(c.geo.groups))
+	uninit := c.uninitClusters()
+	type totals struct{ clusters, inodes uint64 }
+	results := make(chan totals, c.workers())
+	var next sync.Mutex
+	group := uint32(0)
+	take := func() (from, to uint32) {
+		next.Lock()
+		defer next.Unlock()
+		from = group
+		to = min(from+bitmapBatch, c.geo.groups)
+		group = to
+		return from, to
+	}
+	for range c.workers() {
+		go func() {
+			w, sum := newWorker(c), totals{}
+			for from, to := take(); from < to && c.cancelled() == nil; from, to = take() {
+				w.prefetchBitmaps(from, to)
+				for i := from; i < to; i++ {
+					sum.clusters += w.checkBlockBitmap(i, uninit)
+					sum.inodes += w.checkInodeBitmap(i)
+				}
+				w.cache.clear()
+				c.meter.step(uint64(to - from))
+			}
+			results <- sum
+		}()
+	}
+	var sum totals
+	for range c.workers() {
+		s := <-results
+		sum.clusters += s.clusters
+		sum.inodes += s.inodes
+	}
+	if err := c.cancelled(); err != nil {
+		return err
+	}
+	if free := c.sb.FreeBlocksCount() >> c.geo.ratioBits; free != sum.clusters {
+		c.rep.add(codeFreeBlocks, superAt().values(c.sb.FreeBlocksCount(), sum.clusters<<c.geo.ratioBits))
+	}
+	if free := c.sb.FreeInodesCount(); uint64(free) != sum.inodes {
+		c.rep.add(codeFreeInodes, superAt().values(free, sum.inodes))
+	}
+	return nil
+}
+
+// bitmapBatch is how many groups' bitmaps are read at once.
+const bitmapBatch = 64
+
+// uninitClusters is what the groups whose block bitmaps mean nothing have in use all the same.
+func (c *checker) uninitClusters() *bitmap {
+	g := c.geo
+	m := newBitmap(0, g.clusters(), g.cpg)
+	for i, d := range c.descs {
+		if !c.blockUninit(uint32(i)) {
+			continue
+		}
+		for _, r := range g.uninitBlocks(uint32(i), d) {
+			if r.n > 0 && g.valid(r.at) && r.at+r.n <= g.blocks {
+				from, to := g.cluster(r.at), g.cluster(r.at+r.n-1)
+				m.setRange(from, to-from+1, nil)
+			}
+		}
+	}
+	return m
+}
+
+// prefetchBitmaps reads the bitmaps of some groups.
+func (w *worker) prefetchBitmaps(from, to uint32) {
+	w.want = w.want[:0]
+	for i := from; i < to; i++ {
+		if !w.c.blockUninit(i) {
+			w.want = append(w.want, uint64(w.c.descs[i].BlockBitmap()))
+		}
+		if !w.c.inodeUninit(i) {
+			w.want = append(w.want, uint64(w.c.descs[i].InodeBitmap()))
+		}
+	}
+	w.cache.prefetch(w.want)
+}
+
+// bitmapOnDisk reads a bitmap; nil stands for one of zeros.
+func (w *worker) bitmapOnDisk(group uint32, at uint64, uninit bool) []byte {
+	c := w.c
+	if uninit && c.descOK(group) || !c.geo.valid(at) || at == 0 {
+		return nil
+	}
+	p, err := w.cache.read(at)
+	if err != nil {
+		c.rep.add(codeBitmapUnreadable, groupAt(group).block(-1, at))
+		return nil
+	}
+	return p
+}
+
+// checkBlockBitmap compares the block bitmap of a group, and gives the number of free clusters that it says.
+func (w *worker) checkBlockBitmap(group uint32, uninit *bitmap) uint64 {
+	c, g := w.c, w.c.geo
+	d := c.descs[group]
+	p := w.bitmapOnDisk(group, uint64(d.BlockBitmap()), c.blockUninit(group))
+	n := uint32(min(uint64(g.cpg), g.clusters()-uint64(group)*uint64(g.cpg)))
+	diff, used := compareBitmap(p, c.blocks.peek(uint64(group)), uninit.peek(uint64(group)), n)
+	at := func(first uint32) at {
+		return groupAt(group).block(-1, (uint64(group)*uint64(g.cpg)+uint64(first))<<g.ratioBits+g.first)
+	}
+	if diff.missing > 0 {
+		c.rep.add(codeBlockNotMarked, at(diff.firstMissing).say("and %d more in this group", diff.missing-1))
+		if c.blockUninit(group) {
+			c.rep.add(codeBlockUninitUsed, groupAt(group))
+		}
+	}
+	if diff.extra > 0 {
+		c.rep.add(codeBlockMarked, at(diff.firstExtra).say("and %d more in this group", diff.extra-1))
+	}
+	if g.csum() && p != nil && !c.blockUninit(group) {
+		if want := g.bitmapChecksum(p, g.cpg/8, 0x3A); d.BlockBitmapCsum() != want {
+			c.rep.add(codeBlockBitmapChecksum, groupAt(group).values(hex(d.BlockBitmapCsum()), hex(want)))
+		}
+	}
+	if !paddingSet(p, n, g.cpg) && n < g.cpg || p != nil && !paddingSet(p, g.cpg&^7, uint32(len(p)*8)) {
+		c.rep.add(codeBlockBitmapPadding, groupAt(group))
+	}
+	free := n - used
+	if d.FreeClusters() != free {
+		c.rep.add(codeGroupFreeBlocks, groupAt(group).values(d.FreeClusters(), free))
+	}
+	return uint64(free)
+}
+
+// checkInodeBitmap compares the inode bitmap of a group, and gives the number of free inodes that it says.
+func (w *worker) checkInodeBitmap(group uint32) uint64 {
+	c, g := w.c, w.c.geo
+	d := c.descs[group]
+	p := w.bitmapOnDisk(group, uint64(d.InodeBitmap()), c.inodeUninit(group))
+	found := c.inodes.peek(uint64(group))
+	diff, used := compareBitmap(p, found, nil, g.ipg)
+	first := group*g.ipg + 1
+	if diff.missing > 0 {
+		c.rep.add(codeInodeNotMarked, inodeAt(layout.Ino(first+diff.firstMissing)).say("and %d more in its group", diff.missing-1))
+		if c.inodeUninit(group) {
+			c.rep.add(codeInodeUninitUsed, groupAt(group))
+		}
+	}
+	if diff.extra > 0 {
+		c.rep.add(codeInodeMarked, inodeAt(layout.Ino(first+diff.firstExtra)).say("and %d more in its group", diff.extra-1))
+	}
+	if g.csum() && p != nil && !c.inodeUninit(group) {
+		if want := g.bitmapChecksum(p, g.ipg/8, 0x3C); d.InodeBitmapCsum() != want {
+			c.rep.add(codeInodeBitmapChecksum, groupAt(group).values(hex(d.InodeBitmapCsum()), hex(want)))
+		}
+	}
+	if p != nil && !paddingSet(p, g.ipg&^7, uint32(len(p)*8)) {
+		c.rep.add(codeInodeBitmapPadding, groupAt(group))
+	}
+	free := g.ipg - used
+	if d.FreeInodes() != free {
+		c.rep.add(codeGroupFreeInodes, groupAt(group).values(d.FreeInodes(), free))
+	}
+	dirs := uint32(0)
+	for _, w := range c.dirs.peek(uint64(group)) {
+		dirs += uint32(bits.OnesCount64(w))
+	}
+	if d.UsedDirs() != dirs {
+		c.rep.add(codeGroupDirs, groupAt(group).values(d.UsedDirs(), dirs))
+	}
+	return uint64(free)
+}
+
+// A difference between a bitmap on disk and what was found.
+type difference struct {
+	missing, extra           uint32 // in use but not marked; marked but not in use
+	firstMissing, firstExtra uint32
+}
+
+// compareBitmap compares the first n bits of a bitmap on disk, to which also is added, with those found, and counts the
+// bits set on disk. nil stands for zeros.
+func compareBitmap(disk []byte, found, also []uint64, n uint32) (d difference, used uint32) {
+	for i := uint32(0); i < n; i += 64 {
+		var have, want uint64
+		if disk != nil {
+			have = loadWord(disk, int(i/8))
+		}
+		if also != nil {
+			have |= also[i/64]
+		}
+		if found != nil {
+			want = found[i/64]
+		}
+		mask := ^uint64(0)
+		if n-i < 64 {
+			mask = 1<<(n-i) - 1
+		}
+		have, want = have&mask, want&mask
+		used += uint32(bits.OnesCount64(have))
+		if have == want {
+			continue
+		}
+		if m := want &^ have; m != 0 {
+			if d.missing == 0 {
+				d.firstMissing = i + uint32(bits.TrailingZeros64(m))
+			}
+			d.missing += uint32(bits.OnesCount64(m))
+		}
+		if m := have &^ want; m != 0 {
+			if d.extra == 0 {
+				d.firstExtra = i + uint32(bits.TrailingZeros64(m))
+			}
+			d.extra += uint32(bits.OnesCount64(m))
+		}
+	}
+	return d, used
+}
+
+// loadWord reads 64 bits, zeros behind the end.
+func loadWord(p []byte, at int) uint64 {
+	if at+8 <= len(p) {
+		return le.Uint64(p[at:])
+	}
+	var b [8]byte
+	if at < len(p) {
+		copy(b[:], p[at:])
+	}
+	return le.Uint64(b[:])
+}
+
+// paddingSet tells whether bits from … to-1 are all set. A bitmap of zeros has none.
+func paddingSet(p []byte, from, to uint32) bool {
+	for i := from; i < to; {
+		if i%8 == 0 && to-i >= 8 && p != nil {
+			if p[i/8] != 0xFF {
+				return false
+			}
+			i += 8
+			continue
+		}
+		if p == nil || p[i/8]>>(i%8)&1 == 0 {
+			return false
+		}
+		i++
+	}
+	return true
+}

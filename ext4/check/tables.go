@@ -1,0 +1,157 @@
+package check
+
+import (
+	"cmp"
+	"fmt"
+	"slices"
+	"sync"
+	"sync/atomic"
+
+	"ext4img/ext4/layout"
+)
+
+// linkCounts counts the links of inodes: a bit for each that has one, a record for each that has several.
+type linkCounts struct {
+	one  *bitmap
+	mu   sync.Mutex
+	many map[layout.Ino]uint32
+}
+
+func newLinkCounts(g *geometry) *linkCounts {
+	return &linkCounts{one: newBitmap(1, uint64(g.inodes), g.ipg), many: map[layout.Ino]uint32{}}
+}
+
+// store sets the count of an inode that has none yet.
+func (l *linkCounts) store(ino layout.Ino, n uint16) {
+	if n == 0 {
+		return
+	}
+	l.one.set(uint64(ino))
+	if n > 1 {
+		l.mu.Lock()
+		l.many[ino] = uint32(n)
+		l.mu.Unlock()
+	}
+}
+
+// add counts one link more.
+func (l *linkCounts) add(ino layout.Ino) {
+	if !l.one.set(uint64(ino)) {
+		return
+	}
+	l.mu.Lock()
+	l.many[ino] = max(l.many[ino], 1) + 1
+	l.mu.Unlock()
+}
+
+// get is the count, cut where counts of e2fsck are.
+func (l *linkCounts) get(ino layout.Ino) uint32 {
+	if !l.one.test(uint64(ino)) {
+		return 0
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return min(max(l.many[ino], 1), 65500)
+}
+
+// A dirRecord is what is kept of a directory.
+type dirRecord struct {
+	ino        layout.Ino
+	parent     layout.Ino // the directory with the first entry for it; 0: none was found
+	dotdot     layout.Ino // what its ".." says
+	generation uint32
+}
+
+// dirTable holds the directories, in order of their inode numbers once sorted.
+type dirTable struct {
+	mu   sync.Mutex
+	recs []dirRecord
+}
+
+func (t *dirTable) add(ino layout.Ino, generation uint32) {
+	t.mu.Lock()
+	t.recs = append(t.recs, dirRecord{ino: ino, generation: generation})
+	t.mu.Unlock()
+}
+
+func (t *dirTable) sort() {
+	slices.SortFunc(t.recs, func(a, b dirRecord) int { return cmp.Compare(a.ino, b.ino) })
+}
+
+// get finds a directory's record, nil if there is none. Only after sort.
+func (t *dirTable) get(ino layout.Ino) *dirRecord {
+	i, ok := slices.BinarySearchFunc(t.recs, ino, func(r dirRecord, ino layout.Ino) int { return cmp.Compare(r.ino, ino) })
+	if !ok {
+		return nil
+	}
+	return &t.recs[i]
+}
+
+// claimParent notes that dir has an entry for ino. It gives the directory that has one already, 0 if none has.
+func (t *dirTable) claimParent(ino, dir layout.Ino) layout.Ino {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	r := t.get(ino)
+	if r == nil {
+		return 0
+	}
+	if r.parent != 0 {
+		return r.parent
+	}
+	r.parent = dir
+	return 0
+}
+
+// A dirBlock is one block of a directory. pblk 0 is a hole; of a directory with inline data block 0 is what i_block
+// holds and block 1 the rest.
+type dirBlock struct {
+	pblk   uint64
+	ino    layout.Ino
+	lblk   uint32
+	inline bool
+}
+
+// onceFlag is set by any goroutine and stays set.
+type onceFlag struct{ v atomic.Bool }
+
+func (f *onceFlag) raise()       { f.v.Store(true) }
+func (f *onceFlag) raised() bool { return f.v.Load() }
+
+// stats counts what was seen.
+type stats struct {
+	files, dirs atomic.Uint64
+}
+
+// meter passes the progress on, from one goroutine at a time.
+type meter struct {
+	mu          sync.Mutex
+	report      func(pass int, done, total uint64)
+	pass        int
+	done, total uint64
+}
+
+func (m *meter) begin(pass int, total uint64) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.pass, m.done, m.total = pass, 0, total
+	m.show()
+}
+
+func (m *meter) step(n uint64) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.done += n
+	m.show()
+}
+
+func (m *meter) show() {
+	if m.report != nil {
+		m.report(m.pass, min(m.done, m.total), m.total)
+	}
+}
+
+// hex is a number as checksums and magic numbers are written.
+func hex[T ~uint8 | ~uint16 | ~uint32 | ~uint64](v T) string { return fmt.Sprintf("%#x", uint64(v)) }
+
+// workers is how many goroutines check things.
+func (c *checker) workers() int { return c.opt.workers() }

@@ -1,0 +1,349 @@
+package check
+
+import (
+	"sync"
+
+	"ext4img/ext4/layout"
+)
+
+// Extended attributes: in an inode behind its fields, and in a block that inodes with the same attributes may share.
+const (
+	xattrMagic      = 0xEA020000
+	xattrEntrySize  = 16
+	xattrHeaderSize = 32
+	xattrSystem     = 7 // e_name_index of "system."
+	xattrEncryption = 9 // of the encryption context
+)
+
+// xattrEntry is an entry as it stands.
+type xattrEntry struct {
+	at        int // offset in the area of entries
+	nameLen   int
+	nameIndex uint8
+	valueOff  int
+	valueIno  uint32
+	valueSize int
+	hash      uint32
+	name      []byte // cut at the end of the area
+}
+
+// xattrAt decodes the entry at offset at of p; ok is false at the end of the list, and where there is no room for one.
+func xattrAt(p []byte, at int) (e xattrEntry, ok bool) {
+	if at+xattrEntrySize > len(p) || le.Uint32(p[at:]) == 0 {
+		return e, false
+	}
+	b := p[at:]
+	e = xattrEntry{at: at, nameLen: int(b[0]), nameIndex: b[1], valueOff: int(le.Uint16(b[2:])), valueIno: le.Uint32(b[4:]),
+		valueSize: int(le.Uint32(b[8:])), hash: le.Uint32(b[12:])}
+	e.name = b[xattrEntrySize:min(len(b), xattrEntrySize+e.nameLen)]
+	return e, true
+}
+
+func pad4(n int) int { return (n + 3) &^ 3 }
+
+// size is the room an entry takes, without its value.
+func (e xattrEntry) size() int { return pad4(xattrEntrySize + e.nameLen) }
+
+// hashOf is the hash of an entry's name and value (nil for one that is in an inode of its own). signed says how the
+// bytes of the name count.
+func (e xattrEntry) hashOf(value []byte, signed bool) uint32 {
+	var h uint32
+	for _, b := range e.name {
+		v := uint32(b)
+		if signed {
+			v = uint32(int32(int8(b)))
+		}
+		h = h<<5 ^ h>>27 ^ v
+	}
+	var word [4]byte
+	for ; len(value) > 0; value = value[min(4, len(value)):] {
+		word = [4]byte{}
+		copy(word[:], value)
+		h = h<<16 ^ h>>16 ^ le.Uint32(word[:])
+	}
+	return h
+}
+
+// hashOK compares e_hash of an entry with its value in place.
+func (e xattrEntry) hashOK(value []byte) bool {
+	return e.hash == e.hashOf(value, false) || e.hash == e.hashOf(value, true)
+}
+
+// regions notes which bytes of an area are taken.
+type regions struct {
+	size int
+	runs [][2]int
+}
+
+// take takes n bytes; false if they are not all there and free.
+func (r *regions) take(at, n int) bool {
+	if n <= 0 || at < 0 || at+n > r.size {
+		return false
+	}
+	for _, o := range r.runs {
+		if at < o[1] && o[0] < at+n {
+			return false
+		}
+	}
+	r.runs = append(r.runs, [2]int{at, at + n})
+	return true
+}
+
+// checkExtraSpace checks what lies behind the first 128 bytes of an inode: i_extra_isize, attributes, times.
+func (k *inodeCheck) checkExtraSpace() {
+	g := k.g
+	if g.isize == 128 {
+		return
+	}
+	room := g.isize - 128
+	extra := int(le.Uint16(k.rec[0x80:]))
+	if extra != 0 && (extra < 4 || extra > room || extra&3 != 0) {
+		k.bad(codeExtraIsize, extra, nil)
+		return
+	}
+	if extra >= room-4 {
+		return
+	}
+	if le.Uint32(k.rec[128+extra:]) == xattrMagic {
+		k.checkBodyXattrs(k.rec[128+extra:])
+	}
+	k.checkTimes(extra)
+}
+
+// checkTimes notes times that were stored the way old systems stored those before 1970.
+func (k *inodeCheck) checkTimes(extra int) {
+	for _, t := range []struct{ at, more int }{{0x8, 0x8C}, {0x10, 0x88}, {0xC, 0x84}, {0x90, 0x94}} {
+		if 128+extra < t.more+4 || len(k.rec) < t.more+4 {
+			continue
+		}
+		if le.Uint32(k.rec[t.at:])>>31 != 0 && le.Uint32(k.rec[t.more:])&3 == 3 {
+			k.bad(codeTime, nil, nil)
+			return
+		}
+	}
+}
+
+// checkBodyXattrs checks the attributes in an inode. p is from their magic number to the end of the record.
+func (k *inodeCheck) checkBodyXattrs(p []byte) {
+	body := p[4:]
+	remain := len(body)
+	taken := regions{size: len(p)}
+	taken.take(0, 4)
+	at := 0
+	for remain >= xattrEntrySize {
+		e, ok := xattrAt(body, at)
+		if !ok {
+			break
+		}
+		code, used := k.checkBodyEntry(body, e, &taken, remain)
+		if code != "" {
+			k.c.rep.add(code, k.at().say("in the inode"))
+			k.countEARefs(body)
+			return
+		}
+		remain -= used
+		at += e.size()
+	}
+	if !taken.take(4+at, 4) {
+		k.c.rep.add(codeXattrCollision, k.at().say("in the inode"))
+	}
+	k.countEARefs(body)
+}
+
+// checkBodyEntry checks one attribute in an inode, and gives the room that it takes.
+func (k *inodeCheck) checkBodyEntry(body []byte, e xattrEntry, taken *regions, remain int) (Code, int) {
+	if !taken.take(4+e.at, e.size()) {
+		return codeXattrCollision, 0
+	}
+	remain -= xattrEntrySize
+	if pad4(e.nameLen) > remain {
+		return codeXattrName, 0
+	}
+	remain -= pad4(e.nameLen)
+	used := xattrEntrySize + pad4(e.nameLen)
+	if e.valueIno != 0 {
+		blocks, code := k.checkValueInode(e)
+		k.eaBlocks += blocks
+		k.eaInodes++
+		return code, used
+	}
+	if e.valueSize > remain {
+		return codeXattrValue, 0
+	}
+	if e.valueSize > 0 && !taken.take(4+e.valueOff, pad4(e.valueSize)) {
+		return codeXattrCollision, 0
+	}
+	if e.valueOff+e.valueSize > len(body) {
+		return codeXattrValue, 0
+	}
+	if e.hash != 0 && !e.hashOK(body[e.valueOff:][:e.valueSize]) {
+		return codeXattrHash, 0
+	}
+	return "", used + e.valueSize
+}
+
+// checkValueInode checks the inode that holds the value of an attribute, and gives the blocks it counts for.
+func (k *inodeCheck) checkValueInode(e xattrEntry) (uint64, Code) {
+	g := k.g
+	rec, err := k.c.readInode(layout.Ino(e.valueIno))
+	if err != nil || e.valueIno < g.firstIno {
+		return 0, codeXattrInode
+	}
+	in := layout.Inode(rec)
+	hash := le.Uint32(rec[0x8:])
+	want := func(signed bool) uint32 { h := e.hashOf(nil, signed); return h<<16 ^ h>>16 ^ hash }
+	marked := in.HasFlag(layout.FlagEAInode)
+	blocks := uint64(0)
+	switch {
+	case e.hash == want(false) || e.hash == want(true):
+		size := uint64(g.ratio) << g.bits
+		blocks = (uint64(e.valueSize) + size - 1) / size * uint64(g.ratio)
+	case le.Uint32(rec[0x10:]) == uint32(k.ino) && in.Generation() == k.in.Generation():
+		// An old reference: the inode names its only user.
+	case !marked:
+		return 0, codeXattrInode
+	default:
+		return 0, codeXattrHash
+	}
+	if !marked {
+		return 0, codeXattrInodeFlag
+	}
+	return blocks, ""
+}
+
+// countEARefs counts the references of an area of entries to inodes with values.
+func (k *inodeCheck) countEARefs(p []byte) {
+	for at := 0; ; {
+		e, ok := xattrAt(p, at)
+		if !ok {
+			return
+		}
+		if e.valueIno != 0 {
+			k.c.eaRefs.add(layout.Ino(e.valueIno))
+		}
+		at += e.size()
+	}
+}
+
+// eaRefs counts how many attributes have their values in each inode.
+type eaRefs struct {
+	mu sync.Mutex
+	n  map[layout.Ino]uint64
+}
+
+func (r *eaRefs) init() { r.n = map[layout.Ino]uint64{} }
+
+func (r *eaRefs) add(ino layout.Ino) {
+	r.mu.Lock()
+	r.n[ino]++
+	r.mu.Unlock()
+}
+
+// xattrValue reads one attribute of an inode: from the record, or from its xattr block. All attributes on the way must
+// be in order.
+func (w *worker) xattrValue(ino layout.Ino, rec []byte, index uint8, name string) ([]byte, error) {
+	g := w.c.geo
+	var found []byte
+	have := false
+	look := func(entries, values []byte) error {
+		return w.eachXattr(ino, rec, entries, values, func(e xattrEntry, v []byte) {
+			if !have && e.nameIndex == index && string(e.name) == name {
+				found, have = v, true
+			}
+		})
+	}
+	if g.isize > 128 {
+		extra := int(le.Uint16(rec[0x80:]))
+		if extra >= 2 && g.isize > 128+extra+4 {
+			if extra&3 != 0 {
+				return nil, layout.Corruptf("i_extra_isize %d", extra)
+			}
+			if le.Uint32(rec[128+extra:]) == xattrMagic {
+				body := rec[128+extra+4:]
+				if err := look(body, body); err != nil {
+					return nil, err
+				}
+			}
+		}
+	}
+	if b := g.fileACL(rec); b != 0 {
+		p, err := w.readXattrBlock(b)
+		if err != nil {
+			return nil, err
+		}
+		if err := look(p[xattrHeaderSize:], p); err != nil {
+			return nil, err
+		}
+	}
+	if !have {
+		return nil, layout.Corruptf("no such attribute")
+	}
+	return found, nil
+}
+
+// readXattrBlock reads an xattr block that is in order.
+func (w *worker) readXattrBlock(b uint64) ([]byte, error) {
+	g := w.c.geo
+	if !g.valid(b) {
+		return nil, layout.Corruptf("xattr block %d", b)
+	}
+	p, err := w.cache.read(b)
+	if err != nil {
+		return nil, err
+	}
+	if le.Uint32(p) != xattrMagic || le.Uint32(p[8:]) != 1 {
+		return nil, layout.Corruptf("xattr block %d: header", b)
+	}
+	if !g.xattrBlockChecksumOK(b, p) {
+		return nil, layout.Corruptf("xattr block %d: checksum", b)
+	}
+	return p, nil
+}
+
+// eachXattr calls fn for the attributes of an area. values is where offsets of values count from.
+func (w *worker) eachXattr(ino layout.Ino, rec, entries, values []byte, fn func(e xattrEntry, v []byte)) error {
+	end := 0
+	for e, ok := xattrAt(entries, 0); ok; e, ok = xattrAt(entries, end) {
+		if end+e.size() > len(entries) {
+			return layout.Corruptf("attribute with a name of %d bytes", e.nameLen)
+		}
+		end += e.size()
+	}
+	used, shift := 0, len(values)-len(entries)
+	for e, ok := xattrAt(entries, 0); ok; e, ok = xattrAt(entries, e.at+e.size()) {
+		used += e.size()
+		v, err := w.xattrBytes(ino, rec, e, values, shift+end+4)
+		if err != nil {
+			return err
+		}
+		if e.valueIno == 0 {
+			if used += e.valueSize; used > len(entries) {
+				return layout.Corruptf("attributes of %d bytes", used)
+			}
+		}
+		fn(e, v)
+	}
+	return nil
+}
+
+// xattrBytes gives the value of an attribute; one in an inode of its own is checked but not read. No value may begin
+// before least.
+func (w *worker) xattrBytes(ino layout.Ino, rec []byte, e xattrEntry, values []byte, least int) ([]byte, error) {
+	if e.valueIno != 0 {
+		k := &inodeCheck{w: w, c: w.c, g: w.c.geo, ino: ino, rec: rec, in: layout.Inode(rec)}
+		_, code := k.checkValueInode(e)
+		switch {
+		case !w.c.geo.hasIncompat(layout.IncompatEAInode), e.valueOff != 0, e.valueSize > 64<<10, code != "":
+			return nil, layout.Corruptf("attribute with its value in inode %d", e.valueIno)
+		}
+		return nil, nil
+	}
+	if e.valueOff+e.valueSize > len(values) || e.valueSize > 0 && e.valueOff < least {
+		return nil, layout.Corruptf("attribute with a value at %d of %d bytes", e.valueOff, e.valueSize)
+	}
+	v := values[e.valueOff:][:e.valueSize]
+	if e.hash != 0 && !e.hashOK(v) {
+		return nil, layout.Corruptf("attribute hash %#x", e.hash)
+	}
+	return v, nil
+}

@@ -1,0 +1,45 @@
+package layout
+
+// Multi-mount protection: a block that whoever has the file system mounted rewrites with a new number again and again.
+const (
+	MMPSize          = 1024
+	MMPMagic         = 0x004D4D50
+	MMPClean  uint32 = 0xFF4D4D50 // mmp_seq: nobody has it mounted
+	MMPFsck   uint32 = 0xE24D4D50 // mmp_seq: being checked
+	MMPMaxSeq uint32 = 0xE24D4D4F // mmp_seq: the largest number of a mount
+)
+
+// MMP is a view on the 1,024 bytes of the block of multi-mount protection (struct mmp_struct).
+type MMP []byte
+
+// ParseMMP makes a view of the first 1,024 bytes of p.
+func ParseMMP(p []byte) (MMP, error) {
+	if len(p) < MMPSize {
+		return nil, Corruptf("MMP block: %d bytes, want %d", len(p), MMPSize)
+	}
+	return MMP(p[:MMPSize:MMPSize]), nil
+}
+
+// Magic is mmp_magic.
+func (m MMP) Magic() uint32 { return le.Uint32(m[0x0:]) }
+
+// Sequence is mmp_seq.
+func (m MMP) Sequence() uint32 { return le.Uint32(m[0x4:]) }
+
+// Time is mmp_time: seconds since 1970 of the last update.
+func (m MMP) Time() uint64 { return le.Uint64(m[0x8:]) }
+
+// NodeName is mmp_nodename: the computer that updated it last.
+func (m MMP) NodeName() string { return cstring(m[0x10:0x50]) }
+
+// DeviceName is mmp_bdevname: the device's name there.
+func (m MMP) DeviceName() string { return cstring(m[0x50:0x70]) }
+
+// CheckInterval is mmp_check_interval, in seconds.
+func (m MMP) CheckInterval() uint16 { return le.Uint16(m[0x70:]) }
+
+// Checksum is mmp_checksum.
+func (m MMP) Checksum() uint32 { return le.Uint32(m[0x3FC:]) }
+
+// ComputeChecksum is what mmp_checksum should be. seed is the file system's checksum seed.
+func (m MMP) ComputeChecksum(seed uint32) uint32 { return Crc32c(seed, m[:0x3FC]) }
