@@ -97,14 +97,14 @@ func (f *Features) check() error {
 		return fmt.Errorf("feature bigalloc needs extent")
 	case f.Incompat&layout.IncompatMetaBG != 0 && f.Compat&layout.CompatResizeInode != 0:
 		return fmt.Errorf("features meta_bg and resize_inode exclude each other")
+	case f.Compat&layout.CompatResizeInode != 0 && f.ROCompat&layout.ROCompatSparseSuper == 0 && f.Compat&layout.CompatSparseSuper2 == 0:
+		return fmt.Errorf("feature resize_inode needs sparse_super")
 	case f.Incompat&layout.IncompatCsumSeed != 0 && f.ROCompat&layout.ROCompatMetadataCsum == 0:
 		return fmt.Errorf("feature metadata_csum_seed needs metadata_csum")
 	case f.Compat&layout.CompatOrphanFile != 0 && f.Compat&layout.CompatHasJournal == 0:
 		return fmt.Errorf("feature orphan_file needs has_journal")
 	case f.ROCompat&layout.ROCompatProject != 0 && f.ROCompat&layout.ROCompatExtraIsize == 0:
 		return fmt.Errorf("feature project needs extra_isize")
-	case f.ROCompat&layout.ROCompatProject != 0 && f.ROCompat&layout.ROCompatQuota == 0:
-		f.ROCompat |= layout.ROCompatQuota
 	}
 	if f.ROCompat&layout.ROCompatMetadataCsum != 0 {
 		f.ROCompat &^= layout.ROCompatGdtCsum

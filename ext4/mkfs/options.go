@@ -68,6 +68,11 @@ func classOf(bytes uint64) class {
 	return classes[len(classes)-1]
 }
 
+// bytesPerInode is the default: an inode for as many bytes as the class says, or as a cluster has.
+func (o Options) bytesPerInode(cluster int) uint64 {
+	return max(classOf(o.Blocks*uint64(o.BlockSize)).bytesPerInode, uint64(cluster))
+}
+
 // complete checks the options and fills in the defaults for a device of so many bytes.
 func (o Options) complete(size int64) (Options, error) {
 	bytes := uint64(size)
@@ -93,10 +98,7 @@ func (o Options) complete(size int64) (Options, error) {
 	if !power(o.InodeSize, layout.GoodOldInodeSize, o.BlockSize) {
 		return o, fmt.Errorf("inode size %d: want a power of two from 128 to the block size", o.InodeSize)
 	}
-	if o.BytesPerInode == 0 {
-		o.BytesPerInode = max(c.bytesPerInode, uint64(o.BlockSize))
-	}
-	if o.BytesPerInode < 1024 {
+	if o.BytesPerInode != 0 && o.BytesPerInode < 1024 {
 		return o, fmt.Errorf("%d bytes per inode: want at least 1024", o.BytesPerInode)
 	}
 	if o.ReservedPercent == nil {

@@ -31,11 +31,9 @@ func plan(o *Options) (layout.Superblock, *layout.Geometry, error) {
 	if o.Blocks > 1<<32-1 && f.Incompat&layout.Incompat64Bit == 0 {
 		return nil, nil, fmt.Errorf("%d blocks: more than 2^32-1 need the feature 64bit", o.Blocks)
 	}
-	if o.InodeSize < layout.GoodOldInodeSize+extraIsize {
-		f.ROCompat &^= layout.ROCompatExtraIsize
-	}
-	if f.ROCompat&layout.ROCompatProject != 0 && f.ROCompat&layout.ROCompatExtraIsize == 0 {
-		return nil, nil, fmt.Errorf("feature project: inodes of %d bytes have no room for it", o.InodeSize)
+	needRoom := f.ROCompat&layout.ROCompatProject != 0 || f.Incompat&layout.IncompatInlineData != 0
+	if needRoom && o.InodeSize < layout.GoodOldInodeSize+extraIsize {
+		return nil, nil, fmt.Errorf("features project and inline_data need inodes of more than %d bytes", o.InodeSize)
 	}
 	if err := planJournal(o, &f); err != nil {
 		return nil, nil, err
@@ -187,9 +185,12 @@ func (p *planner) clusters() error {
 }
 
 func (p *planner) wantInodes() uint64 {
-	n := p.o.Inodes
+	n, each := p.o.Inodes, p.o.BytesPerInode
+	if each == 0 {
+		each = p.o.bytesPerInode(int(p.ratio) * p.o.BlockSize)
+	}
 	if n == 0 {
-		n = p.o.Blocks * uint64(p.o.BlockSize) / p.o.BytesPerInode
+		n = p.o.Blocks * uint64(p.o.BlockSize) / each
 	}
 	return min(max(n, uint64(layout.GoodOldFirst)+1), 1<<32-1)
 }

@@ -38,6 +38,6 @@ func (b *builder) makeResize() error {
 	}
 	layout.BlockList(f.rec.Block()).Set(13, layout.Pblk(runs[0].start))
 	f.rec.SetSize(uint64(12+perBlock+perBlock*perBlock) * uint64(b.g.BlockSize))
-	f.rec.SetRawBlocks(used * uint64(b.g.BlockSize/512))
+	f.rec.SetRawBlocks(used * b.space.ratio() * uint64(b.g.BlockSize/512)) // each block counts as a cluster
 	return b.write(layout.Pblk(runs[0].start), double)
 }
