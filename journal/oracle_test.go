@@ -17,7 +17,6 @@ import (
 	"strings"
 	"testing"
 
-	"ext4img/aio"
 	"ext4img/aio/simdev"
 )
 
@@ -124,30 +123,30 @@ func load(t *testing.T, path string) *simdev.Device {
 }
 
 // dataSum is the oracle's data_sha: over the blocks that differ, without those of the two superblocks.
-func (m *image) dataSum(t *testing.T, before, after aio.Device) (int, string) {
+func (m *image) dataSum(t *testing.T, before, after *simdev.Device) (int, string) {
 	t.Helper()
 	skip := map[uint64]bool{uint64(1024 / m.block): true}
 	if m.area.Device == nil {
 		skip[m.area.Blocks[0].Phys] = true
 	}
 	h, n := sha256.New(), 0
-	a, b := make([]byte, 1<<20), make([]byte, 1<<20)
-	for off := int64(0); off < before.Size(); off += int64(len(a)) {
-		size := min(int64(len(a)), before.Size()-off)
-		if err := errors.Join(readFull(before, a[:size], off), readFull(after, b[:size], off)); err != nil {
-			t.Fatal(err)
-		}
-		if bytes.Equal(a[:size], b[:size]) {
-			continue
-		}
-		for at := int64(0); at+int64(m.block) <= size; at += int64(m.block) {
-			i := uint64(off+at) / uint64(m.block)
-			if block := b[at : at+int64(m.block)]; !skip[i] && !bytes.Equal(a[at:at+int64(m.block)], block) {
+	old := make([]byte, m.block)
+	err := after.Image().Pages(func(off int64, p []byte) error {
+		for ; len(p) >= m.block; off, p = off+int64(m.block), p[m.block:] {
+			if err := readFull(before, old, off); err != nil {
+				return err
+			}
+			i := uint64(off) / uint64(m.block)
+			if !skip[i] && !bytes.Equal(old, p[:m.block]) {
 				n++
 				_ = binary.Write(h, binary.LittleEndian, i)
-				h.Write(block)
+				h.Write(p[:m.block])
 			}
 		}
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
 	}
 	if n == 0 {
 		return 0, "-"
