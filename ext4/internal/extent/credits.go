@@ -45,10 +45,10 @@ func (m *Mapper) Credits(r journal.Reader, ino layout.Ino, n int) (int, error) {
 		return 0, err
 	}
 	depth = max(depth, 1)
-	// Each: the nodes on its path, a new leaf, and the bitmap and descriptor of two allocations. Together: the inode, the
-	// superblock, a deeper root, and now and then a new index node.
+	// Each: the nodes on its path and on its neighbour's, a new leaf, and the bitmap and descriptor of two allocations.
+	// Together: the inode, the superblock, a deeper root, and now and then a new index node.
 	indexes := depth * (1 + n/32)
-	return n*(depth+5) + (indexes+1)*group.BlockCredits + splitCost(depth), nil
+	return n*(2*depth+5) + (indexes+1)*group.BlockCredits + splitCost(depth), nil
 }
 
 // StepCredits is what one step of Remove or Shift may change: the data's groups, the path, a split on the way, the nodes

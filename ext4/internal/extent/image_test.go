@@ -239,3 +239,35 @@ func BenchmarkConvert(b *testing.B) {
 		})
 	}
 }
+
+// TestRandomFillShrinks writes a whole range in random order: in the end the tree is as small as the extents need.
+func TestRandomFillShrinks(t *testing.T) {
+	const blocks = 40000
+	seed := uint64(time.Now().UnixNano())
+	t.Logf("seed %d", seed)
+	w := newWorld(t, mke2fs(t, "64M", "-b", "1024"), 0)
+	w.setSize(t, blocks)
+	w.allocateAll(t, 0, blocks, true)
+	before := len(w.walked(t))
+	most := 0
+	for i, l := range rand.New(rand.NewPCG(seed, 5)).Perm(blocks) {
+		w.must(t, func(h *journal.Handle) error { return w.m.Convert(h, w.ino, layout.Lblk(l), 1, false) })
+		if i%5000 == 0 {
+			a, err := w.audit()
+			if err != nil {
+				t.Fatal(err)
+			}
+			most = max(most, a.nodes)
+		}
+	}
+	a, err := w.audit()
+	if err != nil {
+		t.Fatal(err)
+	}
+	after := len(w.walked(t))
+	t.Logf("%d extents before, %d after; %d nodes at most, %d in the end", before, after, most, a.nodes)
+	if after > 2*before+4 || a.nodes > 10 {
+		t.Errorf("%d extents in %d nodes are left, %d extents at the start", after, a.nodes, before)
+	}
+	w.judged(t)
+}

@@ -27,7 +27,7 @@ func TestJudged(t *testing.T) {
 			w := newWorld(t, mke2fs(t, "64M", args...), 0)
 			span := uint32(min(w.free*3/4, 20000))
 			w.setSize(t, uint64(span)+1000)
-			for range 3 {
+			for range 2 {
 				for range 400 {
 					w.anything(t, rnd, span)
 				}

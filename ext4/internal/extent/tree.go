@@ -99,10 +99,73 @@ func (f *file) store(p path, w window) error {
 	case w.first == 0:
 		err = f.fixKeys(p, level)
 	}
-	if err == nil && len(w.put) < w.drop {
-		err = f.collapse()
+	if err != nil || len(w.put) >= w.drop {
+		return err
 	}
-	return err
+	if level > 0 && leaf.Entries() == 1 {
+		if err := f.absorb(p); err != nil {
+			return err
+		}
+	}
+	return f.collapse()
+}
+
+// absorb gives the lone extent of a leaf to a neighbouring leaf where it joins another, and frees the leaf; and once more if that
+// leaves a lone extent again. So a tree that random writes made large becomes small again when they have filled the range.
+func (f *file) absorb(p path) error {
+	for range 2 {
+		o, joined, err := f.neighbour(p)
+		if err != nil || joined.Len == 0 {
+			return err
+		}
+		if err := f.dropNode(p, len(p)-1); err != nil {
+			return err
+		}
+		if p, err = f.find(o.Lblk); err != nil {
+			return err
+		}
+		level := len(p) - 1
+		leaf, err := f.writable(p, level)
+		if err != nil {
+			return err
+		}
+		leaf.PutExtent(p[level].at, joined)
+		if p[level].at == 0 {
+			if err := f.fixKeys(p, level); err != nil {
+				return err
+			}
+		}
+		if level == 0 || leaf.Entries() > 1 {
+			return nil
+		}
+	}
+	return nil
+}
+
+// neighbour is the extent of another leaf that the lone extent of a leaf joins, and both joined; of length 0 if there is none.
+func (f *file) neighbour(p path) (o, joined layout.Extent, err error) {
+	e := p.leaf().node.Extent(0)
+	for _, dir := range []int{-1, 1} {
+		q, ok, err := f.toward(p, dir)
+		if err != nil {
+			return o, joined, err
+		}
+		if !ok {
+			continue
+		}
+		if o, ok = q.extentAt(); !ok {
+			continue
+		}
+		first, second := o, e
+		if dir > 0 {
+			first, second = e, o
+		}
+		if first.Joins(second) {
+			first.Len += second.Len
+			return o, first, nil
+		}
+	}
+	return o, joined, nil
 }
 
 // fixKeys makes the keys above a node equal to its first, after that moved.

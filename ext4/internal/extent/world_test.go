@@ -109,7 +109,7 @@ func (w *world) freeNow(t failer) uint64 {
 func (w *world) do(t failer, fn func(h *journal.Handle) error) error {
 	t.Helper()
 	for range 3 {
-		h, err := w.j.Start(1000)
+		h, err := w.j.Start(240)
 		if err != nil {
 			t.Fatalf("start: %v", err)
 		}
@@ -211,10 +211,12 @@ func (w *world) audit() (*audit, error) {
 	return a, nil
 }
 
-// raw is a block's bytes, whatever they are.
-func (a *audit) raw(block uint64) ([]byte, error) {
-	return a.v.Read(buf.Ref{Block: block, Len: a.g.BlockSize, Type: layout.PlainType{Name: "audited block"}})
+// bufRef is a block as bytes of no type.
+func (w *world) bufRef(block layout.Pblk) buf.Ref {
+	return buf.Ref{Block: uint64(block), Len: w.g.BlockSize, Type: layout.PlainType{Name: "audited block"}}
 }
+
+func (a *audit) raw(block uint64) ([]byte, error) { return a.v.Read(a.bufRef(layout.Pblk(block))) }
 
 func (a *audit) own(p uint64, what string) error {
 	cluster := p / uint64(a.g.ClusterRatio)
