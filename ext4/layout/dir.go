@@ -62,7 +62,7 @@ func (f DirFormat) RecLen(n int) int {
 	if f.Hashed {
 		n += direntHash
 	}
-	return (n + direntAlign - 1) &^ (direntAlign - 1)
+	return max(direntMin, (n+direntAlign-1)&^(direntAlign-1))
 }
 
 // Capacity is the room for entries in a leaf block, bytes.

@@ -129,7 +129,7 @@ func (g *Geometry) parseXattr(p []byte, off, low int) (Xattr, error) {
 	}
 	at := int(le.Uint16(e[2:]))
 	switch {
-	case strings.IndexByte(x.Name, 0) >= 0:
+	case x.Index == 0 && x.Name == "" || strings.IndexByte(x.Name, 0) >= 0:
 		return x, Corruptf("name %q", x.Name)
 	case x.Size > XattrMaxValue:
 		return x, Corruptf("%s: value of %d bytes", x.FullName(), x.Size)
