@@ -144,13 +144,9 @@ func (fs *FS) update(credits int, fn func(h *journal.Handle) error) (journal.TID
 }
 
 func (fs *FS) step(credits int, fn func(h *journal.Handle) error) (journal.TID, error) {
-	h, err := fs.j.Start(credits + 1) // and the superblock
+	h, err := fs.j.Start(credits)
 	if err != nil {
 		return 0, kind(err)
-	}
-	if err := fs.markInUse(h); err != nil {
-		h.Cancel()
-		return 0, err
 	}
 	if err := fn(h); err != nil {
 		h.Cancel()

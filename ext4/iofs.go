@@ -5,8 +5,8 @@ import (
 	"io"
 	"io/fs"
 	"os"
+	"slices"
 	"sort"
-	"strings"
 	"syscall"
 
 	"ext4img/ext4/layout"
@@ -127,11 +127,24 @@ func (f *FS) ReadFile(name string) ([]byte, error) {
 	if info.IsDir() {
 		return nil, pathError("read", name, syscall.EISDIR)
 	}
-	var b strings.Builder
-	if _, err := io.Copy(&b, file); err != nil {
-		return nil, err
+	return file.readAll(info.Size())
+}
+
+// readAll reads the whole file, in pieces: a size alone justifies no memory.
+func (f *File) readAll(size int64) ([]byte, error) {
+	var out []byte
+	for {
+		k := min(max(size-int64(len(out)), 512), 4<<20)
+		out = slices.Grow(out, int(k))
+		n, err := f.ReadAt(out[len(out):len(out)+int(k)], int64(len(out)))
+		out = out[:len(out)+n]
+		if err == io.EOF {
+			return out, nil
+		}
+		if err != nil {
+			return nil, err
+		}
 	}
-	return []byte(b.String()), nil
 }
 
 // ReadLink is Readlink under the name that fs.ReadLinkFS gives it.

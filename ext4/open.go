@@ -107,7 +107,7 @@ func (fs *FS) recover(s layout.Superblock, o Options) error {
 	if fs.recovery, err = journal.Recover(fs.dev, *area); err != nil {
 		return err
 	}
-	fs.state.onDisk.Store(true)
+	fs.state.marked.Store(true)
 	_, err = fs.readSuper()
 	return err
 }

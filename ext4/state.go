@@ -12,11 +12,10 @@ import (
 type bufRef = buf.Ref
 
 // sessionState is how the superblock on disk says that the file system is in use: with a journal by needs_recovery,
-// without one by the missing "clean" in s_state. The mark is on disk before the first commit and leaves it after the
-// last, so that an open that changes nothing writes nothing.
+// without one by the missing "clean" in s_state. The journal has the mark written before the first handle, so that
+// every logged copy of the superblock carries it, and an open that changes nothing writes nothing.
 type sessionState struct {
-	marked   atomic.Bool // the cached superblock carries the mark, and so do all its copies in the log
-	onDisk   atomic.Bool // the superblock at home may carry it
+	marked   atomic.Bool // the superblock on disk may carry the mark
 	wasClean bool        // s_state had StateClean when a file system without a journal was opened
 }
 
@@ -29,28 +28,9 @@ func setInUse(s layout.Superblock) {
 	}
 }
 
-// markInUse makes the mark a part of the first handle, so that every logged copy of the superblock has it.
-func (fs *FS) markInUse(h *journal.Handle) error {
-	if fs.state.marked.Load() {
-		return nil
-	}
-	s, err := fs.space.EditSuper(h)
-	if err != nil {
-		return err
-	}
-	setInUse(s)
-	s.SetWtime(uint32(fs.inodes.Clock().Unix()))
-	h.AtEnd(func(ok bool) {
-		if ok {
-			fs.state.marked.Store(true)
-		}
-	})
-	return nil
-}
-
-// activate writes the mark home before the first commit block: a log without needs_recovery is wiped by the kernel.
+// activate writes the mark home: the kernel wipes a log without needs_recovery.
 func (fs *FS) activate() error {
-	fs.state.onDisk.Store(true)
+	fs.state.marked.Store(true)
 	err := journal.UpdateHome(fs.dev, fs.geo.BlockSize, fs.superRef, func(p []byte) error {
 		setInUse(layout.Superblock(p))
 		return nil
@@ -63,12 +43,15 @@ func (fs *FS) activate() error {
 
 // markClean takes the mark off the superblock, when everything is home and the log is empty.
 func (fs *FS) markClean() error {
-	if !fs.state.onDisk.Load() {
+	if !fs.state.marked.Load() {
 		return nil
 	}
 	err := journal.UpdateHome(fs.dev, fs.geo.BlockSize, fs.superRef, func(p []byte) error {
 		s := layout.Superblock(p)
 		s.SetFeatureIncompat(s.FeatureIncompat() &^ layout.IncompatRecover)
+		if fs.j.Stats().Handles > 0 {
+			s.SetWtime(uint32(fs.inodes.Clock().Unix()))
+		}
 		if fs.state.wasClean {
 			s.SetState(s.State() | layout.StateClean)
 		}
@@ -77,6 +60,6 @@ func (fs *FS) markClean() error {
 	if err != nil {
 		return fmt.Errorf("superblock: mark as clean: %w", err)
 	}
-	fs.state.onDisk.Store(false)
+	fs.state.marked.Store(false)
 	return nil
 }
