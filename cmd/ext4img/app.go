@@ -41,7 +41,10 @@ func newApp(std stdio) *cli.App {
 	app.ExitErrHandler = func(*cli.Context, error) {}
 	app.OnUsageError = onUsageError
 	for _, c := range app.Commands {
-		finish(c, name)
+		finish(c)
+	}
+	for _, f := range app.Flags {
+		quietDefault(f)
 	}
 	return app
 }
@@ -51,7 +54,7 @@ func commands() []*cli.Command {
 	list := []*cli.Command{
 		infoCommand(), lsCommand(), statCommand(), catCommand(), treeCommand(), extentsCommand(),
 		fallocateCommand(), writeCommand(), stressCommand(), truncateCommand(),
-		mkfsCommand(), demoCommand(),
+		verifyCommand(), mkfsCommand(), demoCommand(), dumpCommand(),
 	}
 	list = append(list, transferCommands()...)
 	list = append(list, nameCommands()...)
@@ -60,13 +63,22 @@ func commands() []*cli.Command {
 }
 
 // finish sets what all commands have in common.
-func finish(c *cli.Command, parent string) {
+func finish(c *cli.Command) {
 	c.OnUsageError = onUsageError
 	c.HideHelpCommand = true
-	c.HelpName = parent + " " + c.Name
 	c.CustomHelpTemplate = helpTemplate
+	for _, f := range c.Flags {
+		quietDefault(f)
+	}
 	for _, sub := range c.Subcommands {
-		finish(sub, c.HelpName)
+		finish(sub)
+	}
+}
+
+// quietDefault: that a flag is off by default goes without saying.
+func quietDefault(f cli.Flag) {
+	if b, ok := f.(*cli.BoolFlag); ok {
+		b.DisableDefaultText = true
 	}
 }
 
