@@ -4,8 +4,10 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
+	"maps"
 	"math/rand/v2"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strings"
 	"syscall"
@@ -381,4 +383,84 @@ func TestInline(t *testing.T) {
 	})
 	w.must(t, func(h *journal.Handle) error { return w.attrs.SetInline(h, ino, nil) }) // the inode is still inline
 	w.judge(t, []map[string]string{{}, {}, {}, {}})
+}
+
+// TestAfterKernel goes on with attributes that the kernel stored, and lets the kernel go on with ours.
+func TestAfterKernel(t *testing.T) {
+	for _, k := range kinds {
+		t.Run(k.name, func(t *testing.T) {
+			path := filepath.Join(t.TempDir(), "image")
+			if err := image(t, k.args...).Save(path); err != nil {
+				t.Fatal(err)
+			}
+			want := make([]map[string]string, len(files))
+			sizes := []int{0, 10, 90, 400}
+			if strings.HasPrefix(k.name, "ea_inode") {
+				sizes = append(sizes, 5000, 30000)
+			}
+			writable(t, path, func(root string) {
+				for i := range files {
+					want[i] = map[string]string{}
+					for j, n := range sizes {
+						name, v := fmt.Sprintf("user.\xe9kernel%d", j), strings.Repeat("k", n)
+						if err := syscall.Setxattr(filepath.Join(root, fmt.Sprintf("f%d", i)), name, []byte(v), 0); err != nil {
+							t.Fatal(err)
+						}
+						want[i][name] = v
+					}
+				}
+			})
+			m, err := simdev.LoadImage(path)
+			if err != nil {
+				t.Fatal(err)
+			}
+			w := newWorld(t, m)
+			for i, ino := range files {
+				if got := w.all(t, ino); !maps.Equal(got, want[i]) {
+					t.Fatalf("f%d has %d attributes, the kernel set %d", i, len(got), len(want[i]))
+				}
+			}
+			last := fmt.Sprintf("user.\xe9kernel%d", len(sizes)-1)
+			for i, ino := range files[:3] {
+				if err := w.set(t, ino, "user.ours", []byte("ours")); err != nil {
+					t.Fatal(err)
+				}
+				want[i]["user.ours"] = "ours"
+				if err := w.remove(t, ino, last); err != nil {
+					t.Fatal(err)
+				}
+				delete(want[i], last)
+			}
+			w.judge(t, want)
+			path = w.save(t)
+			writable(t, path, func(root string) {
+				for i := range files {
+					for name := range want[i] {
+						if err := syscall.Removexattr(filepath.Join(root, fmt.Sprintf("f%d", i)), name); err != nil {
+							t.Errorf("the kernel removes %s of f%d: %v", name, i, err)
+						}
+					}
+				}
+			})
+			e2fsck(t, path)
+		})
+	}
+}
+
+// writable mounts a clean image to be changed by the kernel.
+func writable(t *testing.T, path string, change func(root string)) {
+	t.Helper()
+	if os.Getuid() != 0 {
+		t.Skip("judge missing: kernel (not root)")
+	}
+	root := t.TempDir()
+	if out, err := exec.Command("mount", "-o", "loop", path, root).CombinedOutput(); err != nil {
+		t.Skipf("judge missing: kernel: %s", out)
+	}
+	defer func() {
+		if out, err := exec.Command("umount", root).CombinedOutput(); err != nil {
+			t.Errorf("umount: %s", out)
+		}
+	}()
+	change(root)
 }
