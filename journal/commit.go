@@ -72,7 +72,10 @@ func (j *Journal) commit() error {
 	}
 	t, frozen := j.freeze()
 	if t == nil {
-		return j.flushDevices()
+		if err := j.flushDevices(); err != nil {
+			return j.fail(err) // data may be lost that a later flush would seem to have made durable
+		}
+		return nil
 	}
 	if j.log == nil {
 		if err := j.cfg.Device.Flush(); err != nil {

@@ -244,7 +244,7 @@ func (j *Journal) Close() error {
 	j.mu.Lock()
 	defer j.mu.Unlock()
 	if j.closed {
-		return nil
+		return j.Err()
 	}
 	j.closed = true
 	if err != nil || j.log == nil {

@@ -1,0 +1,30 @@
+//go:build paranoid
+
+package journal
+
+import "testing"
+
+// TestNoCommitUnderHandle: whoever holds a handle and waits for a commit waits for itself.
+func TestNoCommitUnderHandle(t *testing.T) {
+	r := newRig(t, FeatureCsumV3)
+	for name, f := range map[string]func(){
+		"Start":      func() { _, _ = r.Start(1) },
+		"View":       func() { r.View() },
+		"Commit":     func() { _ = r.Commit(r.Running()) },
+		"CommitAll":  func() { _ = r.CommitAll() },
+		"Checkpoint": func() { _ = r.Checkpoint() },
+		"Close":      func() { _ = r.Close() },
+	} {
+		t.Run(name, func(t *testing.T) {
+			h, err := r.Start(1)
+			r.must(err)
+			defer h.Cancel()
+			defer func() {
+				if recover() == nil {
+					t.Error("no panic")
+				}
+			}()
+			f()
+		})
+	}
+}
