@@ -35,6 +35,7 @@ type Table struct {
 	// Guarded by the running handle.
 	made    uint32      // inodes made so far: part of a generation
 	orphans *orphanFile // what is known of the orphan file; nil until it is needed
+	watched watched
 }
 
 // New makes a Table over the file system of s.
@@ -91,6 +92,7 @@ func (t *Table) Edit(h *journal.Handle, ino layout.Ino) (layout.Inode, error) {
 	if err != nil {
 		return nil, fmt.Errorf("inode %d: %w", ino, err)
 	}
+	t.watch(h, ino, func() Usage { return t.usage(ino, p) })
 	return layout.Inode(p), nil
 }
 
@@ -118,6 +120,8 @@ func (t *Table) New(h *journal.Handle, parent layout.Ino, mode uint16) (layout.I
 	if err != nil {
 		return 0, nil, fmt.Errorf("inode %d: %w", ino, err)
 	}
+	t.watch(h, ino, func() Usage { return Usage{} })
+	delete(t.watched.freed, ino)
 	in := layout.Inode(p)
 	now := t.Clock()
 	in.SetMode(mode)
@@ -198,5 +202,8 @@ func (t *Table) Free(h *journal.Handle, ino layout.Ino) error {
 		return err
 	}
 	in.SetDtime(max(1, uint32(t.Clock().Unix())))
+	if t.watched.freed != nil {
+		t.watched.freed[ino] = true
+	}
 	return nil
 }

@@ -1,0 +1,71 @@
+package inode
+
+import (
+	"maps"
+	"slices"
+
+	"ext4img/ext4/layout"
+	"ext4img/journal"
+)
+
+// Usage is what an inode counts for in quotas: nothing while it is not in use.
+type Usage struct {
+	UID, GID, Project uint32
+	Inodes            uint64 // 1, or 0 while it is not in use
+	Bytes             uint64 // of i_blocks
+}
+
+// A Change is an inode before a handle and now.
+type Change struct {
+	Ino           layout.Ino
+	Before, After Usage
+}
+
+// watched is the inodes that the running handle edits, on a file system with quotas.
+type watched struct {
+	before map[layout.Ino]Usage
+	freed  map[layout.Ino]bool
+}
+
+// usage is what a record counts for. The file system's own inodes, and those that hold the values of attributes,
+// count for nobody.
+func (t *Table) usage(ino layout.Ino, in layout.Inode) Usage {
+	if ino != layout.RootIno && ino < t.g.FirstIno || in.HasFlag(layout.FlagEAInode) {
+		return Usage{}
+	}
+	return Usage{in.UID(), in.GID(), in.ProjectID(), 1, t.Blocks(in) * 512}
+}
+
+// watch notes what an inode counts for before the handle first edits it.
+func (t *Table) watch(h *journal.Handle, ino layout.Ino, before func() Usage) {
+	if t.g.ROCompat&layout.ROCompatQuota == 0 {
+		return
+	}
+	if t.watched.before == nil {
+		t.watched = watched{make(map[layout.Ino]Usage), make(map[layout.Ino]bool)}
+		h.AtEnd(func(bool) { t.watched = watched{} })
+	}
+	if _, ok := t.watched.before[ino]; !ok {
+		t.watched.before[ino] = before()
+	}
+}
+
+// Changes lists the inodes that the handle has made, freed or edited so that they count for something else now, in the
+// order of their numbers. On a file system without quotas there are none.
+func (t *Table) Changes(h *journal.Handle) ([]Change, error) {
+	var out []Change
+	for _, ino := range slices.Sorted(maps.Keys(t.watched.before)) {
+		c := Change{Ino: ino, Before: t.watched.before[ino]}
+		if !t.watched.freed[ino] {
+			in, err := t.Read(h, ino)
+			if err != nil {
+				return nil, err
+			}
+			c.After = t.usage(ino, in)
+		}
+		if c.Before != c.After {
+			out = append(out, c)
+		}
+	}
+	return out, nil
+}

@@ -1,0 +1,323 @@
+package quota
+
+import (
+	"errors"
+	"fmt"
+	"math/rand"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"ext4img/aio/simdev"
+	"ext4img/ext4/internal/extent"
+	"ext4img/ext4/internal/group"
+	"ext4img/ext4/internal/inode"
+	"ext4img/ext4/layout"
+	"ext4img/journal"
+)
+
+// A world is a file system of mke2fs on a device in memory.
+type world struct {
+	t   testing.TB
+	dev *simdev.Device
+	g   *layout.Geometry
+	j   *journal.Journal
+	tab *inode.Table
+	m   *extent.Mapper
+	q   *Quota
+}
+
+func mkfs(t testing.TB, args ...string) *world {
+	t.Helper()
+	for _, name := range []string{"mke2fs", "e2fsck", "debugfs"} {
+		if _, err := exec.LookPath(name); err != nil {
+			t.Skip("judge missing: " + name)
+		}
+	}
+	path := filepath.Join(t.TempDir(), "img")
+	args = append([]string{"-q", "-F", "-t", "ext4", "-O", "quota"}, args...)
+	run(t, "mke2fs", append(args, path, "64M")...)
+	w := &world{t: t}
+	var err error
+	if w.dev, err = simdev.Load(path); err != nil {
+		t.Fatal(err)
+	}
+	p := make([]byte, layout.SuperSize)
+	if _, err := w.dev.ReadAt(p, layout.SuperOffset); err != nil {
+		t.Fatal(err)
+	}
+	if w.g, err = layout.NewGeometry(layout.Superblock(p)); err != nil {
+		t.Fatal(err)
+	}
+	if w.j, err = journal.Open(journal.Config{Device: w.dev, BlockSize: w.g.BlockSize, Blocks: w.g.Blocks}); err != nil {
+		t.Fatal(err)
+	}
+	s := group.New(w.g, w.j)
+	w.tab = inode.New(s)
+	w.m = extent.New(s, w.tab)
+	w.q = New(w.tab, w.m)
+	return w
+}
+
+func run(t testing.TB, name string, args ...string) string {
+	t.Helper()
+	out, err := exec.Command(name, args...).CombinedOutput()
+	if err != nil {
+		t.Fatalf("%s %v: %v\n%s", name, args, err, out)
+	}
+	return string(out)
+}
+
+// do runs fn in a handle and settles; with cancel it undoes all of it.
+func (w *world) do(cancel bool, fn func(h *journal.Handle) error) error {
+	w.t.Helper()
+	h, err := w.j.Start(400) // enough to remove a file in one go
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	if err = fn(h); err == nil {
+		err = w.q.Settle(h)
+	}
+	if err != nil || cancel {
+		h.Cancel()
+		return err
+	}
+	if _, err := h.Stop(); err != nil {
+		w.t.Fatal(err)
+	}
+	return nil
+}
+
+// fsck gives the files names, which debugfs does without a new block, and lets e2fsck judge the usage of everybody.
+func (w *world) fsck(files map[layout.Ino]bool) {
+	w.t.Helper()
+	if err := w.j.Close(); err != nil {
+		w.t.Fatal(err)
+	}
+	path := filepath.Join(w.t.TempDir(), "img")
+	if err := w.dev.Save(path); err != nil {
+		w.t.Fatal(err)
+	}
+	var script strings.Builder
+	for ino := range files {
+		fmt.Fprintf(&script, "ln <%d> %d\n", ino, ino)
+	}
+	file := path + ".debugfs"
+	if err := os.WriteFile(file, []byte(script.String()), 0o644); err != nil {
+		w.t.Fatal(err)
+	}
+	run(w.t, "debugfs", "-w", "-f", file, path)
+	if out := run(w.t, "e2fsck", "-fn", path); strings.Contains(out, "QUOTA") {
+		w.t.Fatal(out)
+	}
+}
+
+// TestRandom makes files of many owners, writes, chowns and removes them, some of it in handles that are cancelled.
+func TestRandom(t *testing.T) {
+	for i, args := range [][]string{
+		{"-b", "4096"}, {"-b", "4096", "-O", "project"}, {"-b", "2048", "-O", "project,^extent,^64bit"},
+		{"-b", "4096", "-O", "bigalloc,project"}, {"-b", "4096", "-O", "^metadata_csum"},
+	} {
+		t.Run(strings.Join(args, " "), func(t *testing.T) {
+			seed := int64(i + 1)
+			t.Logf("seed %d", seed)
+			w := mkfs(t, args...)
+			w.fsck(w.randomly(rand.New(rand.NewSource(seed)), 500))
+		})
+	}
+}
+
+// owner is one of many: near each other and far apart.
+func someID(r *rand.Rand) uint32 { return uint32(r.Intn(25)) << (8 * r.Intn(4)) }
+
+func (w *world) randomly(r *rand.Rand, steps int) map[layout.Ino]bool {
+	w.t.Helper()
+	files := make(map[layout.Ino]bool)
+	pick := func() layout.Ino {
+		for ino := range files {
+			return ino
+		}
+		return 0
+	}
+	for range steps {
+		cancel := r.Intn(6) == 0
+		ino, what := pick(), r.Intn(5)
+		if ino == 0 || what == 0 && len(files) < 80 {
+			var made layout.Ino
+			err := w.do(cancel, func(h *journal.Handle) (err error) {
+				made, err = w.make(h, r)
+				return err
+			})
+			if err != nil {
+				w.t.Fatal(err)
+			}
+			if !cancel {
+				files[made] = true
+			}
+			continue
+		}
+		err := w.do(cancel, func(h *journal.Handle) error { return w.change(h, r, ino, what) })
+		if err != nil {
+			w.t.Fatal(err)
+		}
+		if what == 4 && !cancel {
+			delete(files, ino)
+		}
+	}
+	return files
+}
+
+func (w *world) make(h *journal.Handle, r *rand.Rand) (layout.Ino, error) {
+	ino, in, err := w.tab.New(h, layout.RootIno, layout.ModeRegular|0o644)
+	if err != nil {
+		return 0, err
+	}
+	in.SetLinks(1)
+	w.chown(in, r)
+	return ino, nil
+}
+
+func (w *world) chown(in layout.Inode, r *rand.Rand) {
+	in.SetUID(someID(r))
+	in.SetGID(someID(r))
+	if w.g.ROCompat&layout.ROCompatProject != 0 {
+		in.SetProjectID(someID(r))
+	}
+}
+
+func (w *world) change(h *journal.Handle, r *rand.Rand, ino layout.Ino, what int) error {
+	in, err := w.tab.Edit(h, ino)
+	if err != nil {
+		return err
+	}
+	switch what {
+	case 2:
+		w.chown(in, r)
+	case 3, 4:
+		if err := w.remove(h, ino, 0, ^layout.Lblk(0)); err != nil || what == 3 {
+			in.SetSize(0)
+			return err
+		}
+		in.SetLinks(0)
+		return w.tab.Free(h, ino)
+	default:
+		at := in.Size() / uint64(w.g.BlockSize)
+		e, err := w.m.Allocate(h, ino, layout.Lblk(at), uint32(1+r.Intn(20)), false)
+		if err != nil {
+			return err
+		}
+		return w.tab.SetSize(h, ino, e.End()*uint64(w.g.BlockSize))
+	}
+	return nil
+}
+
+func (w *world) remove(h *journal.Handle, ino layout.Ino, from, to layout.Lblk) error {
+	done, _, err := w.m.Remove(h, ino, from, to)
+	if err == nil && !done {
+		err = errors.New("not removed in one go")
+	}
+	return err
+}
+
+// TestManyOwners makes the tree deep and wide: a file each.
+func TestManyOwners(t *testing.T) {
+	w := mkfs(t, "-b", "4096")
+	r := rand.New(rand.NewSource(5))
+	want := map[uint32]uint64{}
+	files := make(map[layout.Ino]bool)
+	for range 150 {
+		uid := r.Uint32()
+		err := w.do(false, func(h *journal.Handle) error {
+			ino, in, err := w.tab.New(h, layout.RootIno, layout.ModeRegular)
+			if err == nil {
+				in.SetUID(uid)
+				in.SetLinks(1)
+				files[ino] = true
+			}
+			return err
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		want[uid]++
+	}
+	v := w.j.View()
+	for uid, n := range want {
+		if bytes, inodes, err := w.q.Usage(v, Users, uid); err != nil || bytes != 0 || inodes != n {
+			t.Errorf("user %d: %d bytes, %d inodes, %v; want %d inodes", uid, bytes, inodes, err, n)
+		}
+	}
+	if bytes, inodes, err := w.q.Usage(v, Users, 123456); err != nil || bytes != 0 || inodes != 0 {
+		t.Errorf("nobody: %d bytes, %d inodes, %v", bytes, inodes, err)
+	}
+	v.Close()
+	w.fsck(files)
+}
+
+// TestGarbage puts garbage into every word of the header and the tree; nothing panics or hangs, and errors say corrupt.
+func TestGarbage(t *testing.T) {
+	w := mkfs(t, "-b", "4096")
+	image := w.dev.Image()
+	v := w.j.View()
+	var at [7]layout.Pblk
+	for block := range at {
+		e, err := w.m.Lookup(v, layout.UserQuotaIno, layout.Lblk(block/4))
+		if err != nil {
+			t.Fatal(err)
+		}
+		at[block] = e.Pblk
+	}
+	v.Close()
+	r := rand.New(rand.NewSource(9))
+	for range 300 {
+		dev := simdev.FromImage(image)
+		for range 1 + r.Intn(4) {
+			block := r.Intn(6)
+			off := int64(at[block])*4096 + int64(block%4)*1024 + 4*int64(r.Intn(64))
+			word := make([]byte, 4)
+			word[0], word[r.Intn(4)] = byte(r.Intn(9)), byte(r.Intn(3)*r.Intn(100))
+			if _, err := dev.WriteAt(word, off); err != nil {
+				t.Fatal(err)
+			}
+		}
+		w.reopen(dev)
+		for range 3 {
+			err := w.do(false, func(h *journal.Handle) error {
+				_, err := w.make(h, r)
+				return err
+			})
+			if err != nil && !errors.Is(err, layout.ErrCorrupt) {
+				t.Fatal(err)
+			}
+		}
+	}
+}
+
+func (w *world) reopen(dev *simdev.Device) {
+	w.t.Helper()
+	var err error
+	if w.j, err = journal.Open(journal.Config{Device: dev, BlockSize: w.g.BlockSize, Blocks: w.g.Blocks}); err != nil {
+		w.t.Fatal(err)
+	}
+	s := group.New(w.g, w.j)
+	w.tab = inode.New(s)
+	w.m = extent.New(s, w.tab)
+	w.q = New(w.tab, w.m)
+}
+
+// TestHole finds a quota file with a hole corrupt.
+func TestHole(t *testing.T) {
+	w := mkfs(t, "-b", "1024")
+	err := w.do(false, func(h *journal.Handle) error {
+		if err := w.remove(h, layout.UserQuotaIno, 2, 3); err != nil {
+			return err
+		}
+		_, _, err := w.tab.New(h, layout.RootIno, layout.ModeRegular)
+		return err
+	})
+	if !errors.Is(err, layout.ErrCorrupt) {
+		t.Errorf("a hole: %v", err)
+	}
+}
