@@ -9,8 +9,8 @@ import (
 	"ext4img/ext4/layout"
 )
 
-// blockCost is how many blocks a change of a map by block numbers may touch: the inode, three indirect blocks and the data, each
-// with its allocation.
+// blockCost is how many blocks a change of a map by block numbers may touch: the inode, three indirect blocks and the
+// data, each with its allocation.
 const blockCost = 1 + layout.IndirectLevels + (layout.IndirectLevels+2)*group.BlockCredits
 
 // listStep is a list on the way to a data block, and the entry taken.
@@ -19,8 +19,8 @@ type listStep struct {
 	at int
 }
 
-// listsTo is the way to a logical block. Missing indirect blocks are made if create says so; else the way ends above the
-// first that is missing.
+// listsTo is the way to a logical block. Missing indirect blocks are made if create says so; else the way ends above
+// the first that is missing.
 func (f *file) listsTo(l uint64, create bool) ([]listStep, error) {
 	if l >= f.m.g.IndirectEnd() {
 		return nil, fmt.Errorf("inode %d: logical block %d: a map of block numbers ends at %d: %w", f.ino, l, f.m.g.IndirectEnd(), syscall.EFBIG)
@@ -180,8 +180,8 @@ func (f *file) insertBlocks(e layout.Extent) error {
 	return nil
 }
 
-// lastMapped is the way to the last block that is mapped before to; or to an indirect block that maps nothing, where another
-// program left one: then the last entry is -1.
+// lastMapped is the way to the last block that is mapped before to; or to an indirect block that maps nothing, where
+// another program left one: then the last entry is -1.
 func (f *file) lastMapped(to uint64) ([]listStep, error) {
 	top, err := f.top()
 	if err != nil {
@@ -219,8 +219,8 @@ func (f *file) lastBelow(l list, to uint64, left *uint64) ([]listStep, error) {
 	return nil, nil
 }
 
-// removeLastBlocks removes the last run of blocks in [from, to) that one list holds, and the lists that become empty. As
-// removeLast, it returns the first block it removed, or from.
+// removeLastBlocks removes the last run of blocks in [from, to) that one list holds, and the lists that become empty.
+// As removeLast, it returns the first block it removed, or from.
 func (f *file) removeLastBlocks(from, to layout.Lblk) (layout.Lblk, error) {
 	steps, err := f.lastMapped(uint64(to))
 	if err != nil || steps == nil {

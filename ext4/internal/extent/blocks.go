@@ -34,8 +34,8 @@ func (f *file) top() (list, error) {
 	return list{BlockList: b, level: -1}, nil
 }
 
-// entry is what entry i of a list covers: the level of the list below (-1 for a data block), the first logical block and the number
-// of them.
+// entry is what entry i of a list covers: the level of the list below (-1 for a data block), the first logical block
+// and the number of them.
 func (f *file) entry(l list, i int) (level int, first, span uint64) {
 	if l.level >= 0 {
 		span = f.m.g.IndirectSpan(l.level)
@@ -141,8 +141,8 @@ func (f *file) lookupBlocks(l layout.Lblk) (layout.Extent, error) {
 	return here, err
 }
 
-// nodesOfBlocks is Nodes for a file mapped by block numbers: an index for each indirect block, and the blocks of a list of data
-// blocks as the extents they amount to.
+// nodesOfBlocks is Nodes for a file mapped by block numbers: an index for each indirect block, and the blocks of a list
+// of data blocks as the extents they amount to.
 func (f *file) nodesOfBlocks(fn func(Node) error) error {
 	top, err := f.top()
 	if err != nil {

@@ -14,9 +14,9 @@ import (
 // ErrHole is returned by Convert for a range that is not mapped.
 var ErrHole = errors.New("not mapped")
 
-// Allocate maps the hole at a logical block to newly allocated blocks, n of them at most, and returns the extent that was made:
-// it begins at lblk, and is shorter than n where the hole ends, where no longer run of blocks is free, or at the greatest length
-// of an extent. syscall.ENOSPC if nothing is free, syscall.EEXIST if there is no hole.
+// Allocate maps the hole at a logical block to newly allocated blocks, n of them at most, and returns the extent that
+// was made: it begins at lblk, and is shorter than n where the hole ends, where no longer run of blocks is free, or at
+// the greatest length of an extent. syscall.ENOSPC if nothing is free, syscall.EEXIST if there is no hole.
 func (m *Mapper) Allocate(h *journal.Handle, ino layout.Ino, lblk layout.Lblk, n uint32, unwritten bool) (layout.Extent, error) {
 	f, err := m.change(h, ino)
 	if err != nil {
@@ -69,8 +69,8 @@ func (f *file) checkRange(lblk layout.Lblk, n uint32) error {
 // cluster is the first block of the logical cluster of a block.
 func (f *file) cluster(l uint64) uint64 { return l - l%uint64(f.m.g.ClusterRatio) }
 
-// implied is the extent for want, if its first cluster already belongs to the file by one of the extents beside it: up to the
-// end of that cluster there is nothing to choose.
+// implied is the extent for want, if its first cluster already belongs to the file by one of the extents beside it: up
+// to the end of that cluster there is nothing to choose.
 func (f *file) implied(prev, want, next layout.Extent) (layout.Extent, bool) {
 	ratio := uint64(f.m.g.ClusterRatio)
 	if ratio == 1 {
@@ -153,8 +153,8 @@ func (m *Mapper) Insert(h *journal.Handle, ino layout.Ino, e layout.Extent) erro
 	return f.rewrite(p, e.Lblk, e)
 }
 
-// Convert makes exactly the n blocks from lblk on written, or unwritten. They must be mapped (ErrHole), in either state. Blocks for
-// the tree come from what was set aside with Space.Reserve: ReserveFor says how many suffice.
+// Convert makes exactly the n blocks from lblk on written, or unwritten. They must be mapped (ErrHole), in either
+// state. Blocks for the tree come from what was set aside with Space.Reserve: ReserveFor says how many suffice.
 func (m *Mapper) Convert(h *journal.Handle, ino layout.Ino, lblk layout.Lblk, n uint32, unwritten bool) error {
 	f, err := m.change(h, ino)
 	if err != nil {
@@ -198,8 +198,8 @@ func (f *file) convertOne(l, end uint64, unwritten bool) (uint64, error) {
 	return part.End(), f.rewrite(p, layout.Lblk(l), converted(e, part, unwritten)...)
 }
 
-// converted is what an extent becomes when a part of it changes its state. A written extent of the greatest length is one
-// block too long to be unwritten.
+// converted is what an extent becomes when a part of it changes its state. A written extent of the greatest length is
+// one block too long to be unwritten.
 func converted(e, part layout.Extent, unwritten bool) []layout.Extent {
 	var parts []layout.Extent
 	if part.Lblk > e.Lblk {

@@ -59,8 +59,8 @@ func newVictim(t *testing.T, args ...string) victim {
 	return v
 }
 
-// TestCorruptMaps changes bytes of healthy maps and then does everything that can be done with them: each call returns, with a
-// result or with an error of a known kind.
+// TestCorruptMaps changes bytes of healthy maps and then does everything that can be done with them: each call returns,
+// with a result or with an error of a known kind.
 func TestCorruptMaps(t *testing.T) {
 	for _, args := range [][]string{
 		{"-b", "1024", "-O", "^has_journal,^metadata_csum"},

@@ -6,8 +6,8 @@ import (
 	"ext4img/journal"
 )
 
-// splitCost is how many blocks one change of a tree of some depth may touch: the path, the inode, and at every level a new
-// node with what its allocation changes, and one more for a deeper root.
+// splitCost is how many blocks one change of a tree of some depth may touch: the path, the inode, and at every level a
+// new node with what its allocation changes, and one more for a deeper root.
 func splitCost(depth int) int {
 	fresh := min(depth+1, layout.MaxExtentDepth)
 	return depth + 1 + fresh*(1+group.BlockCredits)
@@ -37,8 +37,8 @@ func (m *Mapper) depth(r journal.Reader, ino layout.Ino) (int, error) {
 	return root.Depth(), nil
 }
 
-// Credits is how many blocks n calls of Allocate, Insert or Convert in one handle may change, in the tree as it is now. A call
-// that meets more extents than one asks its handle for more.
+// Credits is how many blocks n calls of Allocate, Insert or Convert in one handle may change, in the tree as it is now.
+// A call that meets more extents than one asks its handle for more.
 func (m *Mapper) Credits(r journal.Reader, ino layout.Ino, n int) (int, error) {
 	depth, err := m.depth(r, ino)
 	if err != nil {
@@ -51,14 +51,14 @@ func (m *Mapper) Credits(r journal.Reader, ino layout.Ino, n int) (int, error) {
 	return n*(2*depth+5) + (indexes+1)*group.BlockCredits + splitCost(depth), nil
 }
 
-// StepCredits is what one step of Remove or Shift may change: the data's groups, the path, a split on the way, the nodes
-// that become empty.
+// StepCredits is what one step of Remove or Shift may change: the data's groups, the path, a split on the way, the
+// nodes that become empty.
 func (m *Mapper) StepCredits() int {
 	return (removeGroups+1)*group.BlockCredits + splitCost(layout.MaxExtentDepth) + layout.MaxExtentDepth*group.BlockCredits
 }
 
-// ReserveFor is how many blocks the conversion of one range may take for the tree at most: what to set aside with Space.Reserve
-// before the range is written.
+// ReserveFor is how many blocks the conversion of one range may take for the tree at most: what to set aside with
+// Space.Reserve before the range is written.
 func (m *Mapper) ReserveFor(r journal.Reader, ino layout.Ino) (uint64, error) {
 	f, err := m.open(r, ino)
 	if err != nil || f.kind != mappedByExtents {

@@ -40,8 +40,8 @@ func (w *world) release(t failer, taken []run) {
 	}
 }
 
-// TestConvertInFullFileSystem reserves for each of many writes, fills the file system to the last block, and converts them: none
-// runs out of space, however the tree grows.
+// TestConvertInFullFileSystem reserves for each of many writes, fills the file system to the last block, and converts
+// them: none runs out of space, however the tree grows.
 func TestConvertInFullFileSystem(t *testing.T) {
 	for _, v := range [][]string{{"-b", "1024"}, {"-b", "1024", "-O", "bigalloc", "-C", "16384"}} {
 		const blocks, writes = 8192, 700

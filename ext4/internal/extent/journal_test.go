@@ -60,8 +60,8 @@ func (w *world) crashed(t *testing.T, area journal.Area, pieces []simdev.Piece) 
 	return &c
 }
 
-// TestCrash changes a file at random through the journal and cuts the power now and then: after recovery, the file system is
-// whole.
+// TestCrash changes a file at random through the journal and cuts the power now and then: after recovery, the file
+// system is whole.
 func TestCrash(t *testing.T) {
 	for _, args := range [][]string{{"-b", "1024"}, {"-b", "1024", "-O", "bigalloc", "-C", "4096"}} {
 		seed := uint64(time.Now().UnixNano())

@@ -10,7 +10,8 @@ import (
 	"ext4img/journal"
 )
 
-// TestJudged changes a file at random, with nodes as large as they are, and has e2fsck and debugfs look at it now and then.
+// TestJudged changes a file at random, with nodes as large as they are, and has e2fsck and debugfs look at it now and
+// then.
 func TestJudged(t *testing.T) {
 	for name, args := range map[string][]string{
 		"1k":       {"-b", "1024"},

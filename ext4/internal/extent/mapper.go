@@ -5,14 +5,15 @@
 //	A          depth 1    [0 → a] [812 → b] …                 entries of 12 bytes to fill the block
 //	a          depth 0    [0+8 at 9000 written] [8+100 at 9008 unwritten] …
 //
-// What it promises. After every change the tree is whole: extents in order, never two for one block; an index key is the
-// first key of the node below; no node but the root is empty; every block that was taken or given back is counted in
-// i_blocks, the bitmaps and the free counts in the same handle. A change touches the block range it is asked for and no
-// other. Nothing is kept in memory between calls: the bytes are the truth, so a handle can be cancelled at any point.
+// What it promises. After every change the tree is whole: extents in order, never two for one block; an index key is
+// the first key of the node below; no node but the root is empty; every block that was taken or given back is counted
+// in i_blocks, the bitmaps and the free counts in the same handle. A change touches the block range it is asked for and
+// no other. Nothing is kept in memory between calls: the bytes are the truth, so a handle can be cancelled at any
+// point.
 //
-// What it asks of the caller. After an error from a function that takes a handle the handle must be cancelled, since half
-// of the change may be in it. Large changes are steps: Allocate and Remove do as much as suits one handle and
-// say how far they came. Data blocks that are freed must not be in use by I/O.
+// What it asks of the caller. After an error from a function that takes a handle the handle must be cancelled, since
+// half of the change may be in it. Large changes are steps: Allocate and Remove do as much as suits one handle and say
+// how far they came. Data blocks that are freed must not be in use by I/O.
 //
 // With bigalloc, space comes in clusters. A logical cluster of a file lies in one physical cluster, whatever number of
 // extents map parts of it; it is freed with the last of them.

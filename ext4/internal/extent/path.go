@@ -29,8 +29,8 @@ func (f *file) root() (layout.ExtentNode, error) {
 	return layout.ExtentNode(block), f.m.g.CheckExtentRoot(f.ino, block)
 }
 
-// child reads the node below entry s.at, and checks what only both together tell: its depth, and that its keys lie in the range
-// that the entry gives it. That rules out loops, and a node reached twice.
+// child reads the node below entry s.at, and checks what only both together tell: its depth, and that its keys lie in
+// the range that the entry gives it. That rules out loops, and a node reached twice.
 func (f *file) child(s *step) (step, error) {
 	x, end := s.node.Index(s.at), s.end
 	if s.at+1 < s.node.Entries() {
@@ -85,8 +85,8 @@ func (f *file) find(l layout.Lblk) (path, error) {
 	}
 }
 
-// toward goes to the next leaf to the right (dir 1) or left (dir -1) and stands on its first or last extent; false if there
-// is none.
+// toward goes to the next leaf to the right (dir 1) or left (dir -1) and stands on its first or last extent; false if
+// there is none.
 func (f *file) toward(p path, dir int) (path, bool, error) {
 	level := len(p) - 2
 	for level >= 0 && (p[level].at+dir < 0 || p[level].at+dir >= p[level].node.Entries()) {
@@ -119,7 +119,8 @@ func (p path) extentAt() (layout.Extent, bool) {
 	return s.node.Extent(s.at), true
 }
 
-// left is the path to the last extent that does not begin behind the block that p was found for, which may be in a leaf further left.
+// left is the path to the last extent that does not begin behind the block that p was found for, which may be in a leaf
+// further left.
 func (f *file) left(p path) (path, layout.Extent, bool, error) {
 	for ok := true; ok; {
 		if e, found := p.extentAt(); found {
@@ -149,8 +150,8 @@ func (f *file) right(p path) (path, layout.Extent, bool, error) {
 	return nil, layout.Extent{}, false, nil
 }
 
-// around is what maps logical block l, cut to begin there, with the extents before and behind l's extent or hole. An extent
-// that is not there has length 0; a hole reaches to the next extent or to the end of what a file can be.
+// around is what maps logical block l, cut to begin there, with the extents before and behind l's extent or hole. An
+// extent that is not there has length 0; a hole reaches to the next extent or to the end of what a file can be.
 func (f *file) around(p path, l layout.Lblk) (prev, here, next layout.Extent, err error) {
 	_, e, ok, err := f.left(p)
 	if err != nil {

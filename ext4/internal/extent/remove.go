@@ -8,10 +8,10 @@ import (
 // removeGroups bounds one step of a removal: the number of groups whose blocks it frees.
 const removeGroups = 4
 
-// Remove unmaps the logical blocks [from, to), where to of ^0 is the end of the file, and frees their blocks and the nodes that
-// become empty. It goes from the right and does as much as the handle has credits for, at least StepCredits; then it returns
-// false and next, with which it is to be called in another handle in the place of to. A tree that has become small enough
-// goes back into the inode.
+// Remove unmaps the logical blocks [from, to), where to of ^0 is the end of the file, and frees their blocks and the
+// nodes that become empty. It goes from the right and does as much as the handle has credits for, at least StepCredits;
+// then it returns false and next, with which it is to be called in another handle in the place of to. A tree that has
+// become small enough goes back into the inode. After an error next is to, since the handle is to be cancelled.
 func (m *Mapper) Remove(h *journal.Handle, ino layout.Ino, from, to layout.Lblk) (done bool, next layout.Lblk, err error) {
 	f, err := m.change(h, ino)
 	if err != nil {
@@ -21,24 +21,25 @@ func (m *Mapper) Remove(h *journal.Handle, ino layout.Ino, from, to layout.Lblk)
 	if f.kind == mappedByBlocks {
 		step = f.removeLastBlocks
 	}
-	for steps := 0; from < to; steps++ {
+	next = to
+	for steps := 0; from < next; steps++ {
 		if h.Room() < m.StepCredits() {
 			if steps > 0 {
-				return false, to, nil
+				return false, next, nil
 			}
 			if err := f.need(m.StepCredits()); err != nil {
 				return false, to, err
 			}
 		}
-		if to, err = step(from, to); err != nil {
+		if next, err = step(from, next); err != nil {
 			return false, to, err
 		}
 	}
 	return true, from, nil
 }
 
-// removeLast removes the last extent in [from, to), or the last part of it, and returns its first block: nothing in the range is
-// mapped from there on. That is from when nothing is left.
+// removeLast removes the last extent in [from, to), or the last part of it, and returns its first block: nothing in the
+// range is mapped from there on. That is from when nothing is left.
 func (f *file) removeLast(from, to layout.Lblk) (layout.Lblk, error) {
 	p, err := f.find(to - 1)
 	if err != nil {
@@ -76,8 +77,8 @@ func (f *file) removeLast(from, to layout.Lblk) (layout.Lblk, error) {
 	return part.Lblk, f.giveData(gone)
 }
 
-// beside is where the mapped blocks before and behind a part of extent e lie: before ends at the first result, and behind
-// begins at the second. Only bigalloc wants to know.
+// beside is where the mapped blocks before and behind a part of extent e lie: before ends at the first result, and
+// behind begins at the second. Only bigalloc wants to know.
 func (f *file) beside(p path, e, part layout.Extent) (prev, next uint64, err error) {
 	prev, next = 0, 1<<32
 	if f.m.g.ClusterRatio == 1 {

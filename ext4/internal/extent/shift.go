@@ -9,37 +9,36 @@ import (
 	"ext4img/journal"
 )
 
-// Shift moves the map of the logical blocks [from, to), where to of ^0 is the end of the file, by delta blocks, for the collapsing of a range
-// (delta below 0, after the range before from was removed) and the insertion of one (delta above 0, with to of ^0). An extent
-// that begins before from is split there first. Blocks stay where they are on disk.
+// Shift moves the map of the logical blocks [from, to), where to of ^0 is the end of the file, by delta blocks, for the
+// collapsing of a range (delta below 0, after the range before from was removed) and the insertion of one (delta above
+// 0, with to of ^0). An extent that begins before from is split there first. Blocks stay where they are on disk.
 //
-// It moves one leaf after the other, as many as the handle has credits for, in the order that keeps the tree valid at every
-// step: to the left from the left, to the right from the right. When it returns false, it is to be called in another handle with next in the
-// place of from, or of to when delta is above 0. A crash in between leaves a valid file with a part of it moved, as it
-// does in the kernel; it can be completed with the same arguments if the caller keeps them.
+// It moves one leaf after the other, as many as the handle has credits for, in the order that keeps the tree valid at
+// every step: to the left from the left, to the right from the right. When it returns false, it is to be called in
+// another handle with next in the place of from, or of to when delta is above 0. A crash in between leaves a valid file
+// with a part of it moved, as it does in the kernel; it can be completed with the same arguments if the caller keeps
+// them.
 //
-// syscall.EINVAL if the target is not free or, with bigalloc, not a number of clusters away; syscall.EFBIG if it lies beyond what a file can be.
+// After an error next is what was given. syscall.EINVAL if the target is not free or, with bigalloc, not a number of
+// clusters away; syscall.EFBIG if it lies beyond what a file can be.
 func (m *Mapper) Shift(h *journal.Handle, ino layout.Ino, from, to layout.Lblk, delta int64) (done bool, next layout.Lblk, err error) {
-	f, err := m.change(h, ino)
-	if err != nil {
-		return false, from, err
+	s := shift{from: from, to: to, delta: delta}
+	start := s.next()
+	if s.file, err = m.change(h, ino); err != nil {
+		return false, start, err
 	}
-	if f.kind == mappedByBlocks {
-		return false, from, layout.Unsupportedf("inode %d: mapped by block numbers: its map cannot be shifted", ino)
+	if s.kind == mappedByBlocks {
+		return false, start, layout.Unsupportedf("inode %d: mapped by block numbers: its map cannot be shifted", ino)
 	}
 	ratio := int64(m.g.ClusterRatio)
 	if delta == 0 || delta%ratio != 0 || int64(from)%ratio != 0 || int64(from)+delta < 0 || delta > math.MaxUint32 {
-		return false, from, fmt.Errorf("inode %d: shift of logical block %d by %d: %w", ino, from, delta, syscall.EINVAL)
+		return false, start, fmt.Errorf("inode %d: shift of logical block %d by %d: %w", ino, from, delta, syscall.EINVAL)
 	}
-	s := shift{file: f, from: from, to: to, delta: delta}
 	for steps := 0; !done; steps++ {
-		if h.Room() < m.StepCredits() {
-			if whole, err := s.whole(); err != nil || steps > 0 && whole {
-				return false, s.next(), err
-			}
-			if err := f.need(m.StepCredits()); err != nil {
-				return false, s.next(), err
-			}
+		if pause, err := s.pause(steps); err != nil {
+			return false, start, err
+		} else if pause {
+			return false, s.next(), nil
 		}
 		switch {
 		case steps == 0:
@@ -50,10 +49,22 @@ func (m *Mapper) Shift(h *journal.Handle, ino layout.Ino, from, to layout.Lblk, 
 			done, err = s.insertLeaf()
 		}
 		if err != nil {
-			return false, s.next(), err
+			return false, start, err
 		}
 	}
 	return true, s.next(), nil
+}
+
+// pause tells whether the handle is to end before the next step; if it may not, credits for the step are there.
+func (s *shift) pause(steps int) (bool, error) {
+	if s.h.Room() >= s.m.StepCredits() {
+		return false, nil
+	}
+	whole, err := s.whole()
+	if err != nil || steps > 0 && whole {
+		return whole, err
+	}
+	return false, s.need(s.m.StepCredits())
 }
 
 // shift is what remains to be moved.

@@ -31,9 +31,9 @@ func (f *file) writable(p path, level int) (layout.ExtentNode, error) {
 	return p[level].node, nil
 }
 
-// rewrite puts parts, which are in order, in the place of the extent that covers logical block l, or into the hole there.
-// They join with their neighbours in the same leaf where they can, so that what grows a neighbour needs no entry. The path
-// must have been found for l.
+// rewrite puts parts, which are in order, in the place of the extent that covers logical block l, or into the hole
+// there. They join with their neighbours in the same leaf where they can, so that what grows a neighbour needs no
+// entry. The path must have been found for l.
 func (f *file) rewrite(p path, l layout.Lblk, parts ...layout.Extent) error {
 	for {
 		w := windowFor(p.leaf().node, p.leaf().node.Search(l), l, parts)
@@ -110,8 +110,9 @@ func (f *file) store(p path, w window) error {
 	return f.collapse()
 }
 
-// absorb gives the lone extent of a leaf to a neighbouring leaf where it joins another, and frees the leaf; and once more if that
-// leaves a lone extent again. So a tree that random writes made large becomes small again when they have filled the range.
+// absorb gives the lone extent of a leaf to a neighbouring leaf where it joins another, and frees the leaf; and once
+// more if that leaves a lone extent again. So a tree that random writes made large becomes small again when they have
+// filled the range.
 func (f *file) absorb(p path) error {
 	for range 2 {
 		o, joined, err := f.neighbour(p)
@@ -142,7 +143,8 @@ func (f *file) absorb(p path) error {
 	return nil
 }
 
-// neighbour is the extent of another leaf that the lone extent of a leaf joins, and both joined; of length 0 if there is none.
+// neighbour is the extent of another leaf that the lone extent of a leaf joins, and both joined; of length 0 if there
+// is none.
 func (f *file) neighbour(p path) (o, joined layout.Extent, err error) {
 	e := p.leaf().node.Extent(0)
 	for _, dir := range []int{-1, 1} {
@@ -187,7 +189,8 @@ func (f *file) fixKeys(p path, level int) error {
 	return nil
 }
 
-// dropNode frees a node that has become empty, and those above that become empty with it. A root is not freed: it becomes a leaf.
+// dropNode frees a node that has become empty, and those above that become empty with it. A root is not freed: it
+// becomes a leaf.
 func (f *file) dropNode(p path, level int) error {
 	for ; level > 0; level-- {
 		if err := f.giveBlock(p[level].block); err != nil {
@@ -240,8 +243,8 @@ func (f *file) collapse() error {
 	return nil
 }
 
-// split makes one step toward room in the leaf of p: it splits the highest full node whose parent has room, or puts a new
-// level under the root. The path is useless afterwards.
+// split makes one step toward room in the leaf of p: it splits the highest full node whose parent has room, or puts a
+// new level under the root. The path is useless afterwards.
 func (f *file) split(p path) error {
 	level := len(p) - 1
 	for level > 0 && p[level-1].node.Entries() >= f.capacity(p[level-1].node) {
