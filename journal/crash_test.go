@@ -69,7 +69,20 @@ func seeded(t testing.TB) *rand.Rand {
 	return rand.New(rand.NewSource(int64(seed)))
 }
 
-func long() bool { return os.Getenv("EXT4IMG_LONG") == "1" }
+// wantStates is how many crash states a test explores.
+func wantStates(t testing.TB) int {
+	if s := os.Getenv("EXT4IMG_CRASH_STATES"); s != "" {
+		n, err := strconv.Atoi(s)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return n
+	}
+	if os.Getenv("EXT4IMG_LONG") == "1" {
+		return 100_000
+	}
+	return 2000
+}
 
 // event is what became of a block: metadata with a value, free, or file data.
 type event struct {
@@ -227,11 +240,8 @@ func (w *crashWorld) run(steps int) {
 // TestCrashAnywhere runs random changes and crashes in every epoch.
 func TestCrashAnywhere(t *testing.T) {
 	r := seeded(t)
-	runs, states := 6, 0
-	if long() {
-		runs = 200
-	}
-	for i := range runs {
+	states := 0
+	for i := 0; states < wantStates(t); i++ {
 		w := newWorld(t, r, forms[i%len(forms)])
 		w.run(150)
 		states += everyCrash(w.dev.Trace(), r, 6, func(e int, d *simdev.Device) { w.m.check(t, e, d) })
@@ -242,11 +252,15 @@ func TestCrashAnywhere(t *testing.T) {
 // TestCrashInRecovery crashes while a crashed device is recovered, and recovers again.
 func TestCrashInRecovery(t *testing.T) {
 	r := seeded(t)
-	w := newWorld(t, r, form{features: FeatureCsumV3 | Feature64Bit})
-	w.run(100)
-	tr := w.dev.Trace()
+	var w *crashWorld
+	var tr *simdev.Trace
 	states := 0
-	for range 20 {
+	for i := 0; states < wantStates(t)/4; i++ {
+		if i%20 == 0 {
+			w = newWorld(t, r, form{features: FeatureCsumV3 | Feature64Bit})
+			w.run(100)
+			tr = w.dev.Trace()
+		}
 		e := tr.First + r.Intn(tr.Last-tr.First+1)
 		d := tr.State(e, simdev.Random(tr.Open(e), r)...)
 		d.Record()
