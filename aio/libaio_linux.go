@@ -19,9 +19,10 @@ type libaio struct {
 	shared *aioRing
 	events []ioEvent // in shared
 
-	cq    sync.Mutex
-	again []uint32
-	got   []ioEvent // from io_getevents
+	cq      sync.Mutex
+	again   []uint32
+	got     []ioEvent // from io_getevents
+	yielder yielder
 
 	sq       sync.Mutex
 	iocbs    []iocb // by slot
@@ -119,8 +120,10 @@ func (q *libaio) fill(r *Request, slot uint32) {
 // submit gives the batch to the kernel. What it cannot take now stays for the next time; a request that it refuses, which is the
 // first of what is left, has failed. sq is held.
 func (q *libaio) submit() {
+	busy := q.busy()
 	for len(q.batch) > 0 {
-		n, _, errno := unix.Syscall(unix.SYS_IO_SUBMIT, q.ctx, uintptr(len(q.batch)), uintptr(unsafe.Pointer(&q.batch[0])))
+		want := ramp(len(q.batch), busy)
+		n, _, errno := unix.Syscall(unix.SYS_IO_SUBMIT, q.ctx, uintptr(want), uintptr(unsafe.Pointer(&q.batch[0])))
 		if errno == unix.EINTR {
 			continue
 		}
@@ -132,6 +135,7 @@ func (q *libaio) submit() {
 			continue
 		}
 		q.batch = q.batch[:copy(q.batch, q.batch[n:])]
+		busy += int(n)
 	}
 	q.mu.Lock()
 	q.waiting = len(q.batch)
@@ -146,6 +150,7 @@ func (q *libaio) refuse(errno unix.Errno) {
 	r.Err = q.f.requestError(r, errno)
 	q.ready = append(q.ready, r)
 	q.batch = q.batch[:copy(q.batch, q.batch[1:])]
+	q.waiting--
 }
 
 // Reap implements Queue.
@@ -195,21 +200,23 @@ func (q *libaio) retry() {
 	q.sq.Lock()
 	defer q.sq.Unlock()
 	q.submit()
-	for len(q.batch) > 0 && len(q.batch) == q.depth-q.freeSlots() {
+	for len(q.batch) > 0 && q.busy() == 0 {
 		q.refuse(unix.EAGAIN)
 	}
 }
 
-func (q *libaio) freeSlots() int {
+// busy is the number of requests that the kernel works on.
+func (q *libaio) busy() int {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	return len(q.free)
+	return q.inKernel() - q.waiting
 }
 
 // collect takes completions: those in the shared ring without a system call, else at least least of them.
 func (q *libaio) collect(least int) error {
 	n := q.peek()
 	if n == 0 && (least > 0 || q.shared == nil) {
+		q.yielder.yield()
 		got, _, errno := unix.Syscall6(unix.SYS_IO_GETEVENTS, q.ctx, uintptr(least), uintptr(len(q.got)), uintptr(unsafe.Pointer(&q.got[0])), 0, 0)
 		if errno != 0 && errno != unix.EINTR {
 			return fmt.Errorf("io_getevents: %w", errno)

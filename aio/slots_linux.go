@@ -2,6 +2,8 @@ package aio
 
 import (
 	"io"
+	"runtime"
+	"time"
 
 	"golang.org/x/sys/unix"
 )
@@ -129,4 +131,27 @@ func (f *file) requestError(r *Request, err error) error {
 		return f.wrap("write", len(r.Buf), r.Off, err)
 	}
 	return f.wrap("flush", 0, 0, err)
+}
+
+// ramp says how many of waiting requests to submit with one system call, when the kernel already works on busy others. It
+// prepares all that comes in one call before it starts the first; a disk with little to do is better started at once.
+func ramp(waiting, busy int) int {
+	const enough, part = 32, 4
+	if busy >= enough {
+		return waiting
+	}
+	return min(waiting, part)
+}
+
+// A yielder keeps a goroutine that does nothing but wait in system calls on good terms with Go's scheduler. That one takes
+// the processor (P) away from a goroutine in a system call, at once and every time, if it has run for 10 ms without
+// a break of its own, and threads change at each I/O. With a break now and then it leaves the P where it is.
+type yielder struct{ last time.Time }
+
+func (y *yielder) yield() {
+	const often = 4 * time.Millisecond
+	if now := time.Now(); now.Sub(y.last) > often {
+		y.last = now
+		runtime.Gosched()
+	}
 }

@@ -21,8 +21,9 @@ type uring struct {
 	arena    *Arena // registered
 	pinned   bool   // one goroutine does all, on one thread
 
-	cq    sync.Mutex // the completion ring: one Reap at a time
-	again []uint32   // under cq: slots to be submitted again
+	cq      sync.Mutex // the completion ring: one Reap at a time
+	again   []uint32   // under cq: slots to be submitted again
+	yielder yielder    // under cq
 
 	sq       sync.Mutex // the submission ring
 	unbuffed []*Request // under sq: those of a batch that need a bounce buffer
@@ -162,16 +163,18 @@ func (q *uring) fill(r *Request, slot uint32) {
 // first) stays for the next time; if it refuses, the error is the requests'. sq is held.
 func (q *uring) submit() {
 	q.ring.publish()
+	busy := q.busy()
 	var err error
 	for q.ring.unsubmitted() > 0 {
 		var n int
-		n, err = q.ring.enter(q.ring.unsubmitted(), 0, 0)
+		n, err = q.ring.enter(uint32(ramp(int(q.ring.unsubmitted()), busy)), 0, 0)
 		if err == unix.EINTR {
 			continue
 		}
 		if err != nil || n == 0 {
 			break
 		}
+		busy += n
 	}
 	q.mu.Lock()
 	defer q.mu.Unlock()
@@ -179,6 +182,13 @@ func (q *uring) submit() {
 	if q.waiting > 0 && err != nil && err != unix.EAGAIN && err != unix.EBUSY {
 		q.refuse(err)
 	}
+}
+
+// busy is the number of requests that the kernel works on.
+func (q *uring) busy() int {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	return q.inKernel() - q.waiting
 }
 
 // refuse takes back the entries that the kernel has not taken. Between two calls of enter under sq it does not look at them.
@@ -222,18 +232,19 @@ func (q *uring) await(least int) error {
 		q.mu.Lock()
 		missing, inKernel, waiting := least-len(q.ready), q.inKernel(), q.waiting
 		q.mu.Unlock()
+		if waiting > 0 && q.pinned {
+			q.submitAndWait(max(0, min(missing, inKernel)))
+			continue
+		}
 		if missing <= 0 || inKernel == 0 {
 			return nil
-		}
-		if waiting > 0 && q.pinned {
-			q.submitAndWait(min(missing, inKernel))
-			continue
 		}
 		if waiting > 0 {
 			if q.retry(); waiting == inKernel {
 				continue // there was nothing to wait for
 			}
 		}
+		q.yielder.yield()
 		_, err := q.ring.enter(0, uint32(min(missing, inKernel-waiting)), uringEnterGetevents)
 		if err != nil && !transient(err) {
 			return fmt.Errorf("io_uring_enter: %w", err)
@@ -241,12 +252,20 @@ func (q *uring) await(least int) error {
 	}
 }
 
-// submitAndWait does both with one system call, which a kernel that cannot take every entry cuts short.
+// submitAndWait does both with one system call, after those that start an idle disk. A kernel that cannot take every entry cuts it short.
 func (q *uring) submitAndWait(wait int) {
 	q.sq.Lock()
 	defer q.sq.Unlock()
-	before := q.ring.unsubmitted()
-	_, err := q.ring.enter(before, uint32(wait), uringEnterGetevents)
+	busy, before := q.busy(), q.ring.unsubmitted()
+	n := uint32(ramp(int(before), busy))
+	flags := uint32(0)
+	if n == before {
+		flags = uringEnterGetevents
+		q.yielder.yield()
+	} else {
+		wait = 0
+	}
+	_, err := q.ring.enter(n, uint32(wait), flags)
 	left := q.ring.unsubmitted()
 	q.mu.Lock()
 	defer q.mu.Unlock()
