@@ -95,7 +95,7 @@ func (f *file) takeData(prev, want, next layout.Extent) (layout.Extent, error) {
 	base, end := f.cluster(uint64(want.Lblk)), want.End()
 	if next.Len > 0 {
 		// The cluster in which the next extent begins is not free to be chosen.
-		end = min(end, max(f.cluster(uint64(next.Lblk)), base+1))
+		end = min(end, f.cluster(uint64(next.Lblk)))
 	}
 	clusters := (end - base + ratio - 1) / ratio
 	q := group.Request{Goal: f.goal(prev, base, next), Min: uint32(ratio), Max: uint32(clusters * ratio), Root: true}
@@ -130,7 +130,8 @@ func (m *Mapper) Insert(h *journal.Handle, ino layout.Ino, e layout.Extent) erro
 	if err := f.checkRange(e.Lblk, e.Len); err != nil {
 		return err
 	}
-	if e.Len > e.MaxLen() || e.Pblk == 0 || !m.g.ContainsBlocks(e.Pblk, uint64(e.Len)) {
+	skew := (uint64(e.Pblk) - uint64(e.Lblk)) % uint64(m.g.ClusterRatio)
+	if e.Len > e.MaxLen() || e.Pblk == 0 || !m.g.ContainsBlocks(e.Pblk, uint64(e.Len)) || skew != 0 {
 		return fmt.Errorf("inode %d: extent of blocks %d+%d: %w", ino, e.Pblk, e.Len, syscall.EINVAL)
 	}
 	if f.kind == mappedByBlocks {

@@ -21,36 +21,6 @@ func (f *file) need(n int) error {
 	return nil
 }
 
-// depth is the number of levels below the root; for a file mapped by block numbers, what it may be at most.
-func (m *Mapper) depth(r journal.Reader, ino layout.Ino) (int, error) {
-	f, err := m.open(r, ino)
-	if err != nil {
-		return 0, err
-	}
-	if f.kind != mappedByExtents {
-		return layout.IndirectLevels, nil
-	}
-	root, err := f.root()
-	if err != nil {
-		return 0, err
-	}
-	return root.Depth(), nil
-}
-
-// Credits is how many blocks n calls of Allocate, Insert or Convert in one handle may change, in the tree as it is now.
-// A call that meets more extents than one asks its handle for more.
-func (m *Mapper) Credits(r journal.Reader, ino layout.Ino, n int) (int, error) {
-	depth, err := m.depth(r, ino)
-	if err != nil {
-		return 0, err
-	}
-	depth = max(depth, 1)
-	// Each: the nodes on its path and on its neighbour's, a new leaf, and the bitmap and descriptor of two allocations.
-	// Together: the inode, the superblock, a deeper root, and now and then a new index node.
-	indexes := depth * (1 + n/32)
-	return n*(2*depth+5) + (indexes+1)*group.BlockCredits + splitCost(depth), nil
-}
-
 // StepCredits is what one step of Remove or Shift may change: the data's groups, the path, a split on the way, the
 // nodes that become empty.
 func (m *Mapper) StepCredits() int {
