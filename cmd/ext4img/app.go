@@ -22,6 +22,7 @@ const appExamples = `Examples:
 
 // newApp defines the commands. Completion, the man page and help come from it.
 func newApp(std stdio) *cli.App {
+	cli.HelpFlag = &cli.BoolFlag{Name: "help", Usage: "show help", DisableDefaultText: true} // -h too, but for a command's own: arrange
 	app := cli.NewApp()
 	app.Name, app.HelpName = name, name
 	app.Usage = "open ext4 file systems in user space: preallocate, write asynchronously, inspect, verify"
@@ -54,7 +55,7 @@ func commands() []*cli.Command {
 	list := []*cli.Command{
 		infoCommand(), lsCommand(), statCommand(), catCommand(), treeCommand(), extentsCommand(),
 		fallocateCommand(), writeCommand(), stressCommand(), truncateCommand(),
-		verifyCommand(), mkfsCommand(), demoCommand(), dumpCommand(),
+		verifyCommand(), mkfsCommand(), demoCommand(), dumpCommand(), journalCommand(),
 	}
 	list = append(list, transferCommands()...)
 	list = append(list, nameCommands()...)

@@ -26,17 +26,18 @@ func recursiveFlag() cli.Flag {
 func chmodCommand() *cli.Command {
 	return &cli.Command{
 		Name: "chmod", Usage: "change permissions", ArgsUsage: "IMAGE MODE PATH...",
-		Description: example("MODE is octal, or symbolic as in chmod(1).", "ext4img chmod 640 disk.img /etc/shadow", "ext4img chmod u+x,go-w disk.img /bin/tool"),
+		Description: example("MODE is octal, or symbolic as in chmod(1).", "ext4img chmod disk.img 640 /etc/shadow", "ext4img chmod disk.img u+x,go-w /bin/tool"),
 		Flags:       []cli.Flag{recursiveFlag()},
 		Action: func(c *cli.Context) error {
 			if err := need(c, 3, -1); err != nil {
 				return err
 			}
-			change, err := parseMode(c.Args().Get(1))
+			image, mode, paths := operandFirst(c)
+			change, err := parseMode(mode)
 			if err != nil {
 				return usagef(c, "%v", err)
 			}
-			return overTree(c, c.Args().Slice()[2:], func(f *ext4.FS, p string, info *ext4.FileInfo) error {
+			return overTree(c, image, paths, func(f *ext4.FS, p string, info *ext4.FileInfo) error {
 				if info.Mode()&fs.ModeSymlink != 0 {
 					if c.Bool("recursive") {
 						return nil
@@ -54,18 +55,19 @@ func chmodCommand() *cli.Command {
 func chownCommand() *cli.Command {
 	return &cli.Command{
 		Name: "chown", Usage: "change owner and group", ArgsUsage: "IMAGE UID[:GID] PATH...",
-		Description: example("Numbers only: names belong to the system inside the image.", "ext4img chown 1000:1000 disk.img /home/me"),
+		Description: example("Numbers only: names belong to the system inside the image.", "ext4img chown disk.img 1000:1000 /home/me"),
 		Flags: []cli.Flag{recursiveFlag(),
 			&cli.BoolFlag{Name: "no-dereference", Aliases: []string{"h"}, Usage: "a symbolic link itself"}},
 		Action: func(c *cli.Context) error {
 			if err := need(c, 3, -1); err != nil {
 				return err
 			}
-			uid, gid, err := parseOwner(c.Args().Get(1))
+			image, who, paths := operandFirst(c)
+			uid, gid, err := parseOwner(who)
 			if err != nil {
 				return usagef(c, "%v", err)
 			}
-			return overTree(c, c.Args().Slice()[2:], func(f *ext4.FS, p string, _ *ext4.FileInfo) error {
+			return overTree(c, image, paths, func(f *ext4.FS, p string, _ *ext4.FileInfo) error {
 				if c.Bool("no-dereference") || c.Bool("recursive") {
 					return f.Lchown(p, uid, gid)
 				}
@@ -128,8 +130,8 @@ func touch(c *cli.Context) error {
 }
 
 // overTree runs fn for each path, with --recursive for all below it too.
-func overTree(c *cli.Context, args []string, fn func(f *ext4.FS, p string, info *ext4.FileInfo) error) error {
-	return overPaths(c, args, func(f *ext4.FS, p string) error {
+func overTree(c *cli.Context, image string, args []string, fn func(f *ext4.FS, p string, info *ext4.FileInfo) error) error {
+	return overPaths(c, image, args, func(f *ext4.FS, p string) error {
 		return walkTree(f, p, func(name string, info *ext4.FileInfo, depth int) error {
 			if err := fn(f, name, info); err != nil {
 				return err

@@ -57,32 +57,41 @@ type dumper struct {
 }
 
 func dump(c *cli.Context, action func(d *dumper) error) error {
-	d := &dumper{c: c}
+	var n uint64
 	args := c.Args().Slice()
 	if c.Command.Name != "super" {
 		if err := need(c, 2, 2); err != nil {
 			return err
 		}
-		n, err := strconv.ParseUint(args[0], 0, 64)
-		if err != nil {
+		var err error
+		if n, err = strconv.ParseUint(args[0], 0, 64); err != nil {
 			return usagef(c, "%q: want a number", args[0])
 		}
-		d.n, args = n, args[1:]
+		args = args[1:]
 	} else if err := need(c, 1, 1); err != nil {
 		return err
 	}
+	return withDumper(c, "dump "+c.Command.Name, args[0], func(d *dumper) error {
+		d.n = n
+		return action(d)
+	})
+}
+
+// withDumper opens the device of an image for raw reading and runs fn.
+func withDumper(c *cli.Context, op, path string, fn func(d *dumper) error) error {
+	d := &dumper{c: c}
 	var err error
-	if d.dev, err = openDevice(c, args[0], reading); err != nil {
-		return opError(c, "", err)
+	if d.dev, err = openDevice(c, path, reading); err != nil {
+		return fmt.Errorf("%s %w", op, err)
 	}
 	defer d.dev.Close()
 	if d.sb, err = d.readSuper(); err == nil {
 		if d.geo, err = layout.NewGeometry(d.sb); err == nil || c.Command.Name == "super" {
-			err = action(d)
+			err = fn(d)
 		}
 	}
 	if err != nil {
-		return fmt.Errorf("dump %s %s: %w", c.Command.Name, args[0], err)
+		return fmt.Errorf("%s %s: %w", op, path, err)
 	}
 	return nil
 }
@@ -201,28 +210,34 @@ func (d *dumper) inode() error {
 		return fmt.Errorf("inode %d: there are %d", d.n, d.geo.Inodes)
 	}
 	ino := layout.Ino(d.n)
-	g, idx := d.geo.InodeGroup(ino)
-	desc, err := d.desc(g)
+	in, block, off, err := d.readInode(ino)
 	if err != nil {
 		return err
 	}
-	block := uint64(desc.InodeTable()) + uint64(idx/d.geo.InodesPerBlock())
-	off := int(idx%d.geo.InodesPerBlock()) * d.geo.InodeSize
-	p, err := d.readBlock(layout.Pblk(block), off, d.geo.InodeSize)
-	if err != nil {
-		return err
-	}
-	in := layout.Inode(p)
+	g, _ := d.geo.InodeGroup(ino)
 	say(d.c, "inode %d: group %d, block %d at byte %d; flags %v\n\n", ino, g, block, off, flagNames(in.Flags()))
-	d.fields(p, inodeFields)
+	d.fields(in, inodeFields)
 	if in.HasFlag(layout.FlagExtents) {
 		d.extentNode(in.Block(), "i_block")
 	}
 	if xattrs, err := d.geo.InodeXattrs(in); err == nil && len(xattrs) > 0 {
 		say(d.c, "\nattributes in the inode: %d\n", len(xattrs))
 	}
-	d.verdict(layout.InodeType{G: d.geo, Ino: ino}.Verify(p))
+	d.verdict(layout.InodeType{G: d.geo, Ino: ino}.Verify(in))
 	return nil
+}
+
+// readInode reads an inode, and says where it is.
+func (d *dumper) readInode(ino layout.Ino) (in layout.Inode, block layout.Pblk, off int, err error) {
+	g, idx := d.geo.InodeGroup(ino)
+	desc, err := d.desc(g)
+	if err != nil {
+		return nil, 0, 0, err
+	}
+	block = desc.InodeTable() + layout.Pblk(idx/d.geo.InodesPerBlock())
+	off = int(idx%d.geo.InodesPerBlock()) * d.geo.InodeSize
+	p, err := d.readBlock(block, off, d.geo.InodeSize)
+	return layout.Inode(p), block, off, err
 }
 
 // extentNode prints a node of an extent tree.

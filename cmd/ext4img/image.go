@@ -55,7 +55,11 @@ func withImage(c *cli.Context, how access, fn func(img *image) error) error {
 	if c.NArg() == 0 {
 		return usagef(c, "no IMAGE given")
 	}
-	img, err := openImage(c, c.Args().First(), how)
+	return withImageAt(c, c.Args().First(), how, fn)
+}
+
+func withImageAt(c *cli.Context, path string, how access, fn func(img *image) error) error {
+	img, err := openImage(c, path, how)
 	if err != nil {
 		return opError(c, "", err)
 	}
@@ -74,13 +78,22 @@ func openDevice(c *cli.Context, path string, how access) (aio.Device, error) {
 	}
 	dev, err := aio.Open(path, o)
 	if err != nil {
-		return nil, err
+		return nil, hostError(path, err)
 	}
 	part, err := choosePartition(dev, c.Int("partition"))
 	if err != nil {
 		return nil, errors.Join(fmt.Errorf("%s: %w", path, err), dev.Close())
 	}
 	return part, nil
+}
+
+// hostError takes the operation of package os out of an error: ours is the command.
+func hostError(path string, err error) error {
+	var pe *fs.PathError
+	if errors.As(err, &pe) && pe.Path == path {
+		return fmt.Errorf("%s: %w", path, pe.Err)
+	}
+	return err
 }
 
 // opError gives an error the operation and the path, unless it says them already.
@@ -106,6 +119,19 @@ func need(c *cli.Context, min, max int) error {
 		return usagef(c, "too many arguments: want %s", c.Command.ArgsUsage)
 	}
 	return nil
+}
+
+// operandFirst splits IMAGE OPERAND PATH... Who is used to coreutils may write OPERAND IMAGE PATH... where only one of the
+// two can be meant: OPERAND names no file here.
+func operandFirst(c *cli.Context) (image, operand string, paths []string) {
+	args := c.Args().Slice()
+	image, operand = args[0], args[1]
+	if _, err := os.Stat(image); err != nil {
+		if _, err := os.Stat(operand); err == nil {
+			image, operand = operand, image
+		}
+	}
+	return image, operand, args[2:]
 }
 
 // inside is a PATH argument: absolute, inside the file system. The trailing slash stays, it means a directory.

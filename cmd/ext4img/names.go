@@ -167,16 +167,16 @@ func eachPath(c *cli.Context, fn func(f *ext4.FS, p string) error) error {
 	if err := need(c, 2, -1); err != nil {
 		return err
 	}
-	return overPaths(c, c.Args().Tail(), fn)
+	return overPaths(c, c.Args().First(), c.Args().Tail(), fn)
 }
 
-func overPaths(c *cli.Context, args []string, fn func(f *ext4.FS, p string) error) error {
+func overPaths(c *cli.Context, path string, args []string, fn func(f *ext4.FS, p string) error) error {
 	for _, a := range args {
 		if _, err := inside(c, a); err != nil {
 			return err
 		}
 	}
-	return withImage(c, writing, func(img *image) error {
+	return withImageAt(c, path, writing, func(img *image) error {
 		for _, p := range args {
 			if err := c.Context.Err(); err != nil {
 				return err

@@ -228,7 +228,11 @@ func writeAll(c *cli.Context, img *image, f *ext4.File, src *source) (int64, err
 	bar := newProgress(c, "write", src.total())
 	w := &copier{pump: p, file: f, bs: bs, bar: bar, limit: max(1, c.Int("iodepth")/4)}
 	if src.ranges == nil {
-		err = w.copy(src.r, src.offset)
+		r := src.r
+		if src.size < 0 { // not a regular file: a read may block for ever
+			r = newCtxReader(c.Context, r)
+		}
+		err = w.copy(r, src.offset)
 	}
 	for _, r := range src.ranges {
 		if err == nil {
