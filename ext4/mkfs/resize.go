@@ -19,10 +19,11 @@ func (b *builder) makeResize() error {
 	if b.g.BlockSize == layout.MinBlockSize && b.g.FirstDataBlock == 0 {
 		primary++ // the boot block stands in front of the superblock
 	}
+	reserved := make([]byte, int(b.g.ReservedGDT)*b.g.BlockSize)
 	used := uint64(1)
-	for i := range uint64(b.g.ReservedGDT) {
-		n := uint64(b.g.DescBlocks) + i
-		copies := layout.BlockList(make([]byte, b.g.BlockSize))
+	for i := range int(b.g.ReservedGDT) {
+		n := uint64(b.g.DescBlocks) + uint64(i)
+		copies := layout.BlockList(reserved[i*b.g.BlockSize:][:b.g.BlockSize])
 		count := 0
 		for group := layout.Group(1); group < b.g.Groups; group++ {
 			if b.g.HasSuper(group) {
@@ -31,10 +32,12 @@ func (b *builder) makeResize() error {
 			}
 		}
 		double.Set(int(n)%perBlock, layout.Pblk(primary+n))
-		if err := b.write(layout.Pblk(primary+n), copies); err != nil {
+		used += 1 + uint64(count)
+	}
+	if len(reserved) > 0 {
+		if err := b.write(layout.Pblk(primary+uint64(b.g.DescBlocks)), reserved); err != nil {
 			return err
 		}
-		used += 1 + uint64(count)
 	}
 	layout.BlockList(f.rec.Block()).Set(13, layout.Pblk(runs[0].start))
 	f.rec.SetSize(uint64(12+perBlock+perBlock*perBlock) * uint64(b.g.BlockSize))

@@ -1,0 +1,72 @@
+package mkfs
+
+import (
+	"os"
+	"testing"
+
+	"ext4img/aio"
+	"ext4img/aio/simdev"
+)
+
+// The largest sizes: numbers beyond 32 bits, meta block groups that take over by themselves. e2fsck judges what fits in a file
+// of the host's file system.
+func TestMakeHuge(t *testing.T) {
+	for _, s := range []struct {
+		shape
+		judged bool
+	}{
+		{shape{name: "16T", size: 16 * tib}, false},
+		{shape{name: "20T", size: 20 * tib}, false},
+		{shape{name: "15T", size: 15 * tib}, true},
+		{shape{name: "2T of 1k blocks", size: 2 * tib, o: Options{BlockSize: 1024}}, true},
+	} {
+		t.Run(s.name, func(t *testing.T) {
+			if os.Getenv("EXT4IMG_LONG") == "" {
+				t.Skip("long: set EXT4IMG_LONG=1")
+			}
+			s.o.Zeroed = true
+			if s.judged {
+				fsck(t, s.make(t, simdev.New(s.size)))
+				return
+			}
+			if err := Make(simdev.New(s.size), pinned(s.o)); err != nil {
+				t.Fatal(err)
+			}
+		})
+	}
+}
+
+// A real file with direct I/O gives the same bytes as memory.
+func TestMakeOnAFile(t *testing.T) {
+	const size = gib
+	path := t.TempDir() + "/fs.img"
+	if err := os.WriteFile(path, nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Truncate(path, size); err != nil {
+		t.Fatal(err)
+	}
+	dev, err := aio.Open(path, aio.Options{Write: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	o := pinned(Options{BlockSize: 1024, Zeroed: true})
+	if err := Make(dev, o); err != nil {
+		t.Fatal(err)
+	}
+	if err := dev.Close(); err != nil {
+		t.Fatal(err)
+	}
+	onDisk, err := simdev.Load(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	memory := simdev.New(size)
+	if err := Make(memory, o); err != nil {
+		t.Fatal(err)
+	}
+	if onDisk.Hash() != memory.Hash() {
+		t.Error("the file and the memory device differ")
+	}
+	fsck(t, path)
+}
