@@ -135,6 +135,7 @@ func (w *worker) checkDirBlock(b dirBlock) {
 	if k.rec == nil {
 		return
 	}
+	w.names.reset()
 	if b.lblk > 0 {
 		k.state = 2
 	}
@@ -273,7 +274,6 @@ func (k *dirCheck) checkInline() {
 
 // checkEntries checks the entries from byte off up to byte end. It is false where they cannot be followed to the end.
 func (k *dirCheck) checkEntries(p []byte, off, end int) bool {
-	k.w.names.reset()
 	for off < end {
 		d := direntAt(p, off)
 		if end-off < 8 || off+d.recLen > end || d.recLen < 12 || d.recLen%4 != 0 || d.nameLen+8 > d.recLen {
