@@ -1,6 +1,7 @@
 package dir
 
 import (
+	"errors"
 	"fmt"
 	"io/fs"
 	"syscall"
@@ -31,7 +32,7 @@ func (d *Dirs) Add(h *journal.Handle, dir layout.Ino, name string, ino layout.In
 	if f.encrypted() {
 		return layout.Unsupportedf("directory %d: encrypted: new names", dir)
 	}
-	if err := f.prepare(name); err != nil {
+	if err := errors.Join(f.prepare(name), f.checkEncoding(name)); err != nil {
 		return err
 	}
 	n := entry{name, ino, ftype}

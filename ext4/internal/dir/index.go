@@ -177,8 +177,3 @@ func (f *file) leaves(fn func(lblk layout.Lblk) (bool, error)) error {
 	}
 	return layout.Corruptf("directory %d: index: more leaves than %d blocks", f.ino, f.blocks)
 }
-
-// hash is the hash of a name; false if this package cannot compute it.
-func (f *file) hash(v layout.HashVersion, name string) (layout.NameHash, bool) {
-	return f.d.g.DirHash(v, []byte(name))
-}
