@@ -1,5 +1,3 @@
-// Package aio is the block device under everything else: positioned reads and writes, explicit durability, and
-// queues of direct I/O at high depth.
 package aio
 
 import "io"

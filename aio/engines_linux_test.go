@@ -137,6 +137,21 @@ func TestAccount(t *testing.T) {
 	}
 }
 
+// TestAlwaysAgain: a request that the kernel puts off for ever fails in the end.
+func TestAlwaysAgain(t *testing.T) {
+	s := newSlots(testFile(t, EngineSync, 1<<20), 1)
+	r := &Request{Op: Write, Buf: make([]byte, 8192)}
+	n := 1
+	for s.account(r, -int64(unix.EAGAIN)) {
+		if n++; n > 1000 {
+			t.Fatal("no end")
+		}
+	}
+	if !errors.Is(r.Err, unix.EAGAIN) {
+		t.Error(r.Err)
+	}
+}
+
 // TestShortTransfers makes every submission transfer one block only, so that all go through the queues many times.
 func TestShortTransfers(t *testing.T) {
 	const depth, length = 8, 64 << 10

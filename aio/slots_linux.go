@@ -56,7 +56,7 @@ func (s *slots) accept(n int) error {
 // settled says whether a request needs no kernel: it is empty, or wrong. Then it is complete.
 func (s *slots) settled(r *Request) bool {
 	r.Err = nil
-	r.state.done = 0
+	r.state.done, r.state.tries = 0, 0
 	switch {
 	case r.Op == Flush:
 		return !s.f.write
@@ -98,8 +98,9 @@ func (s *slots) handOver() []*Request {
 // transfer, or because the kernel says so.
 func (s *slots) account(r *Request, res int64) (again bool) {
 	if res < 0 {
+		const enough = 100
 		errno := unix.Errno(-res)
-		if errno == unix.EINTR || errno == unix.EAGAIN {
+		if r.state.tries++; r.state.tries < enough && (errno == unix.EINTR || errno == unix.EAGAIN) {
 			return true
 		}
 		r.Err = s.f.requestError(r, errno)

@@ -240,7 +240,8 @@ func (q *uring) await(least int) error {
 			return nil
 		}
 		if waiting > 0 {
-			if q.retry(); waiting == inKernel {
+			// Submit may be at work: then some of those counted as waiting are complete already.
+			if q.retry(); waiting >= inKernel {
 				continue // there was nothing to wait for
 			}
 		}

@@ -432,55 +432,53 @@ func flush(t *testing.T, dev aio.Device) {
 	}
 }
 
-// apart: one goroutine submits and another reaps.
+// apart: one goroutine submits batches and another reaps.
 func apart(t *testing.T, dev aio.Device) {
-	const depth, total = 16, 600
-	u := unit(dev)
+	const depth, total = 16, 1500
+	u, r := unit(dev), seeded(t)
 	q := newQueue(t, dev, depth)
 	defer closeQueue(t, q)
 	spare := make(chan *aio.Request, depth)
 	for i := range depth {
-		spare <- &aio.Request{Op: aio.Write, Buf: buffer(dev, u), User: i}
+		spare <- &aio.Request{Op: aio.Op(i % 2), Buf: buffer(dev, u), Off: int64(i * u)}
 	}
-	inFlight := make(chan struct{}, total)
+	inFlight := make(chan int, total)
 	go func() {
-		for i := range total {
-			r := <-spare
-			r.Off = int64(r.User.(int)) * int64(u)
-			r.Buf[0] = byte(i)
-			if i%5 == 0 {
-				r.Buf = r.Buf[:u-1] // unaligned
-			} else {
-				r.Buf = r.Buf[:u]
+		defer close(inFlight)
+		for n := 0; n < total; {
+			batch := []*aio.Request{<-spare}
+			for len(batch) < depth && len(spare) > 0 {
+				batch = append(batch, <-spare)
 			}
-			if err := q.Submit(r); err != nil {
+			if len(batch)%3 == 0 { // one unaligned
+				batch[0].Buf = batch[0].Buf[:u-1]
+			}
+			if err := q.Submit(batch...); err != nil {
 				t.Errorf("submit: %v", err)
 			}
-			inFlight <- struct{}{}
+			n += len(batch)
+			inFlight <- len(batch)
 		}
-		close(inFlight)
 	}()
-	reaped := 0
-	for range inFlight {
-		for reaped < total {
-			got, err := q.Reap(1)
+	submitted, reaped := 0, 0
+	for n := range inFlight {
+		for submitted += n; reaped < submitted; {
+			got, err := q.Reap(1 + r.Intn(3))
 			if err != nil {
 				t.Fatal(err)
 			}
-			for _, r := range got {
-				if r.Err != nil {
-					t.Errorf("request: %v", r.Err)
+			for _, req := range got {
+				if req.Err != nil {
+					t.Errorf("request: %v", req.Err)
 				}
+				req.Buf = req.Buf[:u]
 				reaped++
-				spare <- r
-			}
-			if len(got) == 0 {
-				break // the submitter has none in flight at the moment
+				spare <- req
 			}
 		}
 	}
-	if reaped != total {
-		t.Errorf("reaped %d of %d", reaped, total)
+	if got, err := q.Reap(0); reaped != submitted || len(got) != 0 || err != nil {
+		t.Errorf("reaped %d of %d; then %d, %v", reaped, submitted, len(got), err)
 	}
 }
 

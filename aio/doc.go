@@ -1,0 +1,44 @@
+// Package aio is the block device under everything else: positioned reads and writes, explicit durability, and
+// queues of direct I/O at high depth. It owns no bytes of its own: what it writes is its caller's.
+//
+//	Device   Open: a file or block device    Section: a part    Overlay: copy-on-write in memory    Trace: a report of each I/O
+//	  |
+//	Queue    io_uring, libaio, or the portable pool: one contract, which package devtest tests
+//	  |
+//	kernel   O_DIRECT, past the page cache; page cache where a file system has no direct I/O
+//
+// # Promises
+//
+// What was reaped without error before a Flush began is durable when the Flush has returned without error: Flush is fdatasync, or
+// its asynchronous form, and is never submitted ahead of what was reaped. Nothing else is promised about the order of writes.
+// Every offset, length and address works; what is not a multiple of Align passes through one of a few bounce buffers.
+// An error reaches the request that met it, and no other. Nothing allocates per request.
+//
+// A device opened for writing is this process's alone, as far as the system can tell: neither mounted, nor attached to a
+// loop device, nor open in another ext4img; one opened for reading has no ext4img writing to it.
+//
+// # What it asks
+//
+// A request and its buffer belong to the queue from Submit to Reap. One goroutine submits and one reaps. Two requests in
+// flight that share a unit of Align are carried out in any order, even if they share no byte.
+// Buffers from an Arena known to the queue (Register) and a queue that one goroutine uses alone (Pin) are faster.
+//
+// Memory for the kernel to write to may be on the Go heap: the slot of a request keeps its buffer reachable, and Go does not move
+// heap objects. An Arena lies outside, as do the rings.
+//
+// # What mattered for speed
+//
+// Measured against fio on a virtual disk with scripts/bench/aio, perf and strace:
+//
+//   - Starting an idle disk early. One io_uring_enter with 16 reads starts none before all are prepared; the disk, which
+//     had completed the 16 before together, waits meanwhile. Parts of four were worth 15 % of the speed at depths 16 and 32,
+//     and still need fewer system calls than one for each request. See ramp.
+//   - Yielding to the scheduler. A goroutine that waits in system calls alone, and never in Go, loses its P at every tick
+//     of sysmon once 10 ms have passed: at depth 1 the futex calls and the awake sysmon were a third of all CPU time.
+//     A Gosched every few milliseconds ends it. See yielder.
+//   - One system call to submit and wait, and completions that wait in the kernel for it (Pin): at depth 1 half the
+//     system calls.
+//   - Reaping several at a time. At depth 128 a caller who asks Reap for a quarter of the depth needs 0.02 to 0.1 system calls per I/O
+//     and half of fio's CPU time, and loses nothing.
+//   - Registered buffers, for large blocks: at 1 MiB, pinning the pages for each request was more than half of the CPU time.
+package aio
