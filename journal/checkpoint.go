@@ -1,11 +1,6 @@
 package journal
 
-import (
-	"ext4img/journal/buf"
-)
-
-// homeWriteBytes is the most that one write home carries.
-const homeWriteBytes = 1 << 20
+import "errors"
 
 // Checkpoint commits, writes every block of the log home and empties the log.
 func (j *Journal) Checkpoint() error {
@@ -63,25 +58,21 @@ func (j *Journal) emptyLog(next TID) error {
 	return nil
 }
 
-// writeFrozen writes the frozen copies home in the order of their blocks, neighbours together. Only the committer
-// changes the map, so it needs no lock to read it.
+// writeFrozen writes the frozen copies home in the order of their blocks. Only the committer changes the map, so it
+// needs no lock to read it.
 func (j *Journal) writeFrozen() error {
-	bs := j.cfg.BlockSize
-	most := max(1, homeWriteBytes/bs)
-	blocks := sorted(j.frozen)
-	out := buf.Aligned(min(most, len(blocks))*bs, max(bs, j.cfg.Device.Align()))
-	for len(blocks) > 0 {
-		n := 1
-		for n < len(blocks) && n < most && blocks[n] == blocks[0]+uint64(n) {
-			n++
-		}
-		for i, b := range blocks[:n] {
-			copy(out[i*bs:(i+1)*bs], j.frozen[b])
-		}
-		if err := j.writeBlock(blocks[0], out[:n*bs]); err != nil {
-			return err
-		}
-		blocks = blocks[n:]
+	if len(j.frozen) == 0 {
+		return nil
 	}
-	return nil
+	w, err := newHomeWriter(j.cfg.Device, j.cfg.BlockSize, len(j.frozen))
+	if err != nil {
+		return err
+	}
+	for _, b := range sorted(j.frozen) {
+		if err := w.add(b, j.frozen[b]); err != nil {
+			return errors.Join(err, w.close())
+		}
+	}
+	j.stats.home.Add(uint64(len(j.frozen)))
+	return w.close()
 }

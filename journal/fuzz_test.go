@@ -2,7 +2,10 @@ package journal
 
 import (
 	"encoding/binary"
+	"errors"
 	"testing"
+
+	"ext4img/aio/simdev"
 )
 
 // FuzzRecover changes bytes of a log, in one half of the cases with the checksums put right again, and recovers it:
@@ -97,5 +100,116 @@ func (c *craft) judge(t *testing.T, log []byte) {
 	}
 	if rec, err := Recover(c.dev, *testArea()); err != nil || rec.Transactions != 0 {
 		t.Fatalf("second recovery: %+v, %v", rec, err)
+	}
+}
+
+// FuzzFast reads any bytes as a fast commit area.
+func FuzzFast(f *testing.F) {
+	f.Add([]byte{fastHead, 0, 8, 0, 0, 0, 0, 0, 5, 0, 0, 0, fastDelRange, 0, 12, 0})
+	f.Add(fastArea(5, FastDelRange{12, 3, 4}, FastUnlink{2, 12, "name"}))
+	f.Fuzz(func(t *testing.T, area []byte) {
+		const fast = 4
+		dev := simdev.New((minLogWithFast + fast) * testBlock)
+		a := Area{Blocks: []Run{{0, minLogWithFast + fast}}, BlockSize: testBlock}
+		format(t, dev, &a, FeatureFastCommit, 0)
+		log, err := newLogDevice(dev, a)
+		if err != nil {
+			t.Fatal(err)
+		}
+		s, err := log.readSuper()
+		if err != nil {
+			t.Fatal(err)
+		}
+		putBE32(s[sNumFCBlocks:], fast)
+		area = area[:min(len(area), (fast-1)*testBlock)]
+		if _, err := dev.WriteAt(area, (minLogWithFast+1)*testBlock); err != nil {
+			t.Fatal(err)
+		}
+		commits, err := readFast(log, s, 5)
+		if err != nil && !errors.Is(err, ErrUnsupported) {
+			t.Fatal(err)
+		}
+		for _, c := range commits {
+			if c.TID != 5 {
+				t.Fatalf("a fast commit of transaction %d", c.TID)
+			}
+		}
+	})
+}
+
+// fastArea encodes one fast commit.
+func fastArea(tid uint32, records ...FastRecord) []byte {
+	le := binary.LittleEndian
+	put := func(p []byte, tag uint16, value []byte) []byte {
+		p = le.AppendUint16(p, tag)
+		p = le.AppendUint16(p, uint16(len(value)))
+		return append(p, value...)
+	}
+	p := put(nil, fastHead, le.AppendUint32(make([]byte, 4), tid))
+	for _, r := range records {
+		switch r := r.(type) {
+		case FastDelRange:
+			p = put(p, fastDelRange, le.AppendUint32(le.AppendUint32(le.AppendUint32(nil, r.Ino), r.Lblk), r.Len))
+		case FastUnlink:
+			p = put(p, fastUnlink, append(le.AppendUint32(le.AppendUint32(nil, r.Parent), r.Ino), r.Name...))
+		}
+	}
+	at := len(p)
+	p = put(p, fastTail, make([]byte, testBlock-at-fastTagSize))
+	le.PutUint32(p[at+fastTagSize:], tid)
+	le.PutUint32(p[at+fastTagSize+4:], crc32c(0, p[:at+fastTagSize+4]))
+	return p
+}
+
+func TestFastCommits(t *testing.T) {
+	dev := simdev.New(1300 * testBlock)
+	area := Area{Blocks: []Run{{0, 1300}}, BlockSize: testBlock}
+	format(t, dev, &area, FeatureFastCommit|FeatureCsumV3, 0)
+	log, err := newLogDevice(dev, area)
+	if err != nil {
+		t.Fatal(err)
+	}
+	s, err := log.readSuper()
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, first := s.last()
+	write := func(n uint32, p []byte) {
+		if err := log.write(n, p); err != nil {
+			t.Fatal(err)
+		}
+	}
+	good := fastArea(7, FastDelRange{12, 3, 4}, FastUnlink{2, 12, "name"})
+	for _, c := range []struct {
+		name  string
+		areas [][]byte
+		want  int
+	}{
+		{"none", [][]byte{make([]byte, testBlock)}, 0},
+		{"one", [][]byte{good}, 1},
+		{"two", [][]byte{good, good}, 2},
+		{"another transaction's", [][]byte{fastArea(6)}, 0},
+		{"and one from another transaction", [][]byte{good, fastArea(6)}, 1},
+	} {
+		write(first, make([]byte, 4*testBlock))
+		for i, p := range c.areas {
+			write(first+uint32(i), p)
+		}
+		if got, err := readFast(log, s, 7); err != nil || len(got) != c.want {
+			t.Errorf("%s: %d fast commits, %v", c.name, len(got), err)
+		}
+	}
+	torn := append([]byte(nil), good...)
+	torn[20]++
+	write(first, torn)
+	write(first+1, good)
+	if got, err := readFast(log, s, 7); err != nil || len(got) != 0 {
+		t.Errorf("torn: %d fast commits, %v", len(got), err)
+	}
+	unknown := append([]byte(nil), good...)
+	unknown[4] = 1
+	write(first, unknown)
+	if _, err := readFast(log, s, 7); !errors.Is(err, ErrUnsupported) {
+		t.Errorf("unknown feature: %v", err)
 	}
 }

@@ -286,8 +286,8 @@ func (h *Handle) check() ([]*held, error) {
 	}
 	t := h.j.running
 	if h.j.log != nil {
-		if n := h.j.need(len(t.dirty)+fresh, len(t.revoked)+len(h.revoked)); n > h.j.logBlocks()/2 {
-			return nil, fmt.Errorf("transaction %d of %d log blocks, the log has %d: %w", t.tid, n, h.j.logBlocks(), ErrTooLarge)
+		if n := h.j.need(len(t.dirty)+fresh, len(t.revoked)+len(h.revoked)); n > 2*h.j.most() {
+			return nil, fmt.Errorf("transaction %d of %d log blocks, at most %d are allowed: %w", t.tid, n, 2*h.j.most(), ErrTooLarge)
 		}
 	}
 	return changed, nil

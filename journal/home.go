@@ -54,6 +54,91 @@ func (j *Journal) writeBlock(block uint64, p []byte) error {
 	return nil
 }
 
+const (
+	homeBatchBytes = 4 << 20   // copied and in flight at once
+	homeWriteBytes = 256 << 10 // the most that one request carries
+	homeDepth      = 32
+)
+
+// A homeWriter writes many blocks home, those given in a row with one request, and several at once.
+type homeWriter struct {
+	queue     aio.Queue
+	blockSize int
+	batch     []byte
+	used      int
+	reqs      []*aio.Request
+	next      uint64 // block after the last one added
+}
+
+// newHomeWriter expects so many blocks.
+func newHomeWriter(dev aio.Device, blockSize, blocks int) (*homeWriter, error) {
+	q, err := dev.Queue(homeDepth)
+	if err != nil {
+		return nil, err
+	}
+	batch := min(homeBatchBytes, max(1, blocks)*blockSize)
+	return &homeWriter{queue: q, blockSize: blockSize, batch: buf.Aligned(batch, max(blockSize, dev.Align()))}, nil
+}
+
+// add takes a copy of the block's content p.
+func (w *homeWriter) add(block uint64, p []byte) error {
+	if w.used+w.blockSize > len(w.batch) {
+		if err := w.drain(); err != nil {
+			return err
+		}
+	}
+	at := w.used
+	w.used += copy(w.batch[at:], p)
+	if n := len(w.reqs); n > 0 && block == w.next && len(w.reqs[n-1].Buf) < homeWriteBytes {
+		r := w.reqs[n-1]
+		r.Buf = w.batch[at-len(r.Buf) : w.used]
+	} else {
+		w.reqs = append(w.reqs, &aio.Request{Op: aio.Write, Buf: w.batch[at:w.used], Off: int64(block) * int64(w.blockSize)})
+	}
+	w.next = block + 1
+	return nil
+}
+
+// drain writes what was added and waits for it.
+func (w *homeWriter) drain() error {
+	var first error
+	for todo, flying := w.reqs, 0; len(todo)+flying > 0; {
+		n := min(len(todo), homeDepth-flying)
+		if n > 0 && first == nil {
+			if err := w.queue.Submit(todo[:n]...); err != nil {
+				first = err
+			} else {
+				flying += n
+			}
+		}
+		todo = todo[n:]
+		if flying == 0 {
+			continue
+		}
+		done, err := w.queue.Reap(1)
+		if err != nil {
+			return err
+		}
+		flying -= len(done)
+		for _, r := range done {
+			if r.Err != nil && first == nil {
+				first = fmt.Errorf("block %d: %w", r.Off/int64(w.blockSize), r.Err)
+			}
+		}
+	}
+	w.reqs, w.used = w.reqs[:0], 0
+	return first
+}
+
+// close writes the rest. The device is not flushed.
+func (w *homeWriter) close() error {
+	err := w.drain()
+	if cerr := w.queue.Close(); err == nil {
+		err = cerr
+	}
+	return err
+}
+
 // UpdateHome changes one object in place, outside any log: read, verify, edit, check, seal, write, flush. It is for
 // the few bits that say how the log itself is to be treated, while no journal is open or from Config.Activate.
 func UpdateHome(dev aio.Device, blockSize int, r buf.Ref, edit func([]byte) error) error {

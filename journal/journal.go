@@ -14,6 +14,8 @@ const (
 	defaultCacheBytes = 64 << 20
 	// maxFrozenBytes bounds the copies that wait for a checkpoint, however large the log is.
 	maxFrozenBytes = 64 << 20
+	// maxTransactionBytes bounds what one transaction keeps in memory, however large the log is.
+	maxTransactionBytes = 32 << 20
 	// minLogBlocks is the shortest log that Open takes: a transaction may fill a quarter of it.
 	minLogBlocks = 16
 )
@@ -126,13 +128,15 @@ func (j *Journal) need(blocks, revokes int) int {
 	return blocks + (blocks+t-1)/t + (revokes+r-1)/r + 1
 }
 
-// fits reports whether the running transaction has room for credits more blocks. A transaction may take a quarter of
-// the log.
+// most is the number of log blocks that a transaction may take: a quarter of the log.
+func (j *Journal) most() int { return min(j.logBlocks()/4, maxTransactionBytes/j.cfg.BlockSize) }
+
+// fits reports whether the running transaction has room for credits more blocks.
 func (j *Journal) fits(credits int) bool {
 	if j.log == nil {
 		return true
 	}
-	limit := j.logBlocks() / 4
+	limit := j.most()
 	return credits <= limit && j.need(len(j.running.dirty)+credits, len(j.running.revoked)) <= limit
 }
 
@@ -159,8 +163,8 @@ func (j *Journal) Start(credits int) (*Handle, error) {
 		tid, empty := j.running.tid, j.running.empty()
 		j.mu.Unlock()
 		if empty {
-			return nil, fmt.Errorf("handle of %d blocks, the log has %d, a quarter for one transaction: %w",
-				credits, j.logBlocks(), ErrTooLarge)
+			return nil, fmt.Errorf("handle of %d blocks, a transaction has at most %d of the log's %d: %w",
+				credits, j.most(), j.logBlocks(), ErrTooLarge)
 		}
 		if err := j.Commit(tid); err != nil {
 			return nil, err

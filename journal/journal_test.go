@@ -255,3 +255,56 @@ func TestEscape(t *testing.T) {
 		t.Errorf("recovered block begins with 0x%08x", be32(recovered))
 	}
 }
+
+// TestNoJournalOrder: nothing on the device points to a new block before the new block is there.
+func TestNoJournalOrder(t *testing.T) {
+	rnd := seeded(t)
+	dev := simdev.New(testBlocks * testBlock)
+	r := &rig{t: t, dev: dev, cfg: Config{Device: dev, BlockSize: testBlock, Blocks: testBlocks}}
+	r.open()
+	r.put(1, 10)
+	r.must(r.CommitAll())
+	dev.Record()
+	h, err := r.Start(2)
+	r.must(err)
+	pointer, err := h.Get(whole(10))
+	r.must(err)
+	fresh, err := h.Create(whole(11))
+	r.must(err)
+	pointer[0], fresh[0] = 2, 7
+	_, err = h.Stop()
+	r.must(err)
+	r.must(r.CommitAll())
+	everyCrash(dev.Trace(), rnd, 20, func(e int, d *simdev.Device) {
+		if home(t, d, 10) == 2 && home(t, d, 11) != 7 {
+			t.Fatalf("epoch %d: block 10 points to what is not there", e)
+		}
+	})
+}
+
+// TestTransactionFills: when the running transaction has no room, Start commits it and goes on in the next.
+func TestTransactionFills(t *testing.T) {
+	r := newRig(t, FeatureCsumV3)
+	first := r.Running()
+	for i := range uint64(8) {
+		b := 10 * i
+		r.put(1, b, b+1, b+2, b+3, b+4, b+5, b+6, b+7)
+	}
+	if s := r.Stats(); s.Commits < 2 || r.Running() != first+TID(s.Commits) {
+		t.Errorf("%+v, transaction %d is running", s, r.Running())
+	}
+	if s := r.Stats(); s.Logged > s.Commits*testLogLen/4 {
+		t.Errorf("%+v: more than a quarter of the log in one transaction", s)
+	}
+	h, err := r.Start(1)
+	r.must(err)
+	for b := range uint64(40) {
+		if _, err = h.Get(whole(100 + b)); err != nil {
+			break
+		}
+	}
+	if !errors.Is(err, ErrNoCredits) {
+		t.Errorf("Get without end: %v", err)
+	}
+	h.Cancel()
+}

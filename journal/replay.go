@@ -2,7 +2,7 @@ package journal
 
 import (
 	"cmp"
-	"fmt"
+	"errors"
 	"slices"
 
 	"ext4img/aio"
@@ -22,6 +22,9 @@ type place struct {
 // replay writes the newest copy of each block home: the log is read from its beginning in batches, each batch written
 // in the order of its home blocks. It returns when all is durable.
 func replay(dev aio.Device, log *logDevice, latest map[uint64]copyInLog) (int, error) {
+	if len(latest) == 0 {
+		return 0, nil
+	}
 	places := make([]place, 0, len(latest))
 	for block, c := range latest {
 		places = append(places, place{block, c.log, c.escape})
@@ -29,11 +32,17 @@ func replay(dev aio.Device, log *logDevice, latest map[uint64]copyInLog) (int, e
 	slices.SortFunc(places, func(a, b place) int { return cmp.Compare(a.log, b.log) })
 	most := max(1, replayBytes/log.blockSize)
 	in := buf.Aligned(min(most, len(places))*log.blockSize, max(log.blockSize, log.dev.Align()))
-	out := buf.Aligned(len(in), max(log.blockSize, dev.Align()))
+	w, err := newHomeWriter(dev, log.blockSize, len(places))
+	if err != nil {
+		return 0, err
+	}
 	for batch := range slices.Chunk(places, most) {
-		if err := replayBatch(dev, log, batch, in, out); err != nil {
-			return 0, err
+		if err := replayBatch(log, w, batch, in); err != nil {
+			return 0, errors.Join(err, w.close())
 		}
+	}
+	if err := w.close(); err != nil {
+		return 0, err
 	}
 	if err := dev.Flush(); err != nil {
 		return 0, err
@@ -41,7 +50,7 @@ func replay(dev aio.Device, log *logDevice, latest map[uint64]copyInLog) (int, e
 	return len(places), nil
 }
 
-func replayBatch(dev aio.Device, log *logDevice, batch []place, in, out []byte) error {
+func replayBatch(log *logDevice, w *homeWriter, batch []place, in []byte) error {
 	bs := log.blockSize
 	for i := 0; i < len(batch); {
 		n := 1
@@ -58,22 +67,14 @@ func replayBatch(dev aio.Device, log *logDevice, batch []place, in, out []byte) 
 		order[i] = i
 	}
 	slices.SortFunc(order, func(a, b int) int { return cmp.Compare(batch[a].block, batch[b].block) })
-	for i, k := range order {
-		p := out[i*bs : (i+1)*bs]
-		copy(p, in[k*bs:(k+1)*bs])
+	for _, k := range order {
+		p := in[k*bs : (k+1)*bs]
 		if batch[k].escape {
 			putBE32(p, magic)
 		}
-	}
-	for i := 0; i < len(order); {
-		first, n := batch[order[i]].block, 1
-		for i+n < len(order) && batch[order[i+n]].block == first+uint64(n) {
-			n++
+		if err := w.add(batch[k].block, p); err != nil {
+			return err
 		}
-		if _, err := dev.WriteAt(out[i*bs:(i+n)*bs], int64(first)*int64(bs)); err != nil {
-			return fmt.Errorf("block %d: %w", first, err)
-		}
-		i += n
 	}
 	return nil
 }

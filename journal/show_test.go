@@ -54,7 +54,7 @@ func logdump(t *testing.T, m *image) string {
 
 // TestOracleShow compares the walk with debugfs's, log by log.
 func TestOracleShow(t *testing.T) {
-	if testing.Short() {
+	if testing.Short() || underRace {
 		t.Skip("long")
 	}
 	dir := filepath.Join(oracles(t), "e2fsprogs")
