@@ -293,11 +293,8 @@ func (w *copier) copy(r io.Reader, off int64) error {
 			w.pump.free = append(w.pump.free, req)
 		} else {
 			req.Buf = req.Buf[:n]
-			req.File, req.Op, req.Off = w.file, aio.Write, off
-			w.batch = append(w.batch, req)
+			w.stage(req, off)
 			off += int64(n)
-			w.bytes += int64(n)
-			w.bar.add(int64(n))
 		}
 		if err == io.EOF || err == io.ErrUnexpectedEOF {
 			return nil
@@ -306,6 +303,14 @@ func (w *copier) copy(r io.Reader, off int64) error {
 			return err
 		}
 	}
+}
+
+// stage puts a request with data into the batch.
+func (w *copier) stage(req *ext4.Request, off int64) {
+	req.File, req.Op, req.Off = w.file, aio.Write, off
+	w.batch = append(w.batch, req)
+	w.bytes += int64(len(req.Buf))
+	w.bar.add(int64(len(req.Buf)))
 }
 
 // flush submits what has been read so far.

@@ -1,0 +1,98 @@
+package main
+
+import (
+	"errors"
+	"io/fs"
+	"os"
+	"strings"
+	"syscall"
+	"time"
+
+	"ext4img/ext4/layout"
+
+	"golang.org/x/sys/unix"
+)
+
+// hostFile is the identity of a file of the host with several names; zero for one with a single name.
+type hostFile struct{ dev, ino uint64 }
+
+// hostEntry describes a file of the host.
+func hostEntry(p, rel string, info fs.FileInfo) (e treeEntry, id hostFile, err error) {
+	e = treeEntry{Name: rel, Size: info.Size(), Mtime: info.ModTime(), Atime: info.ModTime()}
+	if e.Mode, err = modeOf(info.Mode()); err != nil {
+		return e, id, err
+	}
+	if st, ok := info.Sys().(*syscall.Stat_t); ok {
+		e.UID, e.GID = st.Uid, st.Gid
+		e.Major, e.Minor = unix.Major(uint64(st.Rdev)), unix.Minor(uint64(st.Rdev))
+		if st.Nlink > 1 {
+			id = hostFile{uint64(st.Dev), uint64(st.Ino)}
+		}
+	}
+	var st unix.Stat_t
+	if unix.Lstat(p, &st) == nil {
+		sec, nsec := st.Atim.Unix()
+		e.Atime = time.Unix(sec, nsec)
+	}
+	if e.kind() == layout.ModeSymlink {
+		if e.Target, err = os.Readlink(p); err != nil {
+			return e, id, err
+		}
+	}
+	e.Xattrs, err = hostXattrs(p)
+	return e, id, err
+}
+
+// hostXattrs reads the attributes of a file of the host. A file system without any is no error.
+func hostXattrs(p string) (map[string][]byte, error) {
+	names := make([]byte, 1<<16)
+	n, err := unix.Llistxattr(p, names)
+	if errors.Is(err, unix.ENOTSUP) || errors.Is(err, unix.EPERM) || errors.Is(err, unix.ENOSYS) || n == 0 && err == nil {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	all := map[string][]byte{}
+	value := make([]byte, 1<<16)
+	for _, name := range strings.Split(strings.TrimRight(string(names[:n]), "\x00"), "\x00") {
+		n, err := unix.Lgetxattr(p, name, value)
+		if err != nil {
+			continue // gone meanwhile, or not for us to read
+		}
+		all[name] = append([]byte(nil), value[:n]...)
+	}
+	return all, nil
+}
+
+// nextData finds the next range of a file that is not a hole.
+func nextData(f *os.File, off, size int64) (start, end int64, err error) {
+	start, err = unix.Seek(int(f.Fd()), off, unix.SEEK_DATA)
+	if errors.Is(err, unix.ENXIO) {
+		return size, size, nil
+	}
+	if err != nil { // not supported here: all of it is data
+		return off, size, nil
+	}
+	end, err = unix.Seek(int(f.Fd()), start, unix.SEEK_HOLE)
+	return start, min(end, size), err
+}
+
+// makeSpecial makes a device, FIFO or socket in an open directory.
+func makeSpecial(dir *os.File, name string, e *treeEntry) error {
+	return unix.Mknodat(int(dir.Fd()), name, uint32(e.Mode), int(unix.Mkdev(e.Major, e.Minor)))
+}
+
+// setHostXattrs sets the attributes of an open file of the host; those it does not allow are left out and named.
+func setHostXattrs(f *os.File, xattrs map[string][]byte) (refused []string, err error) {
+	for name, value := range xattrs {
+		err := unix.Fsetxattr(int(f.Fd()), name, value, 0)
+		switch {
+		case errors.Is(err, unix.EPERM), errors.Is(err, unix.ENOTSUP), errors.Is(err, unix.EACCES):
+			refused = append(refused, name)
+		case err != nil:
+			return refused, &fs.PathError{Op: "setxattr " + name, Path: f.Name(), Err: err}
+		}
+	}
+	return refused, nil
+}

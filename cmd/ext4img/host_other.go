@@ -1,0 +1,37 @@
+//go:build !linux
+
+package main
+
+import (
+	"errors"
+	"io/fs"
+	"os"
+
+	"ext4img/ext4/layout"
+)
+
+// hostFile is the identity of a file of the host with several names. Here every name is a file of its own.
+type hostFile struct{ dev, ino uint64 }
+
+// hostEntry describes a file of the host: what package os knows of it. Owners, devices and attributes travel in tar archives.
+func hostEntry(p, rel string, info fs.FileInfo) (e treeEntry, id hostFile, err error) {
+	e = treeEntry{Name: rel, Size: info.Size(), Mtime: info.ModTime(), Atime: info.ModTime()}
+	if e.Mode, err = modeOf(info.Mode()); err == nil && e.kind() == layout.ModeSymlink {
+		e.Target, err = os.Readlink(p)
+	}
+	return e, id, err
+}
+
+// nextData finds the next range of a file that is not a hole: all of it.
+func nextData(_ *os.File, off, size int64) (start, end int64, err error) { return off, size, nil }
+
+// makeSpecial makes a device, FIFO or socket in an open directory.
+func makeSpecial(*os.File, string, *treeEntry) error { return errors.ErrUnsupported }
+
+// setHostXattrs sets the attributes of an open file of the host; those it does not allow are left out and named.
+func setHostXattrs(_ *os.File, xattrs map[string][]byte) (refused []string, err error) {
+	for name := range xattrs {
+		refused = append(refused, name)
+	}
+	return refused, nil
+}

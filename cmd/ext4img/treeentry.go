@@ -1,0 +1,77 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"path"
+	"strings"
+	"time"
+
+	"ext4img/ext4"
+	"ext4img/ext4/layout"
+)
+
+// treeEntry is one file on its way into or out of an image.
+type treeEntry struct {
+	Name         string // relative to the top, with slashes; "." is the top itself
+	Mode         uint16 // i_mode: type and permissions
+	UID, GID     uint32
+	Atime, Mtime time.Time
+	Size         int64
+	Target       string // of a symbolic link
+	LinkTo       string // Name of an earlier entry that is the same file
+	Major, Minor uint32 // of a device
+	Xattrs       map[string][]byte
+}
+
+func (e *treeEntry) kind() uint16 { return e.Mode & layout.ModeTypeMask }
+
+// cleanName makes a name from outside safe: relative, and inside the top.
+func cleanName(name string) (string, error) {
+	if strings.ContainsRune(name, 0) {
+		return "", fmt.Errorf("name %q: has a zero byte", name)
+	}
+	c := path.Clean("/" + name)[1:]
+	if c == "" {
+		c = "."
+	}
+	return c, nil
+}
+
+// modeOf is i_mode for an fs.FileMode.
+func modeOf(m fs.FileMode) (uint16, error) {
+	perm := ext4.PermBits(m)
+	switch {
+	case m.IsRegular():
+		return layout.ModeRegular | perm, nil
+	case m.IsDir():
+		return layout.ModeDir | perm, nil
+	case m&fs.ModeSymlink != 0:
+		return layout.ModeSymlink | perm, nil
+	case m&fs.ModeCharDevice != 0:
+		return layout.ModeCharDev | perm, nil
+	case m&fs.ModeDevice != 0:
+		return layout.ModeBlockDev | perm, nil
+	case m&fs.ModeNamedPipe != 0:
+		return layout.ModeFIFO | perm, nil
+	case m&fs.ModeSocket != 0:
+		return layout.ModeSocket | perm, nil
+	}
+	return 0, errors.New("a file of unknown type")
+}
+
+// entryOf describes a file of an image.
+func entryOf(f *ext4.FS, full, rel string, info *ext4.FileInfo) (e treeEntry, err error) {
+	s := info.Stat()
+	e = treeEntry{
+		Name: rel, Mode: s.Mode, UID: s.UID, GID: s.GID, Atime: s.Atime, Mtime: s.Mtime, Size: s.Size, Major: s.Major, Minor: s.Minor,
+	}
+	if e.kind() == layout.ModeSymlink {
+		if e.Target, err = f.Readlink(full); err != nil {
+			return e, err
+		}
+	}
+	e.Xattrs, err = readXattrs(f, full)
+	return e, err
+}
