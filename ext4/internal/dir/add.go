@@ -1,7 +1,6 @@
 package dir
 
 import (
-	"errors"
 	"fmt"
 	"io/fs"
 	"syscall"
@@ -32,7 +31,10 @@ func (d *Dirs) Add(h *journal.Handle, dir layout.Ino, name string, ino layout.In
 	if f.encrypted() {
 		return layout.Unsupportedf("directory %d: encrypted: new names", dir)
 	}
-	if err := errors.Join(f.prepare(name), f.checkEncoding(name)); err != nil {
+	if err := f.prepare(name); err != nil {
+		return err
+	}
+	if err := f.checkEncoding(name); err != nil {
 		return err
 	}
 	n := entry{name, ino, ftype}
@@ -68,6 +70,11 @@ func (f *file) addLinear(h *journal.Handle, n entry) error {
 	}
 	if taken {
 		return f.exists(n.name)
+	}
+	if f.flags&layout.FlagIndex != 0 { // without dir_index nobody keeps the index up to date
+		if err := f.setFlags(h, f.flags&^layout.FlagIndex); err != nil {
+			return err
+		}
 	}
 	if room < f.blocks {
 		return f.insertInto(h, room, n)

@@ -6,14 +6,19 @@ import (
 	"slices"
 	"syscall"
 
+	"ext4img/ext4/internal/group"
 	"ext4img/ext4/layout"
 	"ext4img/journal"
 )
 
-// Credits is how many blocks one Set or Remove changes at most, the value's own blocks aside: the record, two blocks of
-// attributes, two inodes that hold values, and what allocating and freeing changes.
+// Credits is how many blocks one Set or Remove changes at most: the record, the superblock, two blocks of attributes and what
+// allocating and freeing them changes, and with ea_inode an inode made, one freed, and the blocks of a value.
 func (x *Store) Credits() int {
-	return 16 + 2*x.s.InodeCredits() + (layout.XattrMaxValue+x.g.BlockSize-1)/x.g.BlockSize
+	n := 4 + 2*group.BlockCredits
+	if x.g.Incompat&layout.IncompatEAInode != 0 {
+		n += 2*x.t.Credits() + (layout.XattrMaxValue+x.g.BlockSize-1)/x.g.BlockSize + 2*group.BlockCredits
+	}
+	return n
 }
 
 // Set gives an attribute a value. flags are Create, Replace or 0. The errors are EOPNOTSUPP for a prefix that ext4 does not
@@ -205,7 +210,25 @@ func (x *Store) change(h *journal.Handle, a *attrs, edit func(next *attrs) error
 			return err
 		}
 	}
-	return x.countRefs(h, a.ino, refs)
+	if err := x.countRefs(h, a.ino, refs); err != nil {
+		return err
+	}
+	return x.markFeature(h, next)
+}
+
+// markFeature sets the feature ext_attr when the first attribute is stored (ext4_xattr_update_super_block).
+func (x *Store) markFeature(h *journal.Handle, a *attrs) error {
+	if len(a.list[inRecord])+len(a.list[inBlock]) == 0 {
+		return nil
+	}
+	s, err := x.s.Super(h)
+	if err != nil || s.FeatureCompat()&layout.CompatExtAttr != 0 {
+		return err
+	}
+	if s, err = x.s.EditSuper(h); err == nil {
+		s.SetFeatureCompat(s.FeatureCompat() | layout.CompatExtAttr)
+	}
+	return err
 }
 
 // cost is what attributes count in i_blocks, in file system blocks: the block, and for each value in an inode of its own

@@ -84,6 +84,11 @@ func (w *world) open(t failer) {
 	if w.j, err = journal.Open(journal.Config{Device: w.dev, BlockSize: w.g.BlockSize, Blocks: w.g.Blocks}); err != nil {
 		t.Fatalf("%v", err)
 	}
+	w.stack()
+}
+
+// stack puts the packages over the journal.
+func (w *world) stack() {
 	w.space = group.New(w.g, w.j)
 	w.inodes = inode.New(w.space)
 	w.m = extent.New(w.space, w.inodes)

@@ -25,6 +25,7 @@ var kinds = []struct {
 	args []string
 }{
 	{"4k", []string{"-b", "4096"}},
+	{"no-ext_attr", []string{"-b", "4096", "-O", "^ext_attr"}},
 	{"1k", []string{"-b", "1024"}},
 	{"nocsum", []string{"-b", "1024", "-O", "^metadata_csum"}},
 	{"inode-128", []string{"-b", "1024", "-I", "128"}},
@@ -100,28 +101,6 @@ func (w *world) judge(t *testing.T, want []map[string]string) {
 		}
 	})
 	w.open(t)
-}
-
-func kernelAttrs(t *testing.T, path string) map[string]string {
-	t.Helper()
-	buf := make([]byte, 1<<16)
-	n, err := syscall.Listxattr(path, buf)
-	if err != nil {
-		t.Fatal(err)
-	}
-	out := map[string]string{}
-	for _, name := range strings.Split(strings.TrimSuffix(string(buf[:n]), "\x00"), "\x00") {
-		if name == "" {
-			continue
-		}
-		v := make([]byte, 1<<16)
-		n, err := syscall.Getxattr(path, name, v)
-		if err != nil {
-			t.Fatalf("%s: %s: %v", path, name, err)
-		}
-		out[name] = string(v[:n])
-	}
-	return out
 }
 
 // TestRandom sets and removes attributes of all sizes at random and compares with maps.
@@ -403,9 +382,7 @@ func TestAfterKernel(t *testing.T) {
 					want[i] = map[string]string{}
 					for j, n := range sizes {
 						name, v := fmt.Sprintf("user.\xe9kernel%d", j), strings.Repeat("k", n)
-						if err := syscall.Setxattr(filepath.Join(root, fmt.Sprintf("f%d", i)), name, []byte(v), 0); err != nil {
-							t.Fatal(err)
-						}
+						kernelSet(t, filepath.Join(root, fmt.Sprintf("f%d", i)), name, v)
 						want[i][name] = v
 					}
 				}
@@ -436,9 +413,7 @@ func TestAfterKernel(t *testing.T) {
 			writable(t, path, func(root string) {
 				for i := range files {
 					for name := range want[i] {
-						if err := syscall.Removexattr(filepath.Join(root, fmt.Sprintf("f%d", i)), name); err != nil {
-							t.Errorf("the kernel removes %s of f%d: %v", name, i, err)
-						}
+						kernelRemove(t, filepath.Join(root, fmt.Sprintf("f%d", i)), name)
 					}
 				}
 			})
