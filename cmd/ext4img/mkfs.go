@@ -92,14 +92,13 @@ func mkfsOptions(c *cli.Context) (o mkfs.Options, err error) {
 	if o.UUID, err = parseUUID(c.String("uuid")); err != nil {
 		return o, usagef(c, "%v", err)
 	}
-	block := uint64(max(o.BlockSize, 1))
 	for _, j := range c.StringSlice("journal") {
 		for _, part := range strings.Split(j, ",") {
 			n, err := journalSize(part)
 			if err != nil {
 				return o, usagef(c, "%v", err)
 			}
-			o.JournalBlocks = n / block
+			o.JournalSize = n
 		}
 	}
 	return o, nil

@@ -109,9 +109,9 @@ func TestOptionsRefused(t *testing.T) {
 		"needs extra_isize":  {Features: "^extra_isize,quota,project"},
 		"project and inline": {Features: "inline_data", InodeSize: 128},
 		"cluster size":       {Features: "bigalloc", ClusterSize: 1000},
-		"want at least 1024": {JournalBlocks: 100},
-		"at most half":       {JournalBlocks: 40000},
-		"without the":        {JournalBlocks: 1024, Features: "^has_journal"},
+		"want at least 1024": {JournalSize: mib / 2},
+		"at most half":       {JournalSize: 40 * mib},
+		"without the":        {JournalSize: mib, Features: "^has_journal"},
 		"inodes: too many":   {Inodes: 1 << 30},
 		"blocks per group":   {BlocksPerGroup: 1001},
 		"resize to":          {ResizeBlocks: 100},
@@ -242,7 +242,7 @@ func randomShape(r *rand.Rand) shape {
 		o.BlocksPerGroup = uint32(256 * (1 + r.Intn(31)))
 	}
 	if r.Intn(6) == 0 && !strings.Contains(o.Features, "^has_journal") && o.Type != "ext2" {
-		o.JournalBlocks = uint64(1024 + r.Intn(4000))
+		o.JournalSize = uint64(1+r.Intn(64)) * mib
 	}
 	return shape{size: int64(r.Intn(300*mib)) + mib, o: o}
 }

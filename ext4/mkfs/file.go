@@ -111,9 +111,6 @@ func (b *builder) mapExtents(f *file) error {
 func (b *builder) extentLevel(f *file, depth, count int, put func(n layout.ExtentNode, i, from int)) ([]layout.ExtentIndex, error) {
 	var index []layout.ExtentIndex
 	room := layout.ExtentNodeCapacity(b.g.BlockSize)
-	if b.g.BlockSize%12 == 0 {
-		room-- // the tail needs what an entry would fill
-	}
 	for from := 0; from < count; from += room {
 		p, err := b.treeBlock(f)
 		if err != nil {

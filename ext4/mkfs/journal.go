@@ -30,33 +30,33 @@ func defaultJournal(blocks uint64) uint64 {
 	return 262144
 }
 
-// planJournal decides how long the log is to be; a file system too small for the default gets none.
-func planJournal(o *Options, f *Features) error {
+// journalBlocks decides how long the log is to be. A file system too small for the default gets none, and loses the features
+// that need it.
+func journalBlocks(o Options, f *Features) (uint64, error) {
+	n := o.JournalSize / uint64(o.BlockSize)
 	switch {
 	case f.Compat&layout.CompatHasJournal == 0:
-		if o.JournalBlocks != 0 {
-			return fmt.Errorf("a journal of %d blocks without the feature has_journal", o.JournalBlocks)
+		if o.JournalSize != 0 {
+			return 0, fmt.Errorf("a journal of %d bytes without the feature has_journal", o.JournalSize)
 		}
-		return nil
-	case o.JournalBlocks == 0:
-		if o.JournalBlocks = defaultJournal(o.Blocks); o.JournalBlocks == 0 {
+	case o.JournalSize == 0:
+		if n = defaultJournal(o.Blocks); n == 0 {
 			f.Compat &^= layout.CompatHasJournal | layout.CompatOrphanFile
 		}
-		return nil
-	case o.JournalBlocks < minJournal || o.JournalBlocks > min(o.Blocks/2, maxJournal):
-		return fmt.Errorf("a journal of %d blocks: want at least %d and at most half of the %d blocks", o.JournalBlocks, minJournal, o.Blocks)
+	case n < minJournal || n > min(o.Blocks/2, maxJournal):
+		return 0, fmt.Errorf("a journal of %d blocks: want at least %d and at most half of the %d blocks", n, minJournal, o.Blocks)
 	}
-	return nil
+	return n, nil
 }
 
 // makeJournal makes inode 8: an empty log in the middle of the device. As in a new file system of mke2fs, its
 // superblock names no features: who first uses it sets them.
 func (b *builder) makeJournal() error {
-	if b.o.JournalBlocks == 0 {
+	if b.log == 0 {
 		return nil
 	}
 	f := b.newFile(layout.JournalIno, layout.ModeRegular|0o600, 1)
-	if err := b.allocate(f, b.middle(), b.o.JournalBlocks); err != nil {
+	if err := b.allocate(f, b.middle(), b.log); err != nil {
 		return err
 	}
 	if !b.o.Zeroed {
@@ -68,14 +68,14 @@ func (b *builder) makeJournal() error {
 	}
 	p := make([]byte, b.g.BlockSize)
 	be := binary.BigEndian
-	be.PutUint32(p[0x00:], jbd2Magic)                 // h_magic
-	be.PutUint32(p[0x04:], jbd2SuperV2)               // h_blocktype
-	be.PutUint32(p[0x0C:], uint32(b.g.BlockSize))     // s_blocksize
-	be.PutUint32(p[0x10:], uint32(b.o.JournalBlocks)) // s_maxlen
-	be.PutUint32(p[0x14:], 1)                         // s_first
-	be.PutUint32(p[0x18:], 1)                         // s_sequence
-	copy(p[0x30:], b.o.UUID[:])                       // s_uuid
-	be.PutUint32(p[0x40:], 1)                         // s_nr_users
+	be.PutUint32(p[0x00:], jbd2Magic)             // h_magic
+	be.PutUint32(p[0x04:], jbd2SuperV2)           // h_blocktype
+	be.PutUint32(p[0x0C:], uint32(b.g.BlockSize)) // s_blocksize
+	be.PutUint32(p[0x10:], uint32(b.log))         // s_maxlen
+	be.PutUint32(p[0x14:], 1)                     // s_first
+	be.PutUint32(p[0x18:], 1)                     // s_sequence
+	copy(p[0x30:], b.o.UUID[:])                   // s_uuid
+	be.PutUint32(p[0x40:], 1)                     // s_nr_users
 	if err := b.write(f.block(0), p); err != nil {
 		return err
 	}

@@ -13,6 +13,7 @@ type builder struct {
 	dev     aio.Device
 	super   layout.Superblock
 	g       *layout.Geometry
+	log     uint64 // length of the journal in blocks; 0: none
 	space   *space
 	descs   []byte
 	records map[layout.Ino]layout.Inode // inodes in use that have a record
@@ -26,14 +27,11 @@ func Make(dev aio.Device, o Options) error {
 	if err != nil {
 		return fmt.Errorf("mkfs: %w", err)
 	}
-	super, g, err := plan(&o)
-	if err != nil {
+	b := &builder{o: o, dev: dev, records: make(map[layout.Ino]layout.Inode), dirs: make(map[layout.Ino]bool)}
+	if err := b.plan(); err != nil {
 		return fmt.Errorf("mkfs: %w", err)
 	}
-	b := &builder{
-		o: o, dev: dev, super: super, g: g, space: newSpace(g), descs: make([]byte, int(g.Groups)*g.DescSize),
-		records: make(map[layout.Ino]layout.Inode), dirs: make(map[layout.Ino]bool), next: g.FirstIno,
-	}
+	b.space, b.descs, b.next = newSpace(b.g), make([]byte, int(b.g.Groups)*b.g.DescSize), b.g.FirstIno
 	if err := b.build(); err != nil {
 		return fmt.Errorf("mkfs: %w", err)
 	}
@@ -72,7 +70,7 @@ func (b *builder) desc(group layout.Group) layout.Desc {
 // countOverhead sets s_overhead_clusters: what no file can ever have. That is the boot block, superblocks, descriptors and
 // tables, all that is in use by now, and the blocks of the log.
 func (b *builder) countOverhead() error {
-	n := b.g.FirstDataBlock + uint32(b.space.roundUp(b.o.JournalBlocks)/b.space.ratio())
+	n := b.g.FirstDataBlock + uint32(b.space.roundUp(b.log)/b.space.ratio())
 	scratch := make([]byte, b.g.BlockSize)
 	for group := range b.g.Groups {
 		n += b.space.bitmap(group, scratch)

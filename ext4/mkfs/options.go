@@ -14,16 +14,16 @@ import (
 
 // Options is what a new file system should be. The zero value is mke2fs -t ext4 without further flags.
 type Options struct {
-	Type          string // ext2, ext3, ext4; "": ext4
-	Features      string // changes to the type's features, as mke2fs -O
-	Blocks        uint64 // 0: as many as the device holds
-	BlockSize     int    // bytes; 0: 1024 for file systems smaller than 512 MiB, else 4096
-	ClusterSize   int    // bytes, with bigalloc; 0: 16 blocks
-	Label         string // at most 16 bytes
-	UUID          [16]byte
-	HashSeed      [16]byte  // zero: follows from the UUID
-	Time          time.Time // zero: SOURCE_DATE_EPOCH, else now
-	JournalBlocks uint64    // 0: by the size of the file system
+	Type        string // ext2, ext3, ext4; "": ext4
+	Features    string // changes to the type's features, as mke2fs -O
+	Blocks      uint64 // 0: as many as the device holds
+	BlockSize   int    // bytes; 0: 1024 for file systems smaller than 512 MiB, else 4096
+	ClusterSize int    // bytes, with bigalloc; 0: 16 blocks
+	Label       string // at most 16 bytes
+	UUID        [16]byte
+	HashSeed    [16]byte  // zero: follows from the UUID
+	Time        time.Time // zero: SOURCE_DATE_EPOCH, else now
+	JournalSize uint64    // bytes; 0: by the size of the file system
 
 	Inodes        uint64 // 0: by BytesPerInode
 	InodeSize     int    // bytes; 0: 256

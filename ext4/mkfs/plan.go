@@ -14,38 +14,49 @@ const (
 	hashHalfMD4  = 1
 )
 
-// plan computes the numbers of the superblock and from them the geometry. It leaves in o.JournalBlocks how long the log is
-// to be, 0 for none.
-func plan(o *Options) (layout.Superblock, *layout.Geometry, error) {
-	base, err := DefaultFeatures(o.Type)
+// plan computes the numbers of the superblock and from them the geometry.
+func (b *builder) plan() error {
+	o := b.o
+	f, err := o.features()
 	if err != nil {
-		return nil, nil, err
+		return err
 	}
-	f, err := ParseFeatures(base, o.Features)
+	if b.log, err = journalBlocks(o, &f); err != nil {
+		return err
+	}
+	b.super = layout.Superblock(make([]byte, layout.SuperSize))
+	fixed(b.super, o, f)
+	p := &planner{o: o, s: b.super}
+	if err := p.groups(); err != nil {
+		return err
+	}
+	b.g, err = layout.NewGeometry(b.super)
+	return err
+}
+
+// features is the set that the options ask for, as far as the size allows it.
+func (o Options) features() (Features, error) {
+	f, err := DefaultFeatures(o.Type)
+	if err == nil {
+		f, err = ParseFeatures(f, o.Features)
+	}
+	if err == nil {
+		err = f.check()
+	}
 	if err != nil {
-		return nil, nil, err
+		return Features{}, err
 	}
-	if err := f.check(); err != nil {
-		return nil, nil, err
-	}
-	if o.Blocks > 1<<32-1 && f.Incompat&layout.Incompat64Bit == 0 {
-		return nil, nil, fmt.Errorf("%d blocks: more than 2^32-1 need the feature 64bit", o.Blocks)
+	if o.Blocks > 1<<32-1 {
+		if f.Incompat&layout.Incompat64Bit == 0 {
+			return Features{}, fmt.Errorf("%d blocks: more than 2^32-1 need the feature 64bit", o.Blocks)
+		}
+		f.Compat &^= layout.CompatResizeInode // its block numbers have 32 bits
 	}
 	needRoom := f.ROCompat&layout.ROCompatProject != 0 || f.Incompat&layout.IncompatInlineData != 0
 	if needRoom && o.InodeSize < layout.GoodOldInodeSize+extraIsize {
-		return nil, nil, fmt.Errorf("features project and inline_data need inodes of more than %d bytes", o.InodeSize)
+		return Features{}, fmt.Errorf("features project and inline_data need inodes of more than %d bytes", o.InodeSize)
 	}
-	if err := planJournal(o, &f); err != nil {
-		return nil, nil, err
-	}
-	s := layout.Superblock(make([]byte, layout.SuperSize))
-	fixed(s, *o, f)
-	p := &planner{o: *o, s: s}
-	if err := p.groups(); err != nil {
-		return nil, nil, err
-	}
-	g, err := layout.NewGeometry(s)
-	return s, g, err
+	return f, nil
 }
 
 // fixed sets the fields that need no arithmetic.
