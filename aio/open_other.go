@@ -33,6 +33,9 @@ func openFile(path string, o Options) (*file, error) {
 	}
 	d := &file{f: f, path: path, size: size, align: defaultAlign, memAlign: defaultAlign, write: o.Write}
 	d.reason = "this system has no O_DIRECT"
+	if err := bypassCache(f); err != nil {
+		return nil, err
+	}
 	return d, nil
 }
 

@@ -309,6 +309,41 @@ func TestShrunk(t *testing.T) {
 	}
 }
 
+// TestShrunkDevice: a block device that became shorter. What lies beyond its end fails, and nothing else.
+func TestShrunkDevice(t *testing.T) {
+	for _, engine := range engines() {
+		path := newFile(t, 4<<20)
+		dev := loop(t, path)
+		d := opened(dev, aio.Options{Write: true, Engine: engine})(t)
+		if err := os.Truncate(path, 2<<20); err != nil {
+			t.Fatal(err)
+		}
+		command(t, "losetup", "-c", dev)
+		q, err := d.Queue(16)
+		if err != nil {
+			t.Fatal(err)
+		}
+		var reqs []*aio.Request
+		for i := range 16 {
+			reqs = append(reqs, &aio.Request{Op: aio.Op(i % 2), Buf: aio.AlignedBuf(4096, 4096), Off: int64(i) << 18})
+		}
+		if err := q.Submit(reqs...); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := q.Reap(16); err != nil {
+			t.Fatal(err)
+		}
+		for _, r := range reqs {
+			if bad := r.Off >= 2<<20; bad != (r.Err != nil) {
+				t.Errorf("%s: op %d at %d: %v", engine, r.Op, r.Off, r.Err)
+			}
+		}
+		t.Log(reqs[15].Err)
+		q.Close()
+		d.Close()
+	}
+}
+
 // TestBadSectors: a device of the kernel of which a part always fails.
 func TestBadSectors(t *testing.T) {
 	need(t, "dmsetup")

@@ -1,0 +1,17 @@
+package aio
+
+import (
+	"fmt"
+	"os"
+
+	"golang.org/x/sys/unix"
+)
+
+// bypassCache asks macOS not to keep in its cache what goes through f.
+func bypassCache(f *os.File) error {
+	if _, err := unix.FcntlInt(f.Fd(), unix.F_NOCACHE, 1); err != nil {
+		f.Close()
+		return fmt.Errorf("open %s: F_NOCACHE: %w", f.Name(), err)
+	}
+	return nil
+}
