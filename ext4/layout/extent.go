@@ -103,8 +103,8 @@ func InitExtentNode(p []byte, depth int) ExtentNode {
 	return ExtentNode(p)
 }
 
-// Entries is eh_entries: the number of entries in use.
-func (n ExtentNode) Entries() int { return int(le.Uint16(n[2:])) }
+// Entries is eh_entries: the number of entries in use, as far as the node has room for them.
+func (n ExtentNode) Entries() int { return min(int(le.Uint16(n[2:])), ExtentNodeCapacity(len(n))) }
 
 // Max is eh_max: the number of entries that fit.
 func (n ExtentNode) Max() int { return int(le.Uint16(n[4:])) }
@@ -118,7 +118,12 @@ func (n ExtentNode) SetDepth(d int) { le.PutUint16(n[6:], uint16(d)) }
 // Leaf tells whether the node holds extents.
 func (n ExtentNode) Leaf() bool { return n.Depth() == 0 }
 
+// entry is the bytes of an entry. One that is not in the node reads as zeros and cannot be set: a damaged file system
+// may use one block for two things, and then a node may change behind the back of who has checked it.
 func (n ExtentNode) entry(i int) []byte {
+	if i < 0 || i >= ExtentNodeCapacity(len(n)) {
+		return make([]byte, extentEntrySize)
+	}
 	off := extentHeaderSize + i*extentEntrySize
 	return n[off : off+extentEntrySize]
 }
@@ -170,10 +175,14 @@ func (n ExtentNode) PutIndex(i int, x ExtentIndex) {
 }
 
 // Resize makes room for count entries at i in place of the drop entries there, moving those behind and setting
-// eh_entries. The result must not exceed Max. New entries hold garbage and must be put; entries given up are zeroed.
+// eh_entries. The result must fit, else nothing changes. New entries hold garbage and must be put; entries given up are
+// zeroed.
 func (n ExtentNode) Resize(i, drop, count int) {
 	old := n.Entries()
 	size := old - drop + count
+	if i < 0 || drop < 0 || count < 0 || i+drop > old || size > ExtentNodeCapacity(len(n)) {
+		return
+	}
 	from, to := extentHeaderSize+(i+drop)*extentEntrySize, extentHeaderSize+(i+count)*extentEntrySize
 	copy(n[to:extentHeaderSize+size*extentEntrySize], n[from:extentHeaderSize+old*extentEntrySize])
 	if size < old {
@@ -186,7 +195,9 @@ func (n ExtentNode) Resize(i, drop, count int) {
 func (n ExtentNode) CopyTail(i int, to ExtentNode) {
 	at, count := to.Entries(), n.Entries()-i
 	to.Resize(at, 0, count)
-	copy(to[extentHeaderSize+at*extentEntrySize:], n[extentHeaderSize+i*extentEntrySize:extentHeaderSize+(i+count)*extentEntrySize])
+	for k := range count {
+		copy(to.entry(at+k), n.entry(i+k))
+	}
 }
 
 // Search is the last entry whose key is at most l, or -1.

@@ -40,7 +40,10 @@ func (f *file) child(s *step) (step, error) {
 	if err != nil {
 		return step{}, err
 	}
-	node := layout.ExtentNode(p)
+	node, err := layout.ParseExtentNode(p) // again: a handle does not verify what it has changed, as whatever type
+	if err != nil {
+		return step{}, f.corrupt(x.Child, "%v", err)
+	}
 	if node.Depth() != s.node.Depth()-1 {
 		return step{}, f.corrupt(x.Child, "eh_depth %d, want %d", node.Depth(), s.node.Depth()-1)
 	}

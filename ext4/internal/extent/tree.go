@@ -35,7 +35,7 @@ func (f *file) writable(p path, level int) (layout.ExtentNode, error) {
 // there. They join with their neighbours in the same leaf where they can, so that what grows a neighbour needs no
 // entry. The path must have been found for l.
 func (f *file) rewrite(p path, l layout.Lblk, parts ...layout.Extent) error {
-	for {
+	for range 4 * layout.MaxExtentDepth {
 		w := windowFor(p.leaf().node, p.leaf().node.Search(l), l, parts)
 		if p.leaf().node.Entries()-w.drop+len(w.put) <= f.capacity(p.leaf().node) {
 			return f.store(p, w)
@@ -48,6 +48,7 @@ func (f *file) rewrite(p path, l layout.Lblk, parts ...layout.Extent) error {
 			return err
 		}
 	}
+	return f.corrupt(p.leaf().block, "no room after splits")
 }
 
 // window is a change within one leaf: drop entries from first on, and put others there.
@@ -265,7 +266,7 @@ func (f *file) split(p path) error {
 	if err != nil {
 		return err
 	}
-	block, fresh, err := f.newNode(old.Depth(), p[level].block+1)
+	block, fresh, err := f.newNode(p, old.Depth(), p[level].block+1)
 	if err != nil {
 		return err
 	}
@@ -302,8 +303,7 @@ func (f *file) deepen(p path) error {
 	if err != nil {
 		return err
 	}
-	goal := p.nearby()
-	block, fresh, err := f.newNode(depth, goal)
+	block, fresh, err := f.newNode(p, depth, p.nearby())
 	if err != nil {
 		return err
 	}
@@ -326,14 +326,19 @@ func (p path) nearby() layout.Pblk {
 	return e.Pblk + layout.Pblk(e.Len)
 }
 
-// newNode allocates and formats a node.
-func (f *file) newNode(depth int, goal layout.Pblk) (layout.Pblk, layout.ExtentNode, error) {
+// newNode allocates and formats a node. A bitmap that is wrong may call free what is a node of the path.
+func (f *file) newNode(p path, depth int, goal layout.Pblk) (layout.Pblk, layout.ExtentNode, error) {
 	if !f.m.g.ContainsBlocks(goal, 1) {
 		goal = f.m.space.GoalFor(f.ino)
 	}
 	block, err := f.takeBlock(goal)
 	if err != nil {
 		return 0, nil, err
+	}
+	for _, s := range p {
+		if s.block == block {
+			return 0, nil, f.corrupt(block, "marked free in the bitmap")
+		}
 	}
 	b, err := f.h.Create(f.ref(block))
 	if err != nil {
