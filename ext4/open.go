@@ -39,7 +39,19 @@ func (fs *FS) open(o Options) error {
 	if err != nil {
 		return err
 	}
-	if err := fs.recover(s, o); err != nil {
+	bad := s.VerifyChecksum()
+	if bad != nil && !dirty(s) && !tornMark(s) {
+		return bad
+	}
+	if fs.readOnly && (dirty(s) || bad != nil) {
+		fs.dev = aio.NewOverlay(fs.dev)
+	}
+	if dirty(s) {
+		if err := fs.recover(s, o); err != nil {
+			return err
+		}
+	}
+	if err := fs.mendSuper(); err != nil {
 		return err
 	}
 	if err := fs.start(o); err != nil {
@@ -51,7 +63,46 @@ func (fs *FS) open(o Options) error {
 	return nil
 }
 
-// readSuper reads the primary superblock from the device and judges whether it can be worked with.
+// tornMark tells whether a superblock whose checksum is wrong was torn between its two sectors while the mark of
+// being in use was written: one half has the mark, the checksum in the other is that of a superblock without, or the
+// other way round.
+func tornMark(s layout.Superblock) bool {
+	other := append(layout.Superblock(nil), s...)
+	if s.FeatureCompat()&layout.CompatHasJournal != 0 {
+		other.SetFeatureIncompat(s.FeatureIncompat() ^ layout.IncompatRecover)
+	} else {
+		other.SetState(s.State() ^ layout.StateClean)
+	}
+	return other.VerifyChecksum() == nil
+}
+
+// mendSuper puts the checksum of a superblock right that was torn while the mark was written. A superblock torn in a
+// checkpoint has been replaced by the recovery.
+func (fs *FS) mendSuper() error {
+	s, err := fs.readSuper()
+	if err != nil {
+		return err
+	}
+	bad := s.VerifyChecksum()
+	if bad == nil {
+		return nil
+	}
+	if !tornMark(s) {
+		return bad
+	}
+	ref := fs.superRef
+	ref.Type = tornSuper{}
+	return journal.UpdateHome(fs.dev, fs.geo.BlockSize, ref, func([]byte) error { return nil })
+}
+
+// tornSuper is a superblock of which only the checksum may be wrong.
+type tornSuper struct{ layout.SuperType }
+
+// Verify looks at the structure alone.
+func (t tornSuper) Verify(p []byte) error { return t.Check(p) }
+
+// readSuper reads the primary superblock from the device and judges whether it can be worked with. It leaves the
+// checksum to its callers.
 func (fs *FS) readSuper() (layout.Superblock, error) {
 	p := make([]byte, layout.SuperSize)
 	if n, err := fs.dev.ReadAt(p, layout.SuperOffset); err != nil && !(err == io.EOF && n == len(p)) {
@@ -69,9 +120,6 @@ func (fs *FS) readSuper() (layout.Superblock, error) {
 	}
 	if bad := s.FeatureIncompat() &^ layout.KnownIncompat; bad != 0 {
 		return nil, layout.Unsupportedf("superblock: incompatible feature %s", bad)
-	}
-	if err := s.VerifyChecksum(); err != nil {
-		return nil, err
 	}
 	if fs.geo, err = layout.NewGeometry(s); err != nil {
 		return nil, err
@@ -92,23 +140,14 @@ func dirty(s layout.Superblock) bool {
 	return s.FeatureCompat()&layout.CompatHasJournal != 0 && s.FeatureIncompat()&layout.IncompatRecover != 0
 }
 
-// recover replays the log, if it has to be, and reads the superblock again: what was replayed may have changed it.
+// recover replays the log.
 func (fs *FS) recover(s layout.Superblock, o Options) error {
-	if !dirty(s) {
-		return nil
-	}
-	if fs.readOnly {
-		fs.dev = aio.NewOverlay(fs.dev)
-	}
 	area, err := fs.logArea(s, o)
 	if err != nil {
 		return err
 	}
-	if fs.recovery, err = journal.Recover(fs.dev, *area); err != nil {
-		return err
-	}
+	fs.recovery, err = journal.Recover(fs.dev, *area)
 	fs.state.marked.Store(true)
-	_, err = fs.readSuper()
 	return err
 }
 

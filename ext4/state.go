@@ -41,7 +41,7 @@ func (fs *FS) activate() error {
 	return nil
 }
 
-// markClean takes the mark off the superblock, when everything is home and the log is empty.
+// markClean takes the mark, and nothing else (see tornMark), off the superblock, when everything is home and the log is empty.
 func (fs *FS) markClean() error {
 	if !fs.state.marked.Load() {
 		return nil
@@ -49,9 +49,6 @@ func (fs *FS) markClean() error {
 	err := journal.UpdateHome(fs.dev, fs.geo.BlockSize, fs.superRef, func(p []byte) error {
 		s := layout.Superblock(p)
 		s.SetFeatureIncompat(s.FeatureIncompat() &^ layout.IncompatRecover)
-		if fs.j.Stats().Handles > 0 {
-			s.SetWtime(uint32(fs.inodes.Clock().Unix()))
-		}
 		if fs.state.wasClean {
 			s.SetState(s.State() | layout.StateClean)
 		}

@@ -1,0 +1,472 @@
+package ext4
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"math/rand"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	"ext4img/aio/simdev"
+	"ext4img/ext4/check"
+	"ext4img/ext4/layout"
+)
+
+// The crash exploration. A workload runs on a simulated device that records every write and flush. Then, for every
+// epoch between two flushes, the device is put into the states that a power cut may leave: all of the epoch's writes
+// in every combination when they are few, else seeded samples, whole, torn at sectors and out of order. Each state is
+// recovered and compared:
+//
+//   - the checker finds nothing, and neither does e2fsck in a sample of the states;
+//   - the tree is one of those that the workload went through, not older than what was last made durable;
+//   - every sector of file data is one that the file had at or after that time: free space was filled with 0xAA before,
+//     so that what was never written would show;
+//   - recovering again changes nothing.
+
+// crashOp is one step of a workload.
+type crashOp struct {
+	name string
+	run  func(fs *FS) error
+	sync bool // everything before it is durable when it returns
+}
+
+// crashSnap is the tree at one time: what each path is, and what each file holds.
+type crashSnap struct {
+	meta  string
+	files map[string][]byte
+}
+
+// takeSnap reads the whole tree.
+func takeSnap(fs *FS) (crashSnap, error) {
+	s := crashSnap{files: map[string][]byte{}}
+	var b strings.Builder
+	var walk func(dir string) error
+	walk = func(dir string) error {
+		list, err := fs.ReadDir(dir)
+		if err != nil {
+			return err
+		}
+		for _, e := range list {
+			path := dir + e.Name()
+			info, err := fs.Lstat(path)
+			if err != nil {
+				return err
+			}
+			st := info.Sys().(*Stat)
+			fmt.Fprintf(&b, "%s %d %o %d %d\n", path, st.Ino, st.Mode, st.Links, st.Size)
+			switch {
+			case info.IsDir():
+				if err := walk(path + "/"); err != nil {
+					return err
+				}
+			case info.Mode().IsRegular():
+				if s.files[fileKey(path, st)], err = fs.ReadFile(path); err != nil {
+					return err
+				}
+			}
+		}
+		return nil
+	}
+	if err := walk("/"); err != nil {
+		return s, err
+	}
+	s.meta = b.String()
+	return s, nil
+}
+
+// fileKey names a file's content across renames: by its inode.
+func fileKey(_ string, st *Stat) string { return strconv.Itoa(int(st.Ino)) }
+
+// crashTrace is a workload that has run.
+type crashTrace struct {
+	name    string
+	trace   *simdev.Trace
+	snaps   []crashSnap // before the first step, and after each
+	durable []int       // by step: the epoch from which on it is durable; -1 for never
+}
+
+// runWorkload runs the steps on a copy of the image.
+func runWorkload(base *simdev.Image, ops []crashOp) (*crashTrace, error) {
+	dev := simdev.FromImage(base.Clone())
+	fs, err := Open(dev, Options{Clock: func() time.Time { return time.Unix(1700000000, 0) }})
+	if err != nil {
+		return nil, err
+	}
+	tr := &crashTrace{}
+	dev.Record()
+	snap := func() error {
+		s, err := takeSnap(fs)
+		tr.snaps = append(tr.snaps, s)
+		return err
+	}
+	if err := snap(); err != nil {
+		return nil, err
+	}
+	for _, op := range ops {
+		tr.name += op.name + "; "
+		if err := op.run(fs); err != nil && !expected(err) {
+			return nil, fmt.Errorf("%s%w", tr.name, err)
+		}
+		tr.durable = append(tr.durable, -1)
+		if op.sync {
+			for i := range tr.durable {
+				if tr.durable[i] < 0 {
+					tr.durable[i] = dev.Epoch()
+				}
+			}
+		}
+		if err := snap(); err != nil {
+			return nil, err
+		}
+	}
+	tr.trace = dev.Trace()
+	return tr, fs.Close()
+}
+
+// expected tells whether an error belongs to enumerated sequences, such as the removal of what is not there.
+func expected(err error) bool {
+	for _, e := range []error{os.ErrNotExist, os.ErrExist} {
+		if errors.Is(err, e) {
+			return true
+		}
+	}
+	return strings.Contains(err.Error(), "not empty") || strings.Contains(err.Error(), "invalid argument") ||
+		strings.Contains(err.Error(), "is a directory") || strings.Contains(err.Error(), "not a directory")
+}
+
+// oldest is the oldest snapshot that a crash during an epoch may bring back.
+func (tr *crashTrace) oldest(epoch int) int {
+	for i := len(tr.durable) - 1; i >= 0; i-- {
+		if tr.durable[i] >= 0 && tr.durable[i] <= epoch {
+			return i + 1
+		}
+	}
+	return 0
+}
+
+// explorer counts what it has looked at.
+type explorer struct {
+	t      *testing.T
+	rnd    *rand.Rand
+	budget int // states left to explore
+	states int
+	seen   map[uint64]bool
+	judge  int // every so many states, e2fsck too; 0 for never
+	merge  int // this many flushes are ignored: for planted defects
+	failed []string
+}
+
+// explore puts the device into the states of every epoch.
+func (x *explorer) explore(tr *crashTrace, most int) {
+	for e := tr.trace.First; e <= tr.trace.Last && x.budget > 0; e++ {
+		for _, pieces := range x.choices(tr.trace.Open(e), most) {
+			if x.budget <= 0 {
+				return
+			}
+			dev := tr.trace.State(e, pieces...)
+			if h := dev.Hash() ^ uint64(e)<<48; x.seen[h] {
+				continue
+			} else {
+				x.seen[h] = true
+			}
+			x.states++
+			x.budget--
+			if err := x.judgeState(tr, e, dev); err != nil {
+				x.failed = append(x.failed, fmt.Sprintf("%sepoch %d, %d of %d writes: %v", tr.name, e, len(pieces), len(tr.trace.Open(e)), err))
+				if len(x.failed) >= 5 {
+					return
+				}
+			}
+		}
+	}
+}
+
+// choices are the parts of an epoch's writes that may have reached the medium.
+func (x *explorer) choices(ws []*simdev.Write, most int) (out [][]simdev.Piece) {
+	out = append(out, nil)
+	for i := range ws { // every prefix, all but one, only one
+		out = append(out, simdev.Wholes(ws[:i+1]), simdev.Wholes(ws[i:i+1]), simdev.Wholes(slices.Concat(ws[:i], ws[i+1:])))
+	}
+	if len(ws) <= 6 {
+		for set := range 1 << len(ws) {
+			var pick []*simdev.Write
+			for i, w := range ws {
+				if set>>i&1 != 0 {
+					pick = append(pick, w)
+				}
+			}
+			out = append(out, simdev.Wholes(pick))
+		}
+	}
+	for range min(40, 4*len(ws)) {
+		out = append(out, simdev.Random(ws, x.rnd))
+	}
+	x.rnd.Shuffle(len(out), func(i, j int) { out[i], out[j] = out[j], out[i] })
+	if len(out) > most {
+		out = out[:most]
+	}
+	return out
+}
+
+// judgeState recovers a state and compares it.
+func (x *explorer) judgeState(tr *crashTrace, epoch int, dev *simdev.Device) error {
+	var image string
+	if x.judge > 0 && x.states%x.judge == 0 && !tornSuperblock(dev) {
+		image = filepath.Join(x.t.TempDir(), "state")
+		must(x.t, dev.Save(image))
+		defer os.Remove(image)
+	}
+	got, err := recoverAndSnap(dev)
+	if err != nil {
+		return err
+	}
+	if err := tr.allows(epoch, got); err != nil {
+		return err
+	}
+	if err := checkDevice(dev); err != nil {
+		return err
+	}
+	before := dev.Hash()
+	again, err := recoverAndSnap(dev)
+	if err != nil {
+		return fmt.Errorf("second recovery: %w", err)
+	}
+	if again.meta != got.meta || dev.Hash() != before {
+		return errors.New("a second recovery changed something")
+	}
+	if image != "" {
+		return e2fsckAgrees(image)
+	}
+	return nil
+}
+
+// tornSuperblock tells whether the checksum of the superblock is wrong. The format has no answer to that: a kernel
+// relies on the disk not to tear it, and refuses it; e2fsck looks for a backup.
+func tornSuperblock(dev *simdev.Device) bool {
+	p := make([]byte, layout.SuperSize)
+	if _, err := dev.ReadAt(p, layout.SuperOffset); err != nil {
+		return true
+	}
+	return layout.Superblock(p).VerifyChecksum() != nil
+}
+
+func recoverAndSnap(dev *simdev.Device) (crashSnap, error) {
+	fs, err := Open(dev, Options{Clock: func() time.Time { return time.Unix(1700000000, 0) }})
+	if err != nil {
+		return crashSnap{}, err
+	}
+	s, err := takeSnap(fs)
+	if err != nil {
+		return s, err
+	}
+	return s, fs.Close()
+}
+
+func checkDevice(dev *simdev.Device) error {
+	r, err := check.Run(dev, check.Options{})
+	if err != nil {
+		return err
+	}
+	if r.ExitStatus(false) != 0 {
+		return fmt.Errorf("check: %v", r.Problems)
+	}
+	return nil
+}
+
+// orphanFileCleared is what e2fsck says of every orphan file that was in use, when it has dealt with the orphans.
+var orphanFileCleared = regexp.MustCompile(`Orphan file \(inode \d+\) block \d+ is not clean\.\nClear\? yes\n`)
+
+// e2fsckAgrees lets e2fsck recover an image: it must find nothing to repair beyond that.
+func e2fsckAgrees(image string) error {
+	out, err := exec.Command("e2fsck", "-fy", image).CombinedOutput()
+	out = orphanFileCleared.ReplaceAll(out, nil)
+	if code := cmdExit(err); code > 1 || bytes.Contains(out, []byte("Fix? yes")) || bytes.Contains(out, []byte("Clear? yes")) {
+		return fmt.Errorf("e2fsck -fy: %v\n%s", err, out)
+	}
+	return nil
+}
+
+// allows judges a recovered tree.
+func (tr *crashTrace) allows(epoch int, got crashSnap) error {
+	from := tr.oldest(epoch)
+	allowed := tr.snaps[from:]
+	i := slices.IndexFunc(allowed, func(s crashSnap) bool { return s.meta == got.meta })
+	if i < 0 {
+		return fmt.Errorf("the tree is none of %d allowed:\n%swant, oldest\n%snewest\n%s", len(allowed), got.meta, allowed[0].meta, allowed[len(allowed)-1].meta)
+	}
+	for key, p := range got.files {
+		for off := 0; off < len(p); off += simdev.Sector {
+			sector := p[off:min(off+simdev.Sector, len(p))]
+			if !slices.ContainsFunc(allowed, func(s crashSnap) bool {
+				q := s.files[key]
+				return off+len(sector) <= len(q) && bytes.Equal(sector, q[off:off+len(sector)])
+			}) {
+				return fmt.Errorf("inode %s: byte %d reads %x…, which it never was", key, off, sector[:min(8, len(sector))])
+			}
+		}
+	}
+	return nil
+}
+
+// crashBase is a small file system with something in it, over poisoned free space.
+func crashBase(t *testing.T, opts ...string) *simdev.Image {
+	t.Helper()
+	img := newImage(t, "6M", append([]string{"-t", "ext4", "-b", "1024", "-J", "size=1", "-N", "128"}, opts...)...)
+	fs, dev := openImage(t, img, Options{})
+	for _, d := range []string{"/A", "/B"} {
+		must(t, fs.Mkdir(d, Attr{Perm: 0o755}))
+		f, err := fs.Create(d+"/old", Attr{Perm: 0o644})
+		must(t, err)
+		if _, err := f.WriteAt(bytes.Repeat([]byte(d+" old content "), 700), 0); err != nil {
+			t.Fatal(err)
+		}
+		must(t, f.Close())
+	}
+	closeImage(t, fs, dev)
+	poison(t, img)
+	m, err := simdev.LoadImage(img)
+	must(t, err)
+	return m
+}
+
+// crashAlphabet are the operations that the sequences are made of, over two files in each of two directories.
+func crashAlphabet() []crashOp {
+	file := func(name string, fn func(f *File) error) func(*FS) error {
+		return func(fs *FS) error {
+			f, err := fs.OpenFile(name, os.O_RDWR|os.O_CREATE, 0o644)
+			if err != nil {
+				return err
+			}
+			return errors.Join(fn(f), f.Close())
+		}
+	}
+	write := func(name string, fill byte, off, n int) crashOp {
+		return crashOp{name: fmt.Sprintf("write %s %d+%d", name, off, n), run: file(name, func(f *File) error {
+			_, err := f.WriteAt(bytes.Repeat([]byte{fill}, n), int64(off))
+			return err
+		})}
+	}
+	falloc := func(name string, mode FallocMode, off, n int64) crashOp {
+		return crashOp{name: fmt.Sprintf("fallocate %d %s %d+%d", mode, name, off, n),
+			run: file(name, func(f *File) error { return f.Fallocate(mode, off, n) })}
+	}
+	path := func(name string, fn func(fs *FS) error) crashOp { return crashOp{name: name, run: fn} }
+	attr := Attr{Perm: 0o700}
+	return []crashOp{
+		path("create /A/foo", file("/A/foo", func(*File) error { return nil })),
+		path("mkdir /A/C", func(fs *FS) error { return fs.Mkdir("/A/C", attr) }),
+		path("symlink", func(fs *FS) error { return fs.Symlink(strings.Repeat("x", 100), "/B/sym", attr) }),
+		path("mknod", func(fs *FS) error { return fs.Mknod("/B/fifo", 0x1000, attr, 0, 0) }),
+		path("link", func(fs *FS) error { return fs.Link("/A/old", "/B/hard") }),
+		path("unlink /A/old", func(fs *FS) error { return fs.Remove("/A/old") }),
+		path("unlink /A/foo", func(fs *FS) error { return fs.Remove("/A/foo") }),
+		path("rmdir", func(fs *FS) error { return fs.Remove("/A/C") }),
+		path("rename file", func(fs *FS) error { return fs.Rename("/A/old", "/B/new", 0) }),
+		path("rename over", func(fs *FS) error { return fs.Rename("/A/old", "/B/old", 0) }),
+		path("rename dir", func(fs *FS) error { return fs.Rename("/A/C", "/B/D", 0) }),
+		path("exchange", func(fs *FS) error { return fs.Rename("/A/old", "/B/old", RenameExchange) }),
+		path("chmod", func(fs *FS) error { return fs.Chmod("/A/old", 0o600) }),
+		write("/A/foo", 'n', 0, 5000),
+		write("/A/old", 'o', 2048, 4096),
+		write("/A/old", 'e', 9000, 3000),
+		write("/A/old", 'g', 40000, 1024),
+		falloc("/A/foo", 0, 0, 20000),
+		falloc("/A/old", FallocKeepSize, 4000, 30000),
+		falloc("/A/old", FallocPunchHole|FallocKeepSize, 1000, 6000),
+		falloc("/A/old", FallocZeroRange, 2048, 4096),
+		path("truncate 0", func(fs *FS) error { return fs.Truncate("/A/old", 0) }),
+		path("truncate down", func(fs *FS) error { return fs.Truncate("/A/old", 3333) }),
+		path("truncate up", func(fs *FS) error { return fs.Truncate("/A/old", 30000) }),
+	}
+}
+
+func syncOp() crashOp {
+	return crashOp{name: "sync", sync: true, run: func(fs *FS) error { return fs.Sync() }}
+}
+
+// crashBudget is how many states a run explores.
+func crashBudget() int {
+	if n, err := strconv.Atoi(os.Getenv("EXT4IMG_CRASH_STATES")); err == nil && n > 0 {
+		return n
+	}
+	return 1500
+}
+
+func newExplorer(t *testing.T, budget int) *explorer {
+	seed := uint64(time.Now().UnixNano())
+	if s, err := strconv.ParseUint(os.Getenv("EXT4IMG_SEED"), 10, 64); err == nil {
+		seed = s
+	}
+	t.Logf("seed: EXT4IMG_SEED=%d", seed)
+	x := &explorer{t: t, rnd: rand.New(rand.NewSource(int64(seed))), budget: budget, seen: map[uint64]bool{}}
+	if _, err := exec.LookPath("e2fsck"); err == nil {
+		x.judge = 50
+	}
+	return x
+}
+
+func (x *explorer) finish() {
+	x.t.Helper()
+	x.t.Logf("%d crash states explored, %d violations", x.states, len(x.failed))
+	for _, f := range x.failed {
+		x.t.Error(f)
+	}
+}
+
+// TestCrashSequences explores every sequence of one and of two operations, synced in between and after or only after;
+// with a small budget, a sample of them.
+func TestCrashSequences(t *testing.T) {
+	x := newExplorer(t, crashBudget())
+	bases := []*simdev.Image{crashBase(t), crashBase(t, "-O", "orphan_file"), crashBase(t, "-O", "inline_data", "-I", "256")}
+	alphabet := crashAlphabet()
+	var sequences [][]crashOp
+	for _, a := range alphabet {
+		sequences = append(sequences, []crashOp{a, syncOp()})
+		for _, b := range alphabet {
+			sequences = append(sequences, []crashOp{a, syncOp(), b, syncOp()}, []crashOp{a, b, syncOp()})
+		}
+	}
+	x.rnd.Shuffle(len(sequences), func(i, j int) { sequences[i], sequences[j] = sequences[j], sequences[i] })
+	share := max(x.budget/len(sequences), 12)
+	for i, ops := range sequences {
+		if x.budget <= 0 || len(x.failed) >= 5 {
+			break
+		}
+		tr, err := runWorkload(bases[i%len(bases)], ops)
+		if err != nil {
+			t.Fatal(err)
+		}
+		x.explore(tr, max(share/3, 4))
+	}
+	x.finish()
+}
+
+// TestCrashRandom explores longer random sequences, in which blocks are freed, reused and synced again and again.
+func TestCrashRandom(t *testing.T) {
+	x := newExplorer(t, crashBudget())
+	base := crashBase(t)
+	alphabet := crashAlphabet()
+	for x.budget > 0 && len(x.failed) < 5 {
+		var ops []crashOp
+		for range 12 {
+			ops = append(ops, alphabet[x.rnd.Intn(len(alphabet))])
+			if x.rnd.Intn(3) == 0 {
+				ops = append(ops, syncOp())
+			}
+		}
+		tr, err := runWorkload(base, append(ops, syncOp()))
+		if err != nil {
+			t.Fatal(err)
+		}
+		x.explore(tr, 30)
+	}
+	x.finish()
+}
