@@ -28,23 +28,26 @@ func (s *Space) Alloc(h *journal.Handle, q Request) (layout.Pblk, uint32, error)
 	if err := s.take(h, group, x); err != nil {
 		return 0, 0, wrap(p, uint64(x.n)*uint64(s.g.ClusterRatio), "take", err)
 	}
+	s.keepClear(w, group, x)
 	n := uint64(x.n) * uint64(s.g.ClusterRatio)
 	return p, uint32(min(n, s.g.Blocks-uint64(p))), nil
 }
 
 // A want is a request in clusters, with the goal as a place.
 type want struct {
+	goal     layout.Pblk
 	group    layout.Group
 	at       uint32
 	min, max uint32
 	groups   layout.Group // only groups below this
+	windows  bool         // leave the windows of others alone
 }
 
 func (s *Space) want(q Request) want {
 	up := func(n uint32) uint32 {
 		return uint32((uint64(n) + uint64(s.g.ClusterRatio) - 1) / uint64(s.g.ClusterRatio))
 	}
-	w := want{min: max(1, up(q.Min)), groups: s.g.Groups}
+	w := want{goal: q.Goal, min: max(1, up(q.Min)), groups: s.g.Groups}
 	w.max = max(w.min, up(q.Max))
 	if q.Below > 0 && uint64(q.Below) < s.g.Blocks {
 		w.groups = 0

@@ -70,18 +70,19 @@ func orBits(b, x []byte) {
 // A span is n clusters, or inodes, of a group from index at on.
 type span struct{ at, n uint32 }
 
-// findRun looks in [from, to) for the first run of at least want zeros. Without one it gives the longest there is.
-func findRun(b []byte, from, to, want uint32) (span, bool) {
+// bestRun looks in [from, to) for the shortest run of at least want zeros. Without one it gives the longest there is.
+func bestRun(b []byte, from, to, want uint32) (span, bool) {
 	var best span
 	for at := nextZero(b, from, to); at < to; {
 		end := nextOne(b, at, to)
-		if end-at > best.n {
-			best = span{at, end - at}
-			if best.n >= want {
-				return best, true
-			}
+		n := end - at
+		if n == want {
+			return span{at, n}, true
+		}
+		if fits := n > want; fits && (best.n < want || n < best.n) || !fits && best.n < want && n > best.n {
+			best = span{at, n}
 		}
 		at = nextZero(b, end, to)
 	}
-	return best, false
+	return best, best.n >= want
 }

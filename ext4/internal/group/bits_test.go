@@ -37,7 +37,7 @@ func TestBits(t *testing.T) {
 		if got := countOnes(b, to); got != ones {
 			t.Fatalf("countOnes(%d) = %d, want %d", to, got, ones)
 		}
-		checkFindRun(t, b, from, to, get)
+		checkBestRun(t, b, from, to, get)
 		set, cleared, or := append([]byte(nil), b...), append([]byte(nil), b...), append([]byte(nil), b...)
 		setBits(set, from, to-from)
 		clearBits(cleared, from, to-from)
@@ -51,28 +51,29 @@ func TestBits(t *testing.T) {
 	})
 }
 
-func checkFindRun(t *rapid.T, b []byte, from, to uint32, get func([]byte, uint32) bool) {
+func checkBestRun(t *rapid.T, b []byte, from, to uint32, get func([]byte, uint32) bool) {
 	want := rapid.Uint32Range(1, 40).Draw(t, "want")
-	var longest, run uint32
-	first, found := uint32(0), false
-	for i := from; i < to && !found; i++ {
-		if get(b, i) {
-			run = 0
+	var longest, shortest, run uint32
+	for i := from; i <= to; i++ {
+		if i < to && !get(b, i) {
+			run++
 			continue
 		}
-		run++
 		longest = max(longest, run)
-		if run == want {
-			first, found = i+1-want, true
+		if run >= want && (shortest == 0 || run < shortest) {
+			shortest = run
 		}
+		run = 0
 	}
-	x, ok := findRun(b, from, to, want)
-	if ok != found || ok && x.at != first || !ok && x.n != longest {
-		t.Fatalf("findRun(%d, %d, %d) = %v, %t; want at %d, %t, longest %d", from, to, want, x, ok, first, found, longest)
+	best := shortest
+	if best == 0 {
+		best = longest
 	}
-	for i := x.at; i < x.at+x.n; i++ {
-		if get(b, i) {
-			t.Fatalf("findRun(%d, %d, %d) = %v: bit %d is set", from, to, want, x, i)
-		}
+	x, ok := bestRun(b, from, to, want)
+	if ok != (shortest > 0) || x.n != best {
+		t.Fatalf("bestRun(%d, %d, %d) = %v, %t; want %d, %t", from, to, want, x, ok, best, shortest > 0)
+	}
+	if x.n > 0 && (x.at < from || x.at+x.n > to || nextOne(b, x.at, x.at+x.n) != x.at+x.n) {
+		t.Fatalf("bestRun(%d, %d, %d) = %v: not free", from, to, want, x)
 	}
 }

@@ -9,23 +9,27 @@ import (
 // that will do has no bound.
 const maxLoads = 256
 
-// find looks for a free run for the whole of what is wanted, in the group of the goal, from there on, and then in the
-// groups that follow; then for half of it, and so on down to the least that will do.
+// find looks for a free run: a large request's first where there is room for what will follow it; then any for the whole
+// of what is wanted, in the group of the goal, from there on, and in the groups that follow; then for half of it, and so
+// on down to the least that will do.
 //
 // Groups that cannot have such a run are passed over without reading them: by their bound, else by the count in
 // their descriptor.
 func (s *Space) find(h *journal.Handle, w want) (layout.Group, span, error) {
+	w.windows = true
 	if x, err := s.near(h, w); err != nil || x.n > 0 {
 		return w.group, x, err
 	}
-	for level := max(w.min, min(w.max, s.g.ClustersPerGroup)); ; level = max(w.min, level/2) {
-		group, x, err := s.findLevel(h, w, level)
-		if err != nil {
-			return 0, span{}, err
+	level := max(w.min, min(w.max, s.g.ClustersPerGroup))
+	for _, room := range s.rooms(w, level) {
+		if group, x, err := s.findLevel(h, w, room); err != nil || x.n > 0 {
+			return s.found(h, w, group, x, err)
 		}
-		if x.n > 0 {
-			x.n = min(x.n, w.max)
-			return group, x, s.extend(h, w, group, &x)
+	}
+	w.windows = false
+	for ; ; level = max(w.min, level/2) {
+		if group, x, err := s.findLevel(h, w, level); err != nil || x.n > 0 {
+			return s.found(h, w, group, x, err)
 		}
 		if level == w.min {
 			return 0, span{}, s.noSpace()
@@ -33,25 +37,47 @@ func (s *Space) find(h *journal.Handle, w want) (layout.Group, span, error) {
 	}
 }
 
-// near serves a large request at its goal, if half an empty group is free there: the next request will continue where
-// this one ends, so that is as good as all of it elsewhere. A superblock may lie between.
+// rooms is how long a run should be: best with room for what may follow a large piece, at least the level.
+func (s *Space) rooms(w want, level uint32) (out []uint32) {
+	if w.max >= s.clusters(largePiece) {
+		for n := min(16*min(level, 1<<20), s.clusters(longWindow), s.g.ClustersPerGroup); n > level; n /= 2 {
+			out = append(out, n)
+		}
+	}
+	return append(out, level)
+}
+
+// found cuts a run to what is wanted, or lets it continue in the next group.
+func (s *Space) found(h *journal.Handle, w want, group layout.Group, x span, err error) (layout.Group, span, error) {
+	if err != nil {
+		return 0, span{}, err
+	}
+	x.n = min(x.n, w.max)
+	return group, x, s.extend(h, w, group, &x)
+}
+
+// near serves a large request at its goal, if the whole of it is free there, or half an empty group: the next request
+// will continue where this one ends, so that is as good as all of it elsewhere. A superblock may lie between.
 func (s *Space) near(h *journal.Handle, w want) (span, error) {
-	half := s.g.ClustersPerGroup / 2
-	if w.groups == 0 || w.max <= half {
+	if w.groups == 0 || w.max < s.clusters(largePiece) {
 		return span{}, nil
 	}
+	half := s.g.ClustersPerGroup / 2
 	d, err := s.Desc(h, w.group)
-	if err != nil || d.FreeClusters() < half {
+	if err != nil || d.FreeClusters() < min(half, w.max) {
 		return span{}, err
 	}
-	b, err := s.usable(h, w.group)
+	b, err := s.usable(h, w, w.group)
 	if err != nil {
 		return span{}, err
 	}
 	size := s.size(w.group, blocks)
-	at := nextZero(b, w.at, min(size, w.at+half/4))
+	at := w.at
+	if w.max > half {
+		at = nextZero(b, w.at, min(size, w.at+half/4))
+	}
 	x := span{at, min(nextOne(b, at, size)-at, w.max)}
-	if err := s.extend(h, w, w.group, &x); err != nil || x.n < max(half, w.min) {
+	if err := s.extend(h, w, w.group, &x); err != nil || x.n < max(w.min, min(half, w.max)) {
 		return span{}, err
 	}
 	return x, nil
@@ -75,7 +101,7 @@ func (s *Space) findLevel(h *journal.Handle, w want, level uint32) (layout.Group
 		if i == 0 {
 			goal = w.at
 		}
-		x, loaded, err := s.search(h, group, goal, level)
+		x, loaded, err := s.search(h, w, group, goal, level)
 		if err != nil || x.n > 0 {
 			return group, x, err
 		}
@@ -88,7 +114,7 @@ func (s *Space) findLevel(h *journal.Handle, w want, level uint32) (layout.Group
 
 // search looks in one group, first from the goal on, and learns the group's bound when nothing was found. A span of none
 // means that.
-func (s *Space) search(h *journal.Handle, group layout.Group, goal, level uint32) (x span, loaded bool, err error) {
+func (s *Space) search(h *journal.Handle, w want, group layout.Group, goal, level uint32) (x span, loaded bool, err error) {
 	d, err := s.Desc(h, group)
 	if err != nil {
 		return span{}, false, err
@@ -97,32 +123,40 @@ func (s *Space) search(h *journal.Handle, group layout.Group, goal, level uint32
 		s.bound[group] = int32(n)
 		return span{}, false, nil
 	}
-	b, err := s.usable(h, group)
+	b, err := s.usable(h, w, group)
 	if err != nil {
 		return span{}, false, err
 	}
 	size := s.size(group, blocks)
 	if goal > 0 && goal < size {
-		if x, ok := findRun(b, goal, size, level); ok {
-			return x, true, nil
+		if n := nextOne(b, goal, size) - goal; n >= level {
+			return span{goal, n}, true, nil
 		}
 	}
-	x, ok := findRun(b, 0, size, level)
+	x, ok := bestRun(b, 0, size, level)
 	if !ok {
-		s.bound[group] = int32(x.n)
+		if !w.windows || !s.windowed(group) {
+			s.bound[group] = int32(x.n)
+		}
 		return span{}, true, nil
 	}
 	return x, true, nil
 }
 
-// usable is a group's bitmap in which what rests is in use. It must not be changed.
-func (s *Space) usable(h *journal.Handle, group layout.Group) ([]byte, error) {
+// usable is a group's bitmap in which what rests is in use, and, if w respects them, windows. It must not be changed.
+func (s *Space) usable(h *journal.Handle, w want, group layout.Group) ([]byte, error) {
 	b, err := s.bitmap(h, group, blocks)
-	if err != nil || !s.rest.in(group) {
-		return b, err
+	if err != nil {
+		return nil, err
 	}
-	b = append([]byte(nil), b...)
-	s.rest.mark(b, group)
+	rests := s.rest.in(group)
+	if rests {
+		b = append([]byte(nil), b...)
+		s.rest.mark(b, group)
+	}
+	if w.windows {
+		b = s.markWindows(b, rests, group, w.goal)
+	}
 	return b, nil
 }
 
@@ -135,7 +169,7 @@ func (s *Space) extend(h *journal.Handle, w want, group layout.Group, x *span) e
 	if err != nil || d.FreeClusters() == 0 {
 		return err
 	}
-	b, err := s.usable(h, group+1)
+	b, err := s.usable(h, w, group+1)
 	if err != nil {
 		return err
 	}

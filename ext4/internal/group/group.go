@@ -52,10 +52,11 @@ type Space struct {
 	j *journal.Journal
 
 	// Guarded by the running handle.
-	bound []int32           // per group: no free run is longer, in clusters; unknown until the bitmap was searched
-	rest  resting           // clusters
-	restI resting           // inodes
-	zones map[uint32][]zone // per flex group: where its metadata lies; never changes on disk
+	bound   []int32           // per group: no free run is longer, in clusters; unknown until the bitmap was searched
+	rest    resting           // clusters
+	restI   resting           // inodes
+	windows []window          // kept clear for files that grow, the oldest first
+	zones   map[uint32][]zone // per flex group: where its metadata lies; never changes on disk
 
 	mu       sync.Mutex
 	reserved uint64 // clusters set aside by Reserve

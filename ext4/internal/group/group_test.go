@@ -3,6 +3,7 @@ package group
 import (
 	"errors"
 	"fmt"
+	"io"
 	"math/rand"
 	"os"
 	"os/exec"
@@ -66,7 +67,7 @@ func mkfs(t testing.TB, size int64, files int, args ...string) *world {
 	if size > 1<<40 {
 		w.dev, err = aio.Open(path, aio.Options{Write: true, Engine: "sync"})
 	} else {
-		w.dev, err = simdev.Load(path)
+		w.dev, err = load(path)
 		os.Remove(path)
 	}
 	if err != nil {
@@ -74,6 +75,41 @@ func mkfs(t testing.TB, size int64, files int, args ...string) *world {
 	}
 	w.open()
 	return w
+}
+
+// load reads the parts of a sparse file that hold data: from seeks for data to seeks for holes.
+func load(path string) (*simdev.Device, error) {
+	const seekData, seekHole = 3, 4
+	f, err := os.Open(path)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	size, err := f.Seek(0, io.SeekEnd)
+	if err != nil {
+		return nil, err
+	}
+	dev := simdev.New(size)
+	for end := int64(0); end < size; {
+		at, err := f.Seek(end, seekData)
+		if errors.Is(err, syscall.ENXIO) {
+			break
+		}
+		if err != nil {
+			return nil, err
+		}
+		if end, err = f.Seek(at, seekHole); err != nil {
+			return nil, err
+		}
+		p := make([]byte, end-at)
+		if _, err := f.ReadAt(p, at); err != nil {
+			return nil, err
+		}
+		if _, err := dev.WriteAt(p, at); err != nil {
+			return nil, err
+		}
+	}
+	return dev, dev.Flush()
 }
 
 // open opens the journal, if the file system has one in an inode with few extents.
