@@ -172,8 +172,14 @@ func SortXattrs(list []Xattr) {
 	})
 }
 
-// InodeXattrRoom is the room for attributes (XattrSize) in an inode's record, bytes; less than 0 if it can hold none.
-func InodeXattrRoom(in Inode) int { return len(in) - GoodOldInodeSize - in.ExtraIsize() - xattrIHeader }
+// InodeXattrRoom is the room for attributes (XattrSize) in an inode's record, bytes; less than 0 if it can hold none: a
+// record without i_extra_isize does not say where they would begin.
+func InodeXattrRoom(in Inode) int {
+	if in.ExtraIsize() == 0 {
+		return -1
+	}
+	return len(in) - GoodOldInodeSize - in.ExtraIsize() - xattrIHeader
+}
 
 // xattrRegion is the part of an inode's record behind its fields; nil if there is none.
 func xattrRegion(in Inode) []byte {

@@ -95,8 +95,8 @@ func (d *Dirs) open(r journal.Reader, ino layout.Ino) (*file, error) {
 		size = uint64(uint32(size)) // the high half is something else in old file systems
 	}
 	bs := uint64(d.g.BlockSize)
-	if size%bs != 0 || size/bs > uint64(layout.MaxLblk) {
-		return nil, layout.Corruptf("directory %d: size %d with blocks of %d bytes", ino, size, bs)
+	if size%bs != 0 || size/bs > min(d.g.Blocks, uint64(layout.MaxLblk)) {
+		return nil, layout.Corruptf("directory %d: size %d with %d blocks of %d bytes", ino, size, d.g.Blocks, bs)
 	}
 	f.blocks = layout.Lblk(size / bs)
 	return f, nil

@@ -103,18 +103,23 @@ func (f *file) createNode(h *journal.Handle, lblk, child layout.Lblk) (layout.Dx
 
 // probe goes from the root to the first leaf where a hash can be.
 func (f *file) probe(hash layout.NameHash) (*path, error) {
+	return f.descend(func(n layout.DxNode) int { return n.Find(hash) })
+}
+
+// descend goes from the root to a leaf, in each node by the entry that choose returns.
+func (f *file) descend(choose func(n layout.DxNode) int) (*path, error) {
 	root, _, err := f.root()
 	if err != nil {
 		return nil, err
 	}
-	t := &path{f: f, steps: []step{{0, root.DxNode, root.Find(hash)}}}
+	t := &path{f: f, steps: []step{{0, root.DxNode, choose(root.DxNode)}}}
 	for range root.Levels() {
 		lblk := t.leaf()
 		n, err := f.node(lblk)
 		if err != nil {
 			return nil, err
 		}
-		t.steps = append(t.steps, step{lblk, n, n.Find(hash)})
+		t.steps = append(t.steps, step{lblk, n, choose(n)})
 	}
 	return t, nil
 }
@@ -162,7 +167,7 @@ func (t *path) next() (more bool, err error) {
 // leaves calls fn with every leaf in the order of the hashes, until it returns false or an error. An index that leads
 // to more leaves than the directory has blocks is corrupt.
 func (f *file) leaves(fn func(lblk layout.Lblk) (bool, error)) error {
-	t, err := f.probe(0)
+	t, err := f.descend(func(layout.DxNode) int { return 0 })
 	if err != nil {
 		return err
 	}
