@@ -90,11 +90,17 @@ func (k *dirCheck) checkDotDot(off int, d dirent, room []byte) {
 	}
 }
 
+// hidden tells whether an inode is one of those without a name for which the superblock has fields.
+func (c *checker) hidden(ino uint32) bool {
+	s := c.sb
+	return ino == s.UsrQuotaInum() || ino == s.GrpQuotaInum() || ino == s.PrjQuotaInum() || ino == s.OrphanFileInum()
+}
+
 // checkTarget checks that an entry has a name, and the number of an inode that entries may have. It is false if the
 // number is none.
 func (k *dirCheck) checkTarget(off int, d dirent, name []byte) bool {
 	c, g := k.c, k.c.geo
-	if d.ino != uint32(layout.RootIno) && d.ino < g.firstIno || d.ino > g.inodes {
+	if d.ino != uint32(layout.RootIno) && d.ino < g.firstIno || d.ino > g.inodes || c.hidden(d.ino) {
 		k.bad(codeEntryInode, off, name, d)
 		return false
 	}

@@ -50,6 +50,7 @@ func (g *geometry) descCsum() bool {
 const (
 	maxLogBlockSize   = 6  // 64 KiB
 	maxLogClusterSize = 19 // 512 MiB
+	maxLogFlex        = 31
 	maxPerGroup       = 65536 - 8
 	maxDescSize       = 1024
 )
@@ -99,7 +100,7 @@ func (g *geometry) decodeGroups(s layout.Superblock, lenient bool) openResult {
 	itable := (uint64(g.ipg)*uint64(g.isize) + uint64(g.bs) - 1) >> g.bits
 	maxInodes := uint64(65536 - g.bs/g.isize)
 	if g.bpg == 0 || uint64(g.bpg) > uint64(maxPerGroup)<<g.ratioBits || itable > maxInodes ||
-		g.descSize > g.bs || g.first >= g.blocks {
+		g.descSize > g.bs || g.first >= g.blocks || s.LogGroupsPerFlex() > maxLogFlex {
 		return superCorrupt
 	}
 	g.itable = uint32(itable)
