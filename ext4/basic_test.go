@@ -105,6 +105,7 @@ var shapes = map[string][]string{
 	"ext2":     {"-t", "ext2"},
 	"meta_bg":  {"-t", "ext4", "-O", "meta_bg,^resize_inode"},
 	"ea_inode": {"-t", "ext4", "-O", "ea_inode,large_dir"},
+	"quota":    {"-t", "ext4", "-O", "quota,project"},
 }
 
 func eachShape(t *testing.T, fn func(t *testing.T, img string)) {

@@ -11,6 +11,7 @@ import (
 	"ext4img/ext4/internal/extent"
 	"ext4img/ext4/internal/group"
 	"ext4img/ext4/internal/inode"
+	"ext4img/ext4/internal/quota"
 	"ext4img/ext4/internal/xattr"
 	"ext4img/ext4/layout"
 	"ext4img/journal"
@@ -43,8 +44,9 @@ type FS struct {
 	extents *extent.Mapper
 	dirs    *dir.Dirs
 	attrs   *xattr.Store
+	quota   *quota.Quota
 
-	superRef bufRef // the primary superblock
+	superRef journal.Ref // the primary superblock
 	state    sessionState
 	reserve  reserve
 
@@ -144,11 +146,15 @@ func (fs *FS) update(credits int, fn func(h *journal.Handle) error) (journal.TID
 }
 
 func (fs *FS) step(credits int, fn func(h *journal.Handle) error) (journal.TID, error) {
-	h, err := fs.j.Start(credits)
+	h, err := fs.j.Start(credits + fs.quota.Credits())
 	if err != nil {
 		return 0, kind(err)
 	}
-	if err := fn(h); err != nil {
+	err = fn(h)
+	if err == nil {
+		err = fs.quota.Settle(h)
+	}
+	if err != nil {
 		h.Cancel()
 		return 0, kind(err)
 	}

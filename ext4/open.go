@@ -12,10 +12,10 @@ import (
 	"ext4img/ext4/internal/extent"
 	"ext4img/ext4/internal/group"
 	"ext4img/ext4/internal/inode"
+	"ext4img/ext4/internal/quota"
 	"ext4img/ext4/internal/xattr"
 	"ext4img/ext4/layout"
 	"ext4img/journal"
-	"ext4img/journal/buf"
 )
 
 // Open opens the file system on a device. A journal that needs recovery is recovered first: on the device, or, for
@@ -131,7 +131,7 @@ func (fs *FS) readSuper() (layout.Superblock, error) {
 		return nil, layout.Corruptf("superblock: the file system has %d bytes, the device %d: truncated", need, fs.dev.Size())
 	}
 	off := layout.SuperOffset % fs.geo.BlockSize
-	fs.superRef = buf.Ref{Block: uint64(layout.SuperOffset / fs.geo.BlockSize), Off: off, Len: layout.SuperSize, Type: layout.SuperType{}}
+	fs.superRef = journal.Ref{Block: uint64(layout.SuperOffset / fs.geo.BlockSize), Off: off, Len: layout.SuperSize, Type: layout.SuperType{}}
 	return s, nil
 }
 
@@ -262,6 +262,7 @@ func (fs *FS) start(o Options) error {
 	fs.inodes.Clock = o.Clock
 	fs.extents = extent.New(fs.space, fs.inodes)
 	fs.attrs = xattr.New(fs.space, fs.inodes, fs.extents)
+	fs.quota = quota.New(fs.inodes, fs.extents)
 	fs.dirs = dir.New(fs.inodes, fs.extents, fs.attrs)
 	return nil
 }

@@ -155,6 +155,6 @@ func (fs *FS) readlink(r journal.Reader, ino layout.Ino, rec layout.Inode) (stri
 }
 
 // linkRef is the block of a symbolic link's text: metadata, as in the kernel.
-func (fs *FS) linkRef(p layout.Pblk) bufRef {
-	return bufRef{Block: uint64(p), Len: fs.geo.BlockSize, Type: layout.PlainType{Name: "symbolic link"}}
+func (fs *FS) linkRef(p layout.Pblk) journal.Ref {
+	return journal.Ref{Block: uint64(p), Len: fs.geo.BlockSize, Type: layout.PlainType{Name: "symbolic link"}}
 }

@@ -6,10 +6,7 @@ import (
 
 	"ext4img/ext4/layout"
 	"ext4img/journal"
-	"ext4img/journal/buf"
 )
-
-type bufRef = buf.Ref
 
 // sessionState is how the superblock on disk says that the file system is in use: with a journal by needs_recovery,
 // without one by the missing "clean" in s_state. The journal has the mark written before the first handle, so that

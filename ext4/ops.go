@@ -1,0 +1,9 @@
+package ext4
+
+import "ext4img/aio"
+
+// What a Request does.
+const (
+	OpRead  = aio.Read
+	OpWrite = aio.Write
+)

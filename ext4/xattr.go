@@ -1,0 +1,85 @@
+package ext4
+
+import (
+	"encoding/binary"
+
+	"ext4img/ext4/internal/xattr"
+	"ext4img/ext4/layout"
+	"ext4img/journal"
+)
+
+// Flags of SetXattr, with the values of setxattr(2).
+const (
+	XattrCreate  = xattr.Create  // the attribute must not exist
+	XattrReplace = xattr.Replace // it must
+)
+
+// ErrNoXattr says that a file has no such attribute: syscall.ENODATA.
+const ErrNoXattr = xattr.ErrNoData
+
+// Xattr returns the value of an attribute, named with its prefix: "user.note". follow: of what a symbolic link at the
+// end leads to.
+func (f *FS) Xattr(name, attr string, follow bool) ([]byte, error) {
+	v := f.j.View()
+	defer v.Close()
+	ino, err := f.walk(v, name, follow)
+	if err != nil {
+		return nil, pathError("getxattr", name, err)
+	}
+	value, err := f.attrs.Get(v, ino, attr)
+	return value, pathError("getxattr", name, err)
+}
+
+// Xattrs lists the names of a file's attributes.
+func (f *FS) Xattrs(name string, follow bool) ([]string, error) {
+	v := f.j.View()
+	defer v.Close()
+	ino, err := f.walk(v, name, follow)
+	if err != nil {
+		return nil, pathError("listxattr", name, err)
+	}
+	list, err := f.attrs.List(v, ino)
+	names := make([]string, 0, len(list))
+	for _, a := range list {
+		names = append(names, a.Name)
+	}
+	return names, pathError("listxattr", name, err)
+}
+
+// SetXattr sets an attribute. An access control list changes the permissions with it, as in the kernel.
+func (f *FS) SetXattr(name, attr string, value []byte, flags int, follow bool) error {
+	return f.change("setxattr", name, follow, f.attrs.Credits(), func(h *journal.Handle, ino layout.Ino, rec layout.Inode) error {
+		if attr == aclAccess {
+			rec.SetMode(aclMode(rec.Mode(), value))
+		}
+		return f.attrs.Set(h, ino, attr, value, flags)
+	})
+}
+
+// RemoveXattr removes an attribute: ErrNoXattr if there is none.
+func (f *FS) RemoveXattr(name, attr string, follow bool) error {
+	return f.change("removexattr", name, follow, f.attrs.Credits(), func(h *journal.Handle, ino layout.Ino, _ layout.Inode) error {
+		return f.attrs.Remove(h, ino, attr)
+	})
+}
+
+// aclAccess is the attribute with the access control list, in the form of Linux's xattr interface.
+const aclAccess = "system.posix_acl_access"
+
+// aclMode is a mode whose permissions say what the list says: owner, mask (or group), others.
+func aclMode(mode uint16, acl []byte) uint16 {
+	perm := map[uint16]uint16{}
+	for p := acl[min(4, len(acl)):]; len(p) >= 8; p = p[8:] {
+		perm[binary.LittleEndian.Uint16(p)] = binary.LittleEndian.Uint16(p[2:]) & 7
+	}
+	user, hasUser := perm[0x01]
+	group, hasGroup := perm[0x04]
+	other, hasOther := perm[0x20]
+	if mask, ok := perm[0x10]; ok {
+		group = mask
+	}
+	if !hasUser || !hasGroup || !hasOther {
+		return mode // Set refuses it
+	}
+	return mode&^0o777 | user<<6 | group<<3 | other
+}
