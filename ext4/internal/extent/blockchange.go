@@ -130,12 +130,8 @@ func (f *file) allocateBlocks(lblk layout.Lblk, n uint32) (layout.Extent, error)
 	if s.Get(s.at) != 0 {
 		return e, fmt.Errorf("inode %d: logical block %d is mapped: %w", f.ino, lblk, syscall.EEXIST)
 	}
-	end := s.Len()
-	if s.block == 0 {
-		end = layout.DirectBlocks
-	}
 	room := s.at
-	for room < end && room-s.at < int(n) && s.Get(room) == 0 {
+	for room < s.dataEnd() && room-s.at < int(n) && s.Get(room) == 0 {
 		room++
 	}
 	q := group.Request{Goal: f.listGoal(s.list, s.at), Min: 1, Max: uint32(room - s.at), Root: true}

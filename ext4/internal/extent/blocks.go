@@ -18,6 +18,14 @@ type list struct {
 	first uint64      // the logical block of its first entry
 }
 
+// dataEnd is where the entries of data blocks end.
+func (l list) dataEnd() int {
+	if l.level < 0 {
+		return layout.DirectBlocks
+	}
+	return l.Len()
+}
+
 func (f *file) listRef(block layout.Pblk) buf.Ref {
 	return buf.Ref{Block: uint64(block), Len: f.m.g.BlockSize, Type: layout.IndirectType{G: f.m.g, Ino: f.ino}}
 }
@@ -127,15 +135,25 @@ func (w *blockWalk) add(e layout.Extent) (err error) {
 	return err
 }
 
-// lookupBlocks is Lookup for a file mapped by block numbers.
+// lookupBlocks is Lookup for a file mapped by block numbers. It looks for the end of a run in one list only.
 func (f *file) lookupBlocks(l layout.Lblk) (layout.Extent, error) {
+	if uint64(l) < f.m.g.IndirectEnd() {
+		steps, err := f.listsTo(uint64(l), false)
+		if err != nil {
+			return layout.Extent{}, err
+		}
+		s := steps[len(steps)-1]
+		if level, _, _ := f.entry(s.list, s.at); level < 0 && s.Get(s.at) != 0 {
+			e := layout.Extent{Lblk: l, Pblk: s.Get(s.at), Len: 1}
+			for i := s.at + 1; i < s.dataEnd() && s.Get(i) == s.Get(i-1)+1; i++ {
+				e.Len++
+			}
+			return e, nil
+		}
+	}
 	here := hole(l, math.MaxUint32)
 	err := f.walkBlocks(l, func(e layout.Extent) (bool, error) {
-		if e.Lblk == l {
-			here = e
-		} else {
-			here = hole(l, uint64(e.Lblk))
-		}
+		here = hole(l, uint64(e.Lblk))
 		return false, nil
 	})
 	return here, err

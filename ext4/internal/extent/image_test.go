@@ -244,7 +244,7 @@ func BenchmarkConvert(b *testing.B) {
 
 // TestRandomFillShrinks writes a whole range in random order: in the end the tree is as small as the extents need.
 func TestRandomFillShrinks(t *testing.T) {
-	const blocks = 40000
+	const blocks = 20000
 	seed := uint64(time.Now().UnixNano())
 	t.Logf("seed %d", seed)
 	w := newWorld(t, mke2fs(t, "64M", "-b", "1024"), 0)

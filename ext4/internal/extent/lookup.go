@@ -10,7 +10,8 @@ import (
 )
 
 // Lookup is what is at a logical block, from that block on: the rest of its extent, or a hole (Pblk 0) up to the next
-// extent or to the end of what a file can be. A file mapped by block numbers has the extents that those amount to.
+// extent or to the end of what a file can be. A file mapped by block numbers has the extents that those amount to, of
+// which Lookup finds what one indirect block holds.
 func (m *Mapper) Lookup(r journal.Reader, ino layout.Ino, lblk layout.Lblk) (layout.Extent, error) {
 	if lblk > layout.MaxLblk {
 		return layout.Extent{}, fmt.Errorf("inode %d: logical block %d: %w", ino, lblk, syscall.EFBIG)
