@@ -38,7 +38,7 @@ func (j *Journal) Commit(tid TID) error {
 	}
 	defer j.endTurn()
 	if j.Running().Before(tid) {
-		return fmt.Errorf("commit of transaction %d, the running one is %d: %w", tid, j.Running(), ErrClosed)
+		return fmt.Errorf("commit of transaction %d, which has not begun: %d is running", tid, j.Running())
 	}
 	return j.commit()
 }

@@ -257,6 +257,14 @@ func TestRecoverEnds(t *testing.T) {
 			c.recovers(map[uint64]byte{10: 1})
 		}
 	})
+	t.Run("revoked in its own transaction", func(t *testing.T) {
+		c := newCraft(t, v3)
+		c.begin(1, 3)
+		c.copies(3, 1, 10, 11)
+		c.revokes(3, 10)
+		c.commitBlock(3, 0)
+		c.recovers(map[uint64]byte{10: 0, 11: 1})
+	})
 	t.Run("a wrong copy that was revoked", func(t *testing.T) {
 		c := newCraft(t, v3)
 		c.begin(1, 3)

@@ -1,7 +1,6 @@
 package journal
 
 import (
-	"bytes"
 	"errors"
 	"fmt"
 	"testing"
@@ -200,11 +199,4 @@ func snapshot(t testing.TB, dev aio.Device) []byte {
 		t.Fatal(err)
 	}
 	return p
-}
-
-func sameBytes(t testing.TB, dev aio.Device, want []byte) {
-	t.Helper()
-	if !bytes.Equal(snapshot(t, dev), want) {
-		t.Error("the device has changed")
-	}
 }
