@@ -11,7 +11,6 @@ import (
 	"syscall"
 	"testing"
 
-	"ext4img/aio"
 	"ext4img/aio/simdev"
 	"ext4img/ext4/layout"
 	"ext4img/journal"
@@ -21,7 +20,7 @@ import (
 // A world is a file system of mke2fs on a device in memory.
 type world struct {
 	t   testing.TB
-	dev aio.Device
+	dev *simdev.Device
 	g   *layout.Geometry
 	j   *journal.Journal
 	s   *Space
@@ -64,15 +63,10 @@ func mkfs(t testing.TB, size int64, files int, args ...string) *world {
 		t.Fatalf("mke2fs %v: %v: %s", args, err, out)
 	}
 	w := &world{t: t}
-	if size > 1<<40 {
-		w.dev, err = aio.Open(path, aio.Options{Write: true, Engine: "sync"})
-	} else {
-		w.dev, err = load(path)
-		os.Remove(path)
-	}
-	if err != nil {
+	if w.dev, err = load(path); err != nil {
 		t.Fatal(err)
 	}
+	os.Remove(path)
 	w.open()
 	return w
 }
@@ -197,7 +191,7 @@ func (w *world) fsck() {
 		w.t.Fatal(err)
 	}
 	path := filepath.Join(w.t.TempDir(), "img")
-	if err := w.dev.(*simdev.Device).Save(path); err != nil {
+	if err := w.dev.Save(path); err != nil {
 		w.t.Fatal(err)
 	}
 	defer os.Remove(path)

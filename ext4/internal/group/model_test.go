@@ -34,7 +34,7 @@ type model struct {
 func TestModel(t *testing.T) {
 	for _, args := range [][]string{{"-O", "^has_journal"}, {"-O", "^has_journal,bigalloc", "-C", "4096"}} {
 		made := mkfs(t, 8<<20, 0, append(args, "-b", "1024", "-g", "2048", "-m", "0")...)
-		image := made.dev.(*simdev.Device).Image()
+		image := made.dev.Image()
 		rapid.Check(t, func(rt *rapid.T) {
 			w := &world{t: t, dev: simdev.FromImage(image)}
 			w.open()
