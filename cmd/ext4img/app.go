@@ -55,7 +55,7 @@ func commands() []*cli.Command {
 	list := []*cli.Command{
 		infoCommand(), lsCommand(), statCommand(), catCommand(), treeCommand(), extentsCommand(),
 		fallocateCommand(), writeCommand(), stressCommand(), truncateCommand(),
-		verifyCommand(), mkfsCommand(), demoCommand(), dumpCommand(), journalCommand(), importCommand(), exportCommand(),
+		verifyCommand(), mkfsCommand(), demoCommand(), dumpCommand(), journalCommand(), xattrCommand(), importCommand(), exportCommand(),
 	}
 	list = append(list, transferCommands()...)
 	list = append(list, nameCommands()...)

@@ -42,6 +42,8 @@ type fileMap struct {
 	Depth     int         `json:"depth"`
 	MappedBy  string      `json:"mapped_by,omitempty"`
 	Extents   []extentRow `json:"extents"`
+
+	nodes []ext4.Node
 }
 
 // extentRow is one extent. A hole has no physical block.
@@ -164,7 +166,12 @@ func mapOf(f *ext4.FS, file *ext4.File, name string) (*fileMap, error) {
 	if err != nil {
 		return nil, err
 	}
-	return m, nil
+	err = file.Nodes(func(n ext4.Node) bool {
+		m.nodes = append(m.nodes, n)
+		m.Depth = max(m.Depth, n.Level)
+		return true
+	})
+	return m, err
 }
 
 // add appends an extent. What a block-mapped file stores block by block is joined to the extents it amounts to.
@@ -233,6 +240,9 @@ func (m *fileMap) print(c *cli.Context) {
 		say(c, "%10d..%10d: %6d: %10s: %s\n", e.Physical, e.Physical+e.Length-1, e.Length, gap, strings.Join(m.flags(i), ","))
 		expected = e.Physical + e.Length
 	}
+	if c.Bool("tree") {
+		m.printTree(c)
+	}
 	if !c.Bool("verbose") && isTerminal(c.App.Writer) {
 		say(c, "%s\n", m.line(terminalWidth(c)-2, colored(c.App.Writer)))
 	}
@@ -252,6 +262,21 @@ func (m *fileMap) flags(i int) (flags []string) {
 		flags = append(flags, "eof")
 	}
 	return flags
+}
+
+// printTree draws the nodes of the map, each under its parent.
+func (m *fileMap) printTree(c *cli.Context) {
+	for _, n := range m.nodes {
+		where := fmt.Sprintf("block %d", n.Block)
+		if n.Block == 0 {
+			where = "inode"
+		}
+		what := "index"
+		if n.Depth == 0 {
+			what = "leaf"
+		}
+		say(c, "%s%s in %s: %d of %d entries, from logical block %d\n", strings.Repeat("  ", n.Level+1), what, where, n.Entries, n.Max, n.First)
+	}
 }
 
 // line is a map in one line: # written, o unwritten, . hole; where several meet in a cell, the first of them wins.

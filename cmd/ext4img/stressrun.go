@@ -182,9 +182,9 @@ func (t *stressThread) stage() error {
 
 // prepare makes a request of what the generator wants.
 func (t *stressThread) prepare(req *ext4.Request, b request) {
-	req.File, req.Off, req.Op = t.r.files[b.context], b.off, aio.Read
+	req.File, req.Off, req.Op = t.r.files[b.context], b.off, ext4.OpRead
 	if !b.read {
-		req.Op = aio.Write
+		req.Op = ext4.OpWrite
 		if t.r.stamps != nil {
 			t.r.stamps.fill(req.Buf, b.off)
 		}
@@ -212,7 +212,7 @@ func (t *stressThread) done(req *ext4.Request) {
 	t.lat.add(time.Since(req.User.(*inFlight).start))
 	t.r.ios.Add(1)
 	t.r.bytes.Add(int64(req.N))
-	if req.Op == aio.Write && t.r.stamps != nil {
+	if req.Op == ext4.OpWrite && t.r.stamps != nil {
 		t.r.stamps.written(req.Off, req.N)
 	}
 	if t.bar != nil {

@@ -307,7 +307,7 @@ func (w *copier) copy(r io.Reader, off int64) error {
 
 // stage puts a request with data into the batch.
 func (w *copier) stage(req *ext4.Request, off int64) {
-	req.File, req.Op, req.Off = w.file, aio.Write, off
+	req.File, req.Op, req.Off = w.file, ext4.OpWrite, off
 	w.batch = append(w.batch, req)
 	w.bytes += int64(len(req.Buf))
 	w.bar.add(int64(len(req.Buf)))
