@@ -29,6 +29,7 @@ type load struct {
 	Depth   int
 	Seconds float64
 	Path    string
+	Pin     bool // one thread for the queue
 }
 
 func (l load) String() string {
@@ -57,16 +58,17 @@ func main() {
 		seconds = flag.Float64("seconds", 2, "length of one run")
 		engines = flag.String("engines", "io_uring,libaio", "engines to compare")
 		only    = flag.String("only", ".", "run the lines that match this regular expression")
+		pin     = flag.Bool("pin", true, "lock the goroutine of the queue to its thread (aio.Pin)")
 		worker  = flag.String("worker", "", "run this load (JSON) in this process and print its result; for the program itself")
 	)
 	flag.Parse()
-	if err := run(*dir, *pairs, *seconds, *engines, *only, *worker); err != nil {
+	if err := run(*dir, *pairs, *seconds, *engines, *only, *worker, *pin); err != nil {
 		fmt.Fprintln(os.Stderr, "bench aio:", err)
 		os.Exit(1)
 	}
 }
 
-func run(dir string, pairs int, seconds float64, engines, only, worker string) error {
+func run(dir string, pairs int, seconds float64, engines, only, worker string, pin bool) error {
 	if worker != "" {
 		return work(worker)
 	}
@@ -81,7 +83,7 @@ func run(dir string, pairs int, seconds float64, engines, only, worker string) e
 	}
 	fmt.Printf("%-30s %9s %9s %6s %9s %9s %6s %6s %7s\n", "", "fio/s", "ours/s", "ratio", "fio us", "ours us", "ratio", "MiB", "allocs")
 	for _, l := range loads(strings.Split(engines, ",")) {
-		l.Seconds, l.Path = seconds, path
+		l.Seconds, l.Path, l.Pin = seconds, path, pin
 		if !match.MatchString(l.String()) {
 			continue
 		}

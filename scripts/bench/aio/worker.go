@@ -33,6 +33,9 @@ func work(arg string) error {
 		return err
 	}
 	defer q.Close()
+	if l.Pin {
+		aio.Pin(q)
+	}
 	reqs, arena, err := requests(l, write)
 	if err != nil {
 		return err
@@ -68,7 +71,8 @@ func requests(l load, write bool) ([]*aio.Request, *aio.Arena, error) {
 	return reqs, arena, nil
 }
 
-// measure keeps the queue full for the length of the load. It reaps at least a quarter of it at a time.
+// measure keeps the queue full for the length of the load. From a depth of 128 on it reaps at
+// least a quarter of it at a time, to have few system calls; below, the disk needs every request.
 func measure(l load, q aio.Queue, reqs []*aio.Request) (result, error) {
 	rnd := rand.New(rand.NewPCG(uint64(time.Now().UnixNano()), 1))
 	blocks, at := int64(fileSize/l.Block), int64(0)
@@ -84,7 +88,10 @@ func measure(l load, q aio.Queue, reqs []*aio.Request) (result, error) {
 	runtime.ReadMemStats(&before)
 	cpu0, start := cpuTime(), time.Now()
 	end := start.Add(time.Duration(l.Seconds * float64(time.Second)))
-	done, batch := 0, reqs
+	done, batch, least := 0, reqs, 1
+	if l.Depth >= 128 {
+		least = l.Depth / 4
+	}
 	for {
 		for _, r := range batch {
 			r.Off = next()
@@ -93,7 +100,7 @@ func measure(l load, q aio.Queue, reqs []*aio.Request) (result, error) {
 			return result{}, err
 		}
 		var err error
-		if batch, err = q.Reap(max(1, l.Depth/4)); err != nil {
+		if batch, err = q.Reap(least); err != nil {
 			return result{}, err
 		}
 		for _, r := range batch {
