@@ -239,11 +239,8 @@ func (f *File) Close() error {
 }
 
 // Extents calls more for each extent of the file in order; holes are what is left out. It stops when more returns
-// false. Conversions of completed writes are seen.
+// false. Writes that were reported complete are converted; writes in flight are not waited for.
 func (f *File) Extents(more func(layout.Extent) bool) error {
-	if f.n.end.Unwritten() > 0 {
-		_ = f.n.end.FlushUnwrittenIO()
-	}
 	err := f.n.inode(func(v *journal.View, rec layout.Inode) error {
 		if !mapsBlocks(rec) {
 			return nil
