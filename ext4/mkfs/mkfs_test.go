@@ -13,7 +13,9 @@ import (
 	"testing"
 	"time"
 
+	"ext4img/aio"
 	"ext4img/aio/simdev"
+	"ext4img/ext4/check"
 )
 
 const (
@@ -148,7 +150,10 @@ func percent(p float64) *float64 { return &p }
 
 func TestMakeAgainstE2fsprogs(t *testing.T) {
 	for _, s := range shapes {
-		t.Run(s.name, func(t *testing.T) { s.compare(t) })
+		t.Run(s.name, func(t *testing.T) {
+			t.Parallel()
+			s.compare(t)
+		})
 	}
 }
 
@@ -157,6 +162,7 @@ func (s shape) compare(t *testing.T) {
 	s.o.Zeroed = true
 	path := s.make(t, simdev.New(s.size))
 	fsck(t, path)
+	s.secondOpinion(t, path)
 	judge(t, "mke2fs")
 	other := filepath.Join(s.dir(t), "other.img")
 	if err := os.WriteFile(other, nil, 0o600); err != nil {
@@ -187,6 +193,23 @@ func (s shape) compare(t *testing.T) {
 	}
 	if s.kern {
 		mount(t, path)
+	}
+}
+
+// secondOpinion asks the project's own check, which finds more than e2fsck.
+func (s shape) secondOpinion(t *testing.T, path string) {
+	t.Helper()
+	dev, err := aio.Open(path, aio.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer dev.Close()
+	report, err := check.Run(dev, check.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, p := range report.Problems {
+		t.Errorf("check: %v", p)
 	}
 }
 

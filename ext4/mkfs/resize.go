@@ -17,7 +17,9 @@ func (b *builder) makeResize() error {
 	double := layout.BlockList(make([]byte, b.g.BlockSize))
 	primary := uint64(b.g.FirstDataBlock) + 1
 	if b.g.BlockSize == layout.MinBlockSize && b.g.FirstDataBlock == 0 {
-		primary++ // the boot block stands in front of the superblock
+		// The boot block stands in front of the superblock. In the other groups it does not, but kernel and e2fsck look for the
+		// copies at the same distance all the same.
+		primary++
 	}
 	reserved := make([]byte, int(b.g.ReservedGDT)*b.g.BlockSize)
 	used := uint64(1)
@@ -27,7 +29,7 @@ func (b *builder) makeResize() error {
 		count := 0
 		for group := layout.Group(1); group < b.g.Groups; group++ {
 			if b.g.HasSuper(group) {
-				copies.Set(count, layout.Pblk(uint64(b.g.GroupFirst(group))+1+n))
+				copies.Set(count, layout.Pblk(primary+n+uint64(group)*uint64(b.g.BlocksPerGroup)))
 				count++
 			}
 		}

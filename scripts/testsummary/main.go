@@ -174,7 +174,7 @@ func (s *summary) finish(require, root bool) (missing bool) {
 // requireJudges names the missing judges that should be there. Not every machine has the recorded judgements and the
 // rarer programs, and only root can mount.
 func (s *summary) requireJudges(root bool) bool {
-	optional := []string{"oracles", "fio", "xfs_io", "fuse2fs", "rsync", "mutate", "python"}
+	optional := []string{"oracles", "fio", "xfs_io", "fuse2fs", "rsync", "mutate", "python", "dmsetup"}
 	if !root {
 		optional = append(optional, "kernel", "mount", "losetup", "loop", "root")
 	}
