@@ -35,7 +35,7 @@ func (s *Space) Alloc(h *journal.Handle, q Request) (layout.Pblk, uint32, error)
 
 // A want is a request in clusters, with the goal as a place.
 type want struct {
-	goal     layout.Pblk
+	goal     layout.Pblk // 0 is none
 	group    layout.Group
 	at       uint32
 	min, max uint32
@@ -47,7 +47,7 @@ func (s *Space) want(q Request) want {
 	up := func(n uint32) uint32 {
 		return uint32((uint64(n) + uint64(s.g.ClusterRatio) - 1) / uint64(s.g.ClusterRatio))
 	}
-	w := want{goal: q.Goal, min: max(1, up(q.Min)), groups: s.g.Groups}
+	w := want{min: max(1, up(q.Min)), groups: s.g.Groups}
 	w.max = max(w.min, up(q.Max))
 	if q.Below > 0 && uint64(q.Below) < s.g.Blocks {
 		w.groups = 0
@@ -56,10 +56,11 @@ func (s *Space) want(q Request) want {
 		}
 	}
 	if s.g.ContainsBlocks(q.Goal, 1) {
+		w.goal = q.Goal
 		w.group, w.at = s.cluster(q.Goal)
 	}
 	if w.group >= w.groups {
-		w.group, w.at = 0, 0
+		w.group, w.at, w.goal = 0, 0, 0
 	}
 	return w
 }
@@ -113,8 +114,10 @@ func (s *Space) take(h *journal.Handle, group layout.Group, x span) error {
 		if _, err := s.flip(h, group, part, blocks, true); err != nil {
 			return err
 		}
+		s.taken.add(h.TID(), group, part, s.g.BlockSize)
 		g := group
 		h.AtEnd(func(ok bool) {
+			s.taken = resting{}
 			if !ok {
 				s.bound[g] = unknown
 			}
@@ -165,6 +168,33 @@ func (s *Space) freeSpan(h *journal.Handle, group layout.Group, x span) error {
 	if _, err := s.flip(h, group, x, blocks, false); err != nil {
 		return err
 	}
+	s.letRest(h, group, x)
+	return nil
+}
+
+// letRest makes a span that was freed rest. What the same handle has taken before need not: nobody owned it when the handle
+// began. Besides, a handle that ends as it began changes nothing, and may wait long for a commit.
+func (s *Space) letRest(h *journal.Handle, group layout.Group, x span) {
+	if !s.taken.in(group) {
+		s.restUntilCommit(h, group, x)
+		return
+	}
+	mine := make([]byte, s.g.BlockSize)
+	s.taken.mark(mine, group)
+	for at, end := x.at, x.at+x.n; at < end; {
+		next := nextZero(mine, at, end)
+		if next > at {
+			s.taken.remove(h.TID(), group, span{at, next - at}, s.g.BlockSize)
+			s.bound[group] = unknown
+		} else {
+			next = nextOne(mine, at, end)
+			s.restUntilCommit(h, group, span{at, next - at})
+		}
+		at = next
+	}
+}
+
+func (s *Space) restUntilCommit(h *journal.Handle, group layout.Group, x span) {
 	tid := h.TID()
 	s.rest.add(tid, group, x, s.g.BlockSize)
 	h.AtEnd(func(ok bool) {
@@ -173,7 +203,6 @@ func (s *Space) freeSpan(h *journal.Handle, group layout.Group, x span) error {
 			s.bound[group] = unknown
 		}
 	})
-	return nil
 }
 
 // Reserve sets n blocks aside, in memory only: an Alloc that does not say Reserved leaves so many free. With bigalloc

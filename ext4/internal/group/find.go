@@ -53,7 +53,8 @@ func (s *Space) found(h *journal.Handle, w want, group layout.Group, x span, err
 		return 0, span{}, err
 	}
 	x.n = min(x.n, w.max)
-	return group, x, s.extend(h, w, group, &x)
+	more, err := s.extend(h, w, group, x)
+	return group, span{x.at, x.n + more}, err
 }
 
 // near serves a large request at its goal, if the whole of it is free there, or half an empty group: the next request
@@ -77,7 +78,11 @@ func (s *Space) near(h *journal.Handle, w want) (span, error) {
 		at = nextZero(b, w.at, min(size, w.at+half/4))
 	}
 	x := span{at, min(nextOne(b, at, size)-at, w.max)}
-	if err := s.extend(h, w, w.group, &x); err != nil || x.n < max(w.min, min(half, w.max)) {
+	if x.n == 0 {
+		return span{}, nil
+	}
+	more, err := s.extend(h, w, w.group, x)
+	if x.n += more; err != nil || x.n < max(w.min, min(half, w.max)) {
 		return span{}, err
 	}
 	return x, nil
@@ -97,11 +102,7 @@ func (s *Space) findLevel(h *journal.Handle, w want, level uint32) (layout.Group
 		if loads > maxLoads && level > w.min {
 			break
 		}
-		var goal uint32
-		if i == 0 {
-			goal = w.at
-		}
-		x, loaded, err := s.search(h, w, group, goal, level)
+		x, loaded, err := s.search(h, w, group, level)
 		if err != nil || x.n > 0 {
 			return group, x, err
 		}
@@ -112,9 +113,9 @@ func (s *Space) findLevel(h *journal.Handle, w want, level uint32) (layout.Group
 	return 0, span{}, nil
 }
 
-// search looks in one group, first from the goal on, and learns the group's bound when nothing was found. A span of none
+// search looks in one group, first at the goal, and learns the group's bound when nothing was found. A span of none
 // means that.
-func (s *Space) search(h *journal.Handle, w want, group layout.Group, goal, level uint32) (x span, loaded bool, err error) {
+func (s *Space) search(h *journal.Handle, w want, group layout.Group, level uint32) (x span, loaded bool, err error) {
 	d, err := s.Desc(h, group)
 	if err != nil {
 		return span{}, false, err
@@ -128,9 +129,9 @@ func (s *Space) search(h *journal.Handle, w want, group layout.Group, goal, leve
 		return span{}, false, err
 	}
 	size := s.size(group, blocks)
-	if goal > 0 && goal < size {
-		if n := nextOne(b, goal, size) - goal; n >= level {
-			return span{goal, n}, true, nil
+	if group == w.group && w.goal != 0 {
+		if n := nextOne(b, w.at, size) - w.at; n >= level {
+			return span{w.at, n}, true, nil
 		}
 	}
 	x, ok := bestRun(b, 0, size, level)
@@ -160,19 +161,19 @@ func (s *Space) usable(h *journal.Handle, w want, group layout.Group) ([]byte, e
 	return b, nil
 }
 
-// extend lets a run that is shorter than what is wanted and reaches the end of its group continue in the next.
-func (s *Space) extend(h *journal.Handle, w want, group layout.Group, x *span) error {
+// extend is by how many clusters of the next group a run continues that is shorter than what is wanted and reaches the
+// end of its group.
+func (s *Space) extend(h *journal.Handle, w want, group layout.Group, x span) (uint32, error) {
 	if x.n >= w.max || x.at+x.n < s.g.ClustersPerGroup || group+1 >= w.groups {
-		return nil
+		return 0, nil
 	}
 	d, err := s.Desc(h, group+1)
 	if err != nil || d.FreeClusters() == 0 {
-		return err
+		return 0, err
 	}
 	b, err := s.usable(h, w, group+1)
 	if err != nil {
-		return err
+		return 0, err
 	}
-	x.n += nextOne(b, 0, min(w.max-x.n, s.size(group+1, blocks)))
-	return nil
+	return nextOne(b, 0, min(w.max-x.n, s.size(group+1, blocks))), nil
 }

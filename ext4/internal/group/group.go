@@ -54,6 +54,7 @@ type Space struct {
 	// Guarded by the running handle.
 	bound   []int32           // per group: no free run is longer, in clusters; unknown until the bitmap was searched
 	rest    resting           // clusters
+	taken   resting           // clusters that the running handle has taken
 	restI   resting           // inodes
 	windows []window          // kept clear for files that grow, the oldest first
 	zones   map[uint32][]zone // per flex group: where its metadata lies; never changes on disk

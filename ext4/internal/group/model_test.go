@@ -24,9 +24,10 @@ const (
 
 // A model is every block of a small file system.
 type model struct {
-	w     *world
-	cells []cell
-	used  []layout.Extent
+	w      *world
+	cells  []cell
+	before []cell // when the handle began
+	used   []layout.Extent
 }
 
 // TestModel allocates and frees in small groups, in handles that stop or are cancelled, beside a model: what is given out is
@@ -77,6 +78,7 @@ func (m *model) step(t *rapid.T) {
 		t.Fatal(err)
 	}
 	cells, used := append([]cell(nil), m.cells...), append([]layout.Extent(nil), m.used...)
+	m.before = cells
 	for range rapid.IntRange(1, 5).Draw(t, "operations") {
 		if len(m.used) > 0 && rapid.IntRange(0, 2).Draw(t, "free") == 0 {
 			m.free(t, h)
@@ -112,7 +114,13 @@ func (m *model) free(t *rapid.T, h *journal.Handle) {
 	if err := m.w.s.Free(h, e.Pblk+layout.Pblk(from), uint64(n)); err != nil {
 		t.Fatal(err)
 	}
-	m.mark(e.Pblk+layout.Pblk(from), n, isResting)
+	for i := range n { // what the same handle has taken was free when it began
+		p := e.Pblk + layout.Pblk(from+i)
+		m.cells[p] = isResting
+		if m.before[p] == isFree {
+			m.cells[p] = isFree
+		}
+	}
 	m.used = append(m.used[:i:i], m.used[i+1:]...)
 	if from > 0 {
 		m.used = append(m.used, layout.Extent{Pblk: e.Pblk, Len: from})

@@ -236,6 +236,21 @@ func TestHuge(t *testing.T) {
 	t.Logf("1000 more from the start: %v", time.Since(start))
 }
 
+// TestGoalAtGroupEnd asks for much where the rest of the goal's group is in use, and the next group is free.
+func TestGoalAtGroupEnd(t *testing.T) {
+	w := mkfs(t, 2<<30, 0)
+	first := w.g.GroupFirst(6)
+	if p, n, err := w.alloc(Request{Goal: first + 32760, Max: 8}); err != nil || p != first+32760 || n != 8 {
+		t.Fatalf("%d+%d, %v", p, n, err)
+	}
+	if p, n, err := w.alloc(Request{Goal: first + 32766, Max: 32767}); err != nil || n != 32767 {
+		t.Fatalf("%d+%d, %v", p, n, err)
+	}
+	if p, n, err := w.alloc(Request{Goal: first + 20000, Max: 100}); err != nil || p != first+20000 || n != 100 {
+		t.Fatalf("%d+%d, %v", p, n, err)
+	}
+}
+
 // TestBelow keeps to the blocks that an indirect map can name.
 func TestBelow(t *testing.T) {
 	w := mkfs(t, 64<<20, 0, "-b", "1024")
