@@ -113,8 +113,8 @@ func (n *node) exclusive(fn func() error) error {
 	defer n.mu.Unlock()
 	n.end.Block()
 	defer n.end.Unblock()
-	n.end.WaitDIO()
-	if err := n.end.FlushUnwrittenIO(); err != nil {
+	n.waitDIO()
+	if err := n.flushUnwritten(); err != nil {
 		return errStopped(err)
 	}
 	return fn()

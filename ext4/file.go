@@ -68,7 +68,7 @@ func (f *File) ReadAt(p []byte, off int64) (int, error) {
 		return 0, f.wrap("read", syscall.EINVAL)
 	}
 	if f.n.end.Unwritten() > 0 {
-		_ = f.n.end.FlushUnwrittenIO() // the error is the writer's and the next Sync's
+		_ = f.n.flushUnwritten() // the error is the writer's and the next Sync's
 	}
 	n, err := f.n.readAt(p, off)
 	return n, f.wrap("read", err)
@@ -228,7 +228,7 @@ func (f *File) Close() error {
 	if closed {
 		return f.wrap("close", fs.ErrClosed)
 	}
-	err := f.n.end.FlushUnwrittenIO()
+	err := f.n.flushUnwritten()
 	if err == nil {
 		err = f.n.touch()
 	}

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"ext4img/aio"
@@ -50,8 +51,10 @@ type FS struct {
 	state    sessionState
 	reserve  reserve
 
-	mu    sync.Mutex
-	nodes map[layout.Ino]*node // inodes with an open File or an operation under way
+	mu     sync.Mutex
+	nodes  map[layout.Ino]*node // inodes with an open File or an operation under way
+	queues map[*Queue]bool
+	urgent atomic.Int32 // who waits for requests of queues without being at one
 	stats counters
 }
 

@@ -65,9 +65,23 @@ func (n *node) changed(tid journal.TID) {
 	}
 }
 
+// flushUnwritten converts what has completed and waits for what was begun before, also when nobody reaps its queue.
+func (n *node) flushUnwritten() error {
+	n.fs.urge()
+	defer n.fs.ease()
+	return n.end.FlushUnwrittenIO()
+}
+
+// waitDIO waits until no direct I/O is in flight, also when nobody reaps its queue.
+func (n *node) waitDIO() {
+	n.fs.urge()
+	defer n.fs.ease()
+	n.end.WaitDIO()
+}
+
 // flush converts everything written so far and returns the pending write error, once.
 func (n *node) flush() error {
-	err := n.end.FlushUnwrittenIO()
+	err := n.flushUnwritten()
 	if taken := n.end.TakeError(); taken != nil {
 		err = taken
 	}

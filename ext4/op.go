@@ -48,7 +48,7 @@ func (o *op) beginRead() {
 	end := o.n.end
 	if end.Unwritten() > 0 {
 		o.q.mapBatch()
-		_ = end.FlushUnwrittenIO()
+		_ = o.n.flushUnwritten()
 	}
 	if !end.TryBeginRead() {
 		o.q.mapBatch()

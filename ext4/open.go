@@ -24,7 +24,7 @@ import (
 // A file system with an incompatible feature that is not known here is refused; one with an unknown read-only
 // compatible feature can be opened for reading only. Open does not close the device when it fails.
 func Open(dev aio.Device, o Options) (*FS, error) {
-	fs := &FS{dev: dev, readOnly: o.ReadOnly, nodes: make(map[layout.Ino]*node)}
+	fs := &FS{dev: dev, readOnly: o.ReadOnly, nodes: make(map[layout.Ino]*node), queues: make(map[*Queue]bool)}
 	if o.Clock == nil {
 		o.Clock = time.Now
 	}

@@ -23,28 +23,31 @@ type Request struct {
 }
 
 // Queue carries asynchronous direct I/O on files of one FS. One goroutine submits and one reaps; they may be the same.
-// A third, the queue's own, takes completions from the device and is the worker that converts: everything that
-// completes while it converts one batch is the next batch, and each batch costs one handle.
+//
+// Whoever waits drives: a Reap or a Submit that has to wait takes completions from the device itself, and is the worker
+// that converts them. Everything that completes while it converts one batch is the next batch, and each batch costs one
+// handle and no switch between goroutines. A goroutine of the queue's own drives only while somebody who is not at the
+// queue waits for its requests, such as Sync or Truncate.
 type Queue struct {
 	fs    *FS
 	dev   aio.Queue
 	depth int
 
 	mu       sync.Mutex
-	slots    *sync.Cond // inFlight dropped
-	ended    *sync.Cond // done grew
-	pending  *sync.Cond // onDevice grew, or closing
+	change   *sync.Cond // something below has changed
 	inFlight int        // requests submitted and not finished
 	onDevice int        // device requests submitted and not reaped; below zero for a moment while Submit returns
+	driving  bool       // somebody takes completions from the device
 	finish   []*Request // finished, not reaped
 	reaped   []*Request // what the last Reap returned
 	ops      []*op      // free
 	closing  bool
 	broken   error // the device queue has failed
 
-	batch []*op          // Submit's: begun, to be mapped
-	send  []*aio.Request // Submit's: to be handed to the device
-	gone  chan struct{}  // the worker has ended
+	batch  []*op          // Submit's: begun, to be mapped
+	send   []*aio.Request // Submit's: to be handed to the device
+	queued []conversion   // the driver's: work items
+	gone   chan struct{}  // the queue's own goroutine has ended
 }
 
 // NewQueue makes a queue for at most depth requests in flight.
@@ -54,8 +57,11 @@ func (fs *FS) NewQueue(depth int) (*Queue, error) {
 		return nil, fmt.Errorf("queue: %w", err)
 	}
 	q := &Queue{fs: fs, dev: dev, depth: depth, gone: make(chan struct{})}
-	q.slots, q.ended, q.pending = sync.NewCond(&q.mu), sync.NewCond(&q.mu), sync.NewCond(&q.mu)
-	go q.work()
+	q.change = sync.NewCond(&q.mu)
+	fs.mu.Lock()
+	fs.queues[q] = true
+	fs.mu.Unlock()
+	go q.standIn()
 	return q, nil
 }
 
@@ -82,9 +88,7 @@ func (q *Queue) Submit(reqs ...*Request) error {
 func (q *Queue) enter(want int) (int, error) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	for q.inFlight >= q.depth && q.broken == nil && !q.closing {
-		q.slots.Wait()
-	}
+	q.driveUntil(func() bool { return q.inFlight < q.depth || q.closing })
 	if q.closing {
 		return 0, fmt.Errorf("queue: %w", aio.ErrClosed)
 	}
@@ -181,7 +185,7 @@ func (q *Queue) sendStaged() {
 		}
 		q.mu.Lock()
 		q.onDevice += n
-		q.pending.Signal()
+		q.change.Broadcast()
 		q.mu.Unlock()
 		send = send[n:]
 	}
@@ -192,10 +196,8 @@ func (q *Queue) sendStaged() {
 func (q *Queue) devRoom(want int) int {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	for q.onDevice >= q.depth {
-		q.slots.Wait()
-	}
-	return min(want, q.depth-max(q.onDevice, 0))
+	q.driveUntil(func() bool { return q.onDevice < q.depth })
+	return max(1, min(want, q.depth-max(q.onDevice, 0)))
 }
 
 // fail ends pieces that the device did not take.
@@ -208,50 +210,77 @@ func (q *Queue) fail(send []*aio.Request, err error) {
 	}
 }
 
-// work is the queue's own goroutine.
-func (q *Queue) work() {
-	defer close(q.gone)
-	var queued []conversion
-	for q.waitPending() {
-		done, err := q.dev.Reap(1)
-		if err != nil {
-			q.breakDown(err)
-			return
+// driveUntil drives, or waits for who does, until done says so or the queue is broken. It is called with q.mu held,
+// and done as well.
+func (q *Queue) driveUntil(done func() bool) {
+	for !done() && q.broken == nil {
+		if q.driving || q.onDevice <= 0 {
+			q.change.Wait()
+			continue
 		}
-		q.mu.Lock()
-		q.onDevice -= len(done)
-		q.slots.Signal()
+		q.driving = true
 		q.mu.Unlock()
-		queued = queued[:0]
-		for _, r := range done {
-			if w := q.pieceDone(r); w.io != nil {
-				queued = append(queued, w)
-			}
+		n, err := q.drive()
+		q.mu.Lock()
+		q.driving = false
+		q.onDevice -= n
+		if err != nil {
+			q.broken = fmt.Errorf("queue: %w", err)
 		}
-		for _, w := range queued {
-			_ = w.n.end.FlushCompletedIO(w.io) // each write and the next Sync get the error
-		}
+		q.change.Broadcast()
 	}
 }
 
-// waitPending waits for something on the device; false when the queue closes.
-func (q *Queue) waitPending() bool {
-	q.mu.Lock()
-	defer q.mu.Unlock()
-	for q.onDevice <= 0 && !q.closing {
-		q.pending.Wait()
+// drive takes what the device has completed, at least one request, and converts it. It returns how many.
+func (q *Queue) drive() (int, error) {
+	done, err := q.dev.Reap(1)
+	if err != nil {
+		return 0, err
 	}
-	return q.onDevice > 0
+	n := len(done)
+	q.queued = q.queued[:0]
+	for _, r := range done {
+		if w := q.pieceDone(r); w.io != nil {
+			q.queued = append(q.queued, w)
+		}
+	}
+	for _, w := range q.queued {
+		_ = w.n.end.FlushCompletedIO(w.io) // each write and the next Sync get the error
+	}
+	return n, nil
 }
 
-// breakDown ends everything: the device's queue cannot be reaped any more.
-func (q *Queue) breakDown(err error) {
+// standIn is the queue's own goroutine.
+func (q *Queue) standIn() {
+	defer close(q.gone)
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	q.broken = fmt.Errorf("queue: %w", err)
-	q.slots.Broadcast()
-	q.ended.Broadcast()
+	for !q.closing && q.broken == nil {
+		if q.fs.urgent.Load() == 0 || q.driving || q.onDevice <= 0 {
+			q.change.Wait()
+			continue
+		}
+		n := q.onDevice
+		q.driveUntil(func() bool { return q.onDevice < n })
+	}
 }
+
+// urge makes all queues drive themselves until ease is called: the caller is about to wait for requests that perhaps
+// nobody is reaping.
+func (fs *FS) urge() {
+	if fs.urgent.Add(1) > 1 {
+		return
+	}
+	fs.mu.Lock()
+	defer fs.mu.Unlock()
+	for q := range fs.queues {
+		q.mu.Lock()
+		q.change.Broadcast()
+		q.mu.Unlock()
+	}
+}
+
+func (fs *FS) ease() { fs.urgent.Add(-1) }
 
 // pieceDone counts a device request down. When it was the op's last, a write with something to convert goes to the
 // completed list; if its work item is to be queued, it is returned.
@@ -276,8 +305,7 @@ func (q *Queue) finished(o *op) {
 	q.ops = append(q.ops, o)
 	q.inFlight--
 	q.finish = append(q.finish, r)
-	q.slots.Signal()
-	q.ended.Signal()
+	q.change.Broadcast()
 }
 
 // op takes an op from the free list for a request.
@@ -298,9 +326,7 @@ func (q *Queue) op(r *Request) *op {
 func (q *Queue) Reap(min int) ([]*Request, error) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	for len(q.finish) < min && q.inFlight > 0 && q.broken == nil {
-		q.ended.Wait()
-	}
+	q.driveUntil(func() bool { return len(q.finish) >= min || q.inFlight == 0 })
 	q.reaped, q.finish = q.finish, q.reaped[:0]
 	return q.reaped, q.broken
 }
@@ -308,14 +334,14 @@ func (q *Queue) Reap(min int) ([]*Request, error) {
 // Close waits for what is in flight and releases the queue.
 func (q *Queue) Close() error {
 	q.mu.Lock()
-	for q.inFlight > 0 && q.broken == nil {
-		q.ended.Wait()
-	}
+	q.driveUntil(func() bool { return q.inFlight == 0 })
 	q.closing = true
-	q.pending.Broadcast()
-	q.slots.Broadcast()
+	q.change.Broadcast()
 	q.mu.Unlock()
 	<-q.gone
+	q.fs.mu.Lock()
+	delete(q.fs.queues, q)
+	q.fs.mu.Unlock()
 	return errors.Join(q.broken, q.dev.Close())
 }
 

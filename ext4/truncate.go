@@ -168,8 +168,8 @@ func (n *node) delete() error {
 	fs := n.fs
 	n.end.Block()
 	defer n.end.Unblock()
-	n.end.WaitDIO()
-	_ = n.end.FlushUnwrittenIO() // whoever could be told has closed the file
+	n.waitDIO()
+	_ = n.flushUnwritten() // whoever could be told has closed the file
 	if err := n.removeBlocks(0, ^layout.Lblk(0)); err != nil {
 		return err
 	}
