@@ -133,6 +133,12 @@ func TestOptionsRefused(t *testing.T) {
 	}
 }
 
+func TestTooLarge(t *testing.T) {
+	if err := Make(simdev.New(1<<62), Options{BlockSize: 1024}); !errors.Is(err, layout.ErrUnsupported) {
+		t.Errorf("2^62 bytes: %v", err)
+	}
+}
+
 // Whatever write is the last one to reach the device, there is no file system or all of it.
 func TestMakeCrash(t *testing.T) {
 	dev := simdev.New(8 * mib)

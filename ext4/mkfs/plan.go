@@ -9,6 +9,7 @@ import (
 
 const (
 	maxPerGroup  = 1<<16 - 8 // clusters of a group, as 16 bits count them
+	maxGroups    = 1 << 24   // whose descriptors are held in memory
 	spareInGroup = 50        // blocks that the last group must have beyond its own tables to be worth having
 	extraIsize   = 32        // bytes of fields behind the first 128 of an inode
 	hashHalfMD4  = 1
@@ -143,6 +144,9 @@ func (p *planner) groups() error {
 		}
 		bpg := p.perGroup * p.ratio
 		p.ngroups = (p.blocks - p.first + bpg - 1) / bpg
+		if p.ngroups > maxGroups {
+			return layout.Unsupportedf("%d blocks: %d groups, at most %d can be made", p.blocks, p.ngroups, maxGroups)
+		}
 		if !p.inodesPerGroup() {
 			if p.perGroup < 256+8 || p.o.BlocksPerGroup != 0 {
 				return fmt.Errorf("%d inodes: too many for %d blocks", p.wantInodes(), p.blocks)

@@ -6,8 +6,11 @@ import (
 	"ext4img/ext4/layout"
 )
 
-// clearChunk is how much is read at once to find what is not zero.
-const clearChunk = 1 << 20
+const (
+	clearChunk  = 1 << 20  // how much is read at once to find what is not zero
+	foreignHead = 68 << 10 // up to here, and from foreignTail before the end, others keep their superblocks
+	foreignTail = 64 << 10
+)
 
 // write writes whole blocks.
 func (b *builder) write(p layout.Pblk, data []byte) error {
@@ -34,14 +37,17 @@ func (b *builder) clear(r run) error {
 	return nil
 }
 
-// wipe takes away what is there: the superblock first, so that nobody sees a mixture. Everything up to the first block behind
-// the superblock goes, boot sector included.
+// wipe takes away what is there: the superblock first, so that nobody sees a mixture, and where other file systems and RAIDs
+// have theirs, so that nobody takes the device for one of those.
 func (b *builder) wipe() error {
 	if b.o.Zeroed {
 		return nil
 	}
-	super, _ := b.g.SuperLoc()
-	if err := b.clear(run{0, uint64(super) + 1}); err != nil {
+	blocks := func(bytes int) uint64 { return min(uint64(bytes+b.g.BlockSize-1)/uint64(b.g.BlockSize), b.g.Blocks) }
+	if err := b.clear(run{0, blocks(foreignHead)}); err != nil {
+		return err
+	}
+	if err := b.clear(run{b.g.Blocks - blocks(foreignTail), b.g.Blocks}); err != nil {
 		return err
 	}
 	return b.dev.Flush()
