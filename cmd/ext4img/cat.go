@@ -1,8 +1,10 @@
 package main
 
 import (
+	"errors"
 	"io"
 	"os"
+	"syscall"
 
 	"ext4img/ext4"
 
@@ -42,6 +44,12 @@ func copyOut(c *cli.Context, f *ext4.FS, name string, w io.Writer, bar *progress
 	file, err := f.OpenFile(name, os.O_RDONLY, 0)
 	if err != nil {
 		return err
+	}
+	if info, e := file.Stat(); e != nil || info.IsDir() {
+		if e == nil {
+			e = syscall.EISDIR
+		}
+		return errors.Join(e, file.Close())
 	}
 	buf := make([]byte, 1<<20)
 	for err == nil {

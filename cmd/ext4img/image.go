@@ -6,6 +6,7 @@ import (
 	"io/fs"
 	"os"
 	"path"
+	"strings"
 
 	"ext4img/aio"
 	"ext4img/ext4"
@@ -87,28 +88,48 @@ func openDevice(c *cli.Context, path string, how access) (aio.Device, error) {
 	return part, nil
 }
 
-// hostError takes the operation of package os out of an error: ours is the command.
+// hostError makes an error of opening an image begin with its path: the operation is the command.
 func hostError(path string, err error) error {
 	var pe *fs.PathError
 	if errors.As(err, &pe) && pe.Path == path {
 		return fmt.Errorf("%s: %w", path, pe.Err)
 	}
-	return err
+	text, _ := strings.CutPrefix(err.Error(), "open ")
+	return errText{text, err}
 }
 
-// opError gives an error the operation and the path, unless it says them already.
-func opError(c *cli.Context, name string, err error) error {
-	var pe *fs.PathError
-	var le *os.LinkError
-	var usage *usageError
-	switch {
-	case err == nil, errors.As(err, &pe), errors.As(err, &le), errors.As(err, &usage), errors.As(err, new(*exitStatus)):
-		return err
-	case name == "":
-		return fmt.Errorf("%s %w", c.Command.Name, err)
-	}
-	return fmt.Errorf("%s %s: %w", c.Command.Name, name, err)
+// errText is an error under another text.
+type errText struct {
+	text string
+	err  error
 }
+
+func (e errText) Error() string { return e.text }
+func (e errText) Unwrap() error { return e.err }
+
+// told is an errText that names operation and path.
+type told struct{ errText }
+
+// opError gives an error the operation, which is the command, and the path, unless it says them already.
+func opError(c *cli.Context, name string, err error) error {
+	var usage *usageError
+	if errors.As(err, &usage) || errors.As(err, new(*exitStatus)) || err == nil {
+		return err
+	}
+	switch e := err.(type) {
+	case *fs.PathError:
+		return told{errText{operation(c) + " " + e.Path + ": " + e.Err.Error(), e.Err}}
+	case told:
+		return err
+	}
+	if name == "" { // err begins with the path
+		return told{errText{operation(c) + " " + err.Error(), err}}
+	}
+	return told{errText{operation(c) + " " + name + ": " + err.Error(), err}}
+}
+
+// operation is the command's name; a subcommand's with that of its parent.
+func operation(c *cli.Context) string { return strings.TrimPrefix(c.Command.HelpName, name+" ") }
 
 // need checks the number of positional arguments; max < 0: any.
 func need(c *cli.Context, min, max int) error {

@@ -215,6 +215,76 @@ func TestNames(t *testing.T) {
 	fsck(t, img)
 }
 
+// TestAttributes: values of every kind, and trees keep them.
+func TestAttributes(t *testing.T) {
+	img := newImage(t, "32M")
+	ok(t, "touch", img, "/f")
+	ok(t, "xattr set", img, "/f", "user.note", "hello")
+	ok(t, "xattr set", img, "/f", "user.bin", "0x0001ff")
+	if r := cmd(t, nil, "xattr set --create "+img+" /f user.note x"); r.status != 1 {
+		t.Errorf("create of one that exists: %+v", r)
+	}
+	if got := ok(t, "xattr get", img, "/f", "user.note"); got != "hello" {
+		t.Errorf("get: %q", got)
+	}
+	if got, want := ok(t, "xattr list", img, "/f"), "/f: user.bin=0sAAH/\n/f: user.note=\"hello\"\n"; got != want {
+		t.Errorf("list: %q, want %q", got, want)
+	}
+	archive := filepath.Join(t.TempDir(), "a.tar")
+	ok(t, "export --tar", img, "/", archive)
+	second := newImage(t, "32M")
+	ok(t, "import --tar", archive, second, "/")
+	if got := ok(t, "xattr get", second, "/f", "user.bin"); got != "\x00\x01\xff" {
+		t.Errorf("after tar: %q", got)
+	}
+	ok(t, "xattr rm", img, "/f", "user.bin")
+	if r := cmd(t, nil, "xattr get "+img+" /f user.bin"); r.status != 1 || !strings.HasPrefix(r.err, "ext4img: xattr get /f: ") {
+		t.Errorf("get of one that is gone: %+v", r)
+	}
+	fsck(t, img)
+	fsck(t, second)
+}
+
+// TestPartitions: one is found, of several one is asked for, and only that one is changed.
+func TestPartitions(t *testing.T) {
+	if _, err := exec.LookPath("sfdisk"); err != nil {
+		t.Skip("judge missing: sfdisk")
+	}
+	for _, label := range []string{"gpt", "dos"} {
+		img := filepath.Join(t.TempDir(), "disk.img")
+		if err := errorsOf(os.WriteFile(img, nil, 0o600), os.Truncate(img, 100<<20)); err != nil {
+			t.Fatal(err)
+		}
+		table := exec.Command("sfdisk", "-q", img)
+		table.Stdin = strings.NewReader("label: " + label + "\nsize=40M\nsize=50M\n")
+		if out, err := table.CombinedOutput(); err != nil {
+			t.Fatalf("sfdisk: %v: %s", err, out)
+		}
+		if r := cmd(t, nil, "ls "+img); r.status != 1 || !strings.Contains(r.err, "no partition holds") {
+			t.Errorf("%s: none: %+v", label, r)
+		}
+		ok(t, "mkfs -L one --partition 1", img)
+		ok(t, "touch", img, "/in-one") // the only one
+		ok(t, "mkfs -L two", img, "--partition", "2")
+		if r := cmd(t, nil, "ls "+img); r.status != 1 || !strings.Contains(r.err, "--partition") {
+			t.Errorf("%s: several: %+v", label, r)
+		}
+		if r := cmd(t, nil, "--partition 7 ls "+img); r.status != 1 {
+			t.Errorf("%s: none of that number: %+v", label, r)
+		}
+		if out := ok(t, "--partition 1 ls", img); !strings.Contains(out, "in-one") {
+			t.Errorf("%s: %s", label, out)
+		}
+		if out := ok(t, "info", img, "--partition=2"); !strings.Contains(out, "two") {
+			t.Errorf("%s: %s", label, out)
+		}
+		ok(t, "verify --partition 2", img)
+		if r := cmd(t, nil, "--partition 1 mkfs "+img); r.status != 1 || !strings.Contains(r.err, "--force") {
+			t.Errorf("%s: over a file system: %+v", label, r)
+		}
+	}
+}
+
 // TestReadingChangesNothing: commands that only read leave every byte.
 func TestReadingChangesNothing(t *testing.T) {
 	img := newImage(t, "16M")

@@ -1,11 +1,13 @@
 package main
 
 import (
+	"errors"
 	"io"
 	"os"
 	"path"
 	"path/filepath"
 	"strings"
+	"syscall"
 
 	"ext4img/aio"
 	"ext4img/ext4"
@@ -47,15 +49,21 @@ func put(c *cli.Context) error {
 	if from != "-" {
 		f, err := os.Open(from)
 		if err != nil {
-			return err
+			return opError(c, from, err)
 		}
 		defer f.Close()
 		info, err := f.Stat()
+		if err == nil && info.IsDir() {
+			err = syscall.EISDIR
+		}
 		if err != nil {
-			return err
+			return opError(c, from, err)
 		}
 		mode = ext4.PermBits(info.Mode())
 		src.r, src.file, src.size = f, f, info.Size()
+		if !info.Mode().IsRegular() {
+			src.size = -1
+		}
 	}
 	if m := c.String("mode"); m != "" {
 		if mode, err = parseOctal(m); err != nil {
@@ -115,8 +123,11 @@ func get(c *cli.Context) error {
 	}
 	return withImage(c, reading, func(img *image) error {
 		info, err := stat(img.fs, p)
+		if err == nil && !info.Mode().IsRegular() {
+			err = errors.New("not a regular file; export copies trees")
+		}
 		if err != nil {
-			return err
+			return opError(c, p, err)
 		}
 		bar := newProgress(c, "get", info.Size())
 		defer bar.end()

@@ -84,7 +84,7 @@ func write(c *cli.Context) error {
 	}
 	src, err := openSource(c)
 	if err != nil {
-		return err
+		return opError(c, c.String("from"), err)
 	}
 	defer src.close()
 	return withImage(c, writing, func(img *image) error {
