@@ -38,7 +38,8 @@
 // everything converted that was complete when it began.
 //
 // V4's flush without the wait does not have the last property. testdata/v4-local-list.txt (a worker holds the batch) and
-// testdata/v4-not-added.txt (ended, not on the list yet) are the shortest interleavings that show it.
+// testdata/v4-not-added.txt (ended, not on the list yet) are the shortest interleavings that show it. A worker that needs
+// the inode lock ends in testdata/truncate-deadlock.txt: the deadlock that the patch removed.
 //
 // The questions of the patch's review:
 //

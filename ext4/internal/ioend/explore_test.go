@@ -229,22 +229,44 @@ func (e *exploration) live() (string, []string) {
 	}
 	for id := len(ok) - 1; id >= 0; id-- { // the last one found shows the circle best
 		if !ok[id] {
-			return "deadlock: steps are left, but none leads out any more", e.replay(int32(id), -1)
+			return "deadlock: steps are left, but none leads out any more", append(e.replay(int32(id), -1), e.left(int32(id))...)
 		}
 	}
 	return "", nil
 }
 
-// replay runs the way to a state again and tells it step by step.
-func (e *exploration) replay(at int32, by int) []string {
-	var way []int
-	if by >= 0 {
-		way = append(way, by)
+// left tells the steps that are left in a state.
+func (e *exploration) left(id int32) (lines []string) {
+	w := newWorld(e.c, e.v)
+	for _, i := range e.way(id) {
+		w.step(i)
 	}
-	for id := at; e.nodes[id].parent >= 0; id = e.nodes[id].parent {
+	for i := range w.actors {
+		if !w.enabled(&w.actors[i]) {
+			continue
+		}
+		n := w.clone()
+		n.log = func(format string, args ...any) { lines = append(lines, "left: "+fmt.Sprintf(format, args...)) }
+		guarded(w, n, i)
+	}
+	return lines
+}
+
+// way is the actors' steps that led to a state first.
+func (e *exploration) way(id int32) (way []int) {
+	for ; e.nodes[id].parent >= 0; id = e.nodes[id].parent {
 		way = append(way, int(e.nodes[id].actor))
 	}
 	slices.Reverse(way)
+	return way
+}
+
+// replay runs the way to a state again and tells it step by step.
+func (e *exploration) replay(at int32, by int) []string {
+	way := e.way(at)
+	if by >= 0 {
+		way = append(way, by)
+	}
 	var trace []string
 	w := newWorld(e.c, e.v)
 	w.log = func(format string, args ...any) {

@@ -56,23 +56,29 @@ func TestV4Holes(t *testing.T) {
 		if !strings.Contains(r.violation, "flush returned nil") {
 			t.Fatalf("the hole was not found: %v", r)
 		}
-		golden := filepath.Join("testdata", file)
-		if *update {
-			if err := os.WriteFile(golden, []byte(r.String()), 0o644); err != nil {
-				t.Fatal(err)
-			}
-		}
-		want, err := os.ReadFile(golden)
-		if err != nil {
-			t.Fatal(err)
-		}
-		if r.String() != string(want) {
-			t.Errorf("%s: got:\n%vwant:\n%s", file, r, want)
-		}
+		checkGolden(t, file, r)
 	}
 }
 
-// TestMutants: each planted mistake is found.
+// checkGolden compares an interleaving with a golden file.
+func checkGolden(t *testing.T, file string, r result) {
+	t.Helper()
+	golden := filepath.Join("testdata", file)
+	if *update {
+		if err := os.WriteFile(golden, []byte(r.String()), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	want, err := os.ReadFile(golden)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if r.String() != string(want) {
+		t.Errorf("%s: got:\n%vwant:\n%s", file, r, want)
+	}
+}
+
+// TestMutants: each planted mistake is found. The deadlock that the patch removed is a golden file.
 func TestMutants(t *testing.T) {
 	for _, m := range mutants {
 		t.Run(m.v.name, func(t *testing.T) {
@@ -85,6 +91,9 @@ func TestMutants(t *testing.T) {
 				t.Errorf("not caught, or for another reason: %v", r)
 			}
 			t.Log("\n" + r.String())
+			if m.v.trylock {
+				checkGolden(t, "truncate-deadlock.txt", r)
+			}
 		})
 	}
 }
