@@ -4,10 +4,12 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
+	"maps"
 	"math/rand"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"syscall"
 	"testing"
@@ -146,8 +148,8 @@ func run(t testing.TB, name string, args ...string) string {
 func (w *world) link(path string, inos map[layout.Ino]bool) {
 	w.t.Helper()
 	var script strings.Builder
-	for ino := range inos {
-		if ino%32 == 0 {
+	for i, ino := range slices.Sorted(maps.Keys(inos)) {
+		if i%32 == 0 {
 			fmt.Fprintln(&script, "expand_dir /") // debugfs does not do it by itself
 		}
 		fmt.Fprintf(&script, "ln <%d> n%d\n", ino, ino)
