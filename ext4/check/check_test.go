@@ -1,0 +1,212 @@
+package check
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"ext4img/aio"
+	"ext4img/aio/simdev"
+	"ext4img/ext4/layout"
+	"ext4img/testimages"
+)
+
+// run checks a device; the check itself must not fail.
+func run(t testing.TB, dev aio.Device) *Report {
+	t.Helper()
+	r, err := Run(dev, Options{MaxPerCode: 20})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return r
+}
+
+// summary is a report in one line.
+func summary(r *Report) string {
+	s := fmt.Sprintf("%d problems", len(r.Problems))
+	if r.Fatal != nil {
+		s = fmt.Sprintf("cannot be checked (%v), ", r.Fatal) + s
+	}
+	for i, p := range r.Problems {
+		if i == 5 {
+			return s + "; ..."
+		}
+		s += fmt.Sprintf("; %s (%s): %s", p.Code, p.Severity, p.Message)
+	}
+	return s
+}
+
+// load makes a device with a copy of a test image.
+func load(t testing.TB, name string) *simdev.Device {
+	t.Helper()
+	return device(t, testimages.Bytes(t, name))
+}
+
+func device(t testing.TB, p []byte) *simdev.Device {
+	t.Helper()
+	dev := simdev.New(int64(len(p)))
+	if _, err := dev.WriteAt(p, 0); err != nil {
+		t.Fatal(err)
+	}
+	if err := dev.Flush(); err != nil {
+		t.Fatal(err)
+	}
+	return dev
+}
+
+// e2fsck is the exit status of e2fsck -fn on a device's content.
+func e2fsck(t *testing.T, dev *simdev.Device) int {
+	t.Helper()
+	tool, err := exec.LookPath("e2fsck")
+	if err != nil {
+		t.Skip("judge missing: e2fsck")
+	}
+	path := filepath.Join(t.TempDir(), "image")
+	if err := dev.Save(path); err != nil {
+		t.Fatal(err)
+	}
+	defer os.Remove(path)
+	err = exec.Command(tool, "-fn", path).Run()
+	if exit := (*exec.ExitError)(nil); errors.As(err, &exit) {
+		return exit.ExitCode()
+	} else if err != nil {
+		t.Fatal(err)
+	}
+	return 0
+}
+
+func TestHealthyImagesAreClean(t *testing.T) {
+	for _, m := range testimages.All(t) {
+		if strings.HasPrefix(m.Name, "disk-") { // partitions are not the checker's business
+			continue
+		}
+		t.Run(m.Name, func(t *testing.T) {
+			t.Parallel()
+			r := run(t, load(t, m.Name))
+			for _, like := range []bool{false, true} {
+				if got := r.ExitStatus(like); got != ExitClean {
+					t.Errorf("status %d: %s", got, summary(r))
+				}
+			}
+			if !r.Clean() || r.Directories == 0 || r.BlocksUsed == 0 || r.Inodes < r.Files+r.Directories {
+				t.Errorf("%d files, %d directories, %d inodes, %d blocks", r.Files, r.Directories, r.Inodes, r.BlocksUsed)
+			}
+			if dirty := m.Name == "dirty"; dirty != (r.Recovered != nil) {
+				t.Errorf("recovered: %+v", r.Recovered)
+			}
+		})
+	}
+}
+
+func TestNothingIsWritten(t *testing.T) {
+	for _, name := range []string{"default-4k", "dirty"} {
+		dev := load(t, name)
+		before := dev.Image().Hash()
+		run(t, dev)
+		if dev.Image().Hash() != before {
+			t.Errorf("%s: the device was changed", name)
+		}
+	}
+}
+
+func TestExitStatus(t *testing.T) {
+	for _, c := range []struct {
+		code         Code
+		fatal        error
+		strict, like int
+	}{
+		{"", nil, 0, 0},
+		{"", errors.New("no file system"), 8, 8},
+		{codeDirHole, nil, 4, 4},
+		{codeDirHole, errors.New("no file system"), 4, 4},
+		{codeEntryTypeMissing, nil, 4, 0},
+		{codeDotLong, nil, 0, 0},
+	} {
+		r := &Report{Counts: map[Code]int{}, Fatal: c.fatal}
+		if c.code != "" {
+			r.Counts[c.code]++
+		}
+		if got := r.ExitStatus(false); got != c.strict {
+			t.Errorf("%q, %v: status %d, want %d", c.code, c.fatal, got, c.strict)
+		}
+		if got := r.ExitStatus(true); got != c.like {
+			t.Errorf("%q, %v, like e2fsck: status %d, want %d", c.code, c.fatal, got, c.like)
+		}
+	}
+}
+
+func TestReportBoundsAndOrder(t *testing.T) {
+	r := newReporter(2)
+	for i := range 5 {
+		r.add(codeDirHole, inodeAt(layout.Ino(20-i)).block(int64(i), 0))
+	}
+	r.add(codeBlockClaimedTwice, inodeAt(30))
+	got := r.sorted()
+	if len(got) != 3 || r.counts[codeDirHole] != 5 {
+		t.Fatalf("%d problems, %d counted", len(got), r.counts[codeDirHole])
+	}
+	if got[0].Pass != 1 || got[1].Inode != 19 || got[2].Inode != 20 {
+		t.Errorf("order: %+v", got)
+	}
+	p, err := json.Marshal(got[2])
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := `{"code":"directory-hole","message":"inode 20: logical block 0: a hole in a directory","inode":20,"logical":0,"severity":"error","pass":2}`
+	if string(p) != want {
+		t.Errorf("JSON %s, want %s", p, want)
+	}
+}
+
+func TestContextEndsTheCheck(t *testing.T) {
+	ctx, cancel := context.WithCancel(context.Background())
+	cancel()
+	if _, err := Run(load(t, "default-4k"), Options{Context: ctx}); !errors.Is(err, context.Canceled) {
+		t.Errorf("error %v", err)
+	}
+}
+
+func TestProgress(t *testing.T) {
+	last, passes := map[int][2]uint64{}, map[int]bool{}
+	_, err := Run(load(t, "default-4k"), Options{Progress: func(pass int, done, total uint64) {
+		if done < last[pass][0] || done > total {
+			t.Errorf("pass %d: %d of %d after %d", pass, done, total, last[pass][0])
+		}
+		last[pass], passes[pass] = [2]uint64{done, total}, true
+	}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for pass := 1; pass <= 5; pass++ {
+		if !passes[pass] {
+			t.Errorf("pass %d: no progress", pass)
+		}
+	}
+}
+
+func TestCodesAreDocumented(t *testing.T) {
+	p, err := os.ReadFile("CODES.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if want := codesMarkdown(); string(p) != want {
+		path := filepath.Join(t.ArtifactDir(), "CODES.md")
+		if err := os.WriteFile(path, []byte(want), 0o644); err != nil {
+			t.Fatal(err)
+		}
+		t.Errorf("CODES.md is not what codesMarkdown gives: see %s (go test -artifacts)", path)
+	}
+	seen := map[Code]bool{}
+	for _, c := range Codes() {
+		if seen[c] || c.Text() == "" {
+			t.Errorf("code %q: twice, or without a text", c)
+		}
+		seen[c] = true
+	}
+}
