@@ -218,22 +218,27 @@ func (q *Queue) driveUntil(done func() bool) {
 			q.change.Wait()
 			continue
 		}
-		q.driving = true
-		q.mu.Unlock()
-		n, err := q.drive()
-		q.mu.Lock()
-		q.driving = false
-		q.onDevice -= n
-		if err != nil {
-			q.broken = fmt.Errorf("queue: %w", err)
-		}
-		q.change.Broadcast()
+		q.driveOnce(1)
 	}
 }
 
-// drive takes what the device has completed, at least one request, and converts it. It returns how many.
-func (q *Queue) drive() (int, error) {
-	done, err := q.dev.Reap(1)
+// driveOnce drives, with q.mu held.
+func (q *Queue) driveOnce(least int) {
+	q.driving = true
+	q.mu.Unlock()
+	n, err := q.drive(least)
+	q.mu.Lock()
+	q.driving = false
+	q.onDevice -= n
+	if err != nil {
+		q.broken = fmt.Errorf("queue: %w", err)
+	}
+	q.change.Broadcast()
+}
+
+// drive takes what the device has completed, at least so many requests, and converts it. It returns how many.
+func (q *Queue) drive(least int) (int, error) {
+	done, err := q.dev.Reap(least)
 	if err != nil {
 		return 0, err
 	}
@@ -250,18 +255,21 @@ func (q *Queue) drive() (int, error) {
 	return n, nil
 }
 
-// standIn is the queue's own goroutine.
+// busy is how many device requests make it worth while to convert beside the submitter.
+const busy = 8
+
+// standIn is the queue's own goroutine: it drives while much is in flight, so that conversions run beside submission,
+// and while somebody waits who is not at the queue. Of much it waits for a part: a batch costs little more than one.
 func (q *Queue) standIn() {
 	defer close(q.gone)
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	for !q.closing && q.broken == nil {
-		if q.fs.urgent.Load() == 0 || q.driving || q.onDevice <= 0 {
+		if q.driving || q.onDevice <= 0 || q.onDevice < busy && q.fs.urgent.Load() == 0 {
 			q.change.Wait()
 			continue
 		}
-		n := q.onDevice
-		q.driveUntil(func() bool { return q.onDevice < n })
+		q.driveOnce(max(1, q.onDevice/4))
 	}
 }
 
