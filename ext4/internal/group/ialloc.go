@@ -112,17 +112,25 @@ func (s *Space) takeInode(h *journal.Handle, group layout.Group, at uint32, dir 
 	return ino, s.zeroRecords(h, group, d, used, at)
 }
 
-// zeroRecords makes the records [from, to) of a table zero, which come into use together with record to. Usually there
-// are none. A table that is marked as zeroed is so already; what another holds beyond the part in use is garbage.
-func (s *Space) zeroRecords(h *journal.Handle, group layout.Group, d layout.Desc, from, to uint32) error {
+// zeroRecords makes records of a table zero that hold garbage otherwise: those between the part in use and the record
+// that comes into use, of which there are usually none; and behind it those to the end of a block that is used for the first
+// time, as the kernel does, for tools that read whole blocks. A table that is marked as zeroed is so already.
+func (s *Space) zeroRecords(h *journal.Handle, group layout.Group, d layout.Desc, used, at uint32) error {
 	if d.Flags()&layout.DescInodeZeroed != 0 {
 		return nil
 	}
-	if first := s.firstInode(group); from < to && to > first {
-		return layout.Corruptf("inode bitmap of group %d: inodes from index %d on in use, the descriptor says unused", group, max(from, first))
+	if first := s.firstInode(group); used < at && at > first {
+		return layout.Corruptf("inode bitmap of group %d: inodes from index %d on in use, the descriptor says unused", group, max(used, first))
 	}
 	per := s.g.InodesPerBlock()
-	for i := from; i < to; i++ {
+	end := at
+	if fresh := used == 0 || (used-1)/per < at/per; fresh {
+		end = (at/per + 1) * per
+	}
+	for i := used; i < end; i++ {
+		if i == at {
+			continue
+		}
 		r := buf.Ref{
 			Block: uint64(d.InodeTable()) + uint64(i/per), Off: int(i%per) * s.g.InodeSize, Len: s.g.InodeSize,
 			Type: layout.PlainType{Name: fmt.Sprintf("unused record %d of group %d", i, group)},

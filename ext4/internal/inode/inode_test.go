@@ -238,6 +238,32 @@ func (w *world) randomly(r *rand.Rand) map[layout.Ino]bool {
 	return alive
 }
 
+// TestFirstInBlock uses a block of a table full of garbage for the first time: all of it is zeroed.
+func TestFirstInBlock(t *testing.T) {
+	w := mkfs(t, 24<<20, "-b", "1024")
+	for range 40 {
+		ino := w.make(layout.ModeRegular, 1)
+		if _, at := w.g.InodeGroup(ino); at%w.g.InodesPerBlock() != 0 {
+			continue
+		}
+		v := w.j.View()
+		r, err := w.tab.ref(v, ino)
+		v.Close()
+		if err != nil {
+			t.Fatal(err)
+		}
+		p := make([]byte, w.g.BlockSize)
+		if _, err := w.dev.ReadAt(p, int64(r.Block)*int64(len(p))); err != nil {
+			t.Fatal(err)
+		}
+		if rest := p[w.g.InodeSize:]; !bytes.Equal(rest, make([]byte, len(rest))) {
+			t.Errorf("behind inode %d the block is not zero", ino)
+		}
+		return
+	}
+	t.Error("no inode at the start of a block")
+}
+
 // TestAll takes every inode there is.
 func TestAll(t *testing.T) {
 	w := mkfs(t, 24<<20, "-b", "1024", "-N", "1600")
