@@ -119,8 +119,8 @@ func example(text string, lines ...string) string {
 
 // isTerminal tells whether a stream is a terminal.
 func isTerminal(stream any) bool {
-	f, ok := stream.(*os.File)
-	return ok && term.IsTerminal(int(f.Fd()))
+	f := file(stream)
+	return f != nil && term.IsTerminal(int(f.Fd()))
 }
 
 // colored tells whether to colour what goes to a stream.

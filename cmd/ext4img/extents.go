@@ -309,11 +309,26 @@ func (m *fileMap) line(width int, colour bool) string {
 	if !colour {
 		return "[" + string(cells) + "]"
 	}
-	return "[" + strings.NewReplacer("#", "\x1b[32m█\x1b[0m", "o", "\x1b[33m▒\x1b[0m", ".", "·").Replace(string(cells)) + "]"
+	var b strings.Builder
+	for i := 0; i < len(cells); {
+		run := i
+		for i < len(cells) && cells[i] == cells[run] {
+			i++
+		}
+		switch cells[run] {
+		case '#':
+			b.WriteString("\x1b[32m" + strings.Repeat("█", i-run) + "\x1b[0m")
+		case 'o':
+			b.WriteString("\x1b[33m" + strings.Repeat("▒", i-run) + "\x1b[0m")
+		default:
+			b.WriteString(strings.Repeat("·", i-run))
+		}
+	}
+	return "[" + b.String() + "]"
 }
 
 func terminalWidth(c *cli.Context) int {
-	if f, ok := c.App.Writer.(*os.File); ok {
+	if f := file(c.App.Writer); f != nil {
 		if w, _, err := term.GetSize(int(f.Fd())); err == nil && w > 0 {
 			return w
 		}

@@ -51,7 +51,11 @@ func run(args []string, std stdio, signals chan os.Signal) int {
 		case <-ended:
 		}
 	}()
-	err := runApp(ctx, args, std)
+	out := newStdout(std.out)
+	err := runApp(ctx, args, stdio{std.in, out, std.err})
+	if e := out.end(); err == nil && e != nil {
+		err = fmt.Errorf("standard output: %w", e)
+	}
 	var sig *interrupted
 	if errors.As(context.Cause(ctx), &sig) {
 		fmt.Fprintf(std.err, "%s: %v\n", name, sig)

@@ -1,0 +1,58 @@
+package main
+
+import (
+	"bufio"
+	"io"
+	"os"
+)
+
+// stdout is standard output: buffered unless it is a terminal, and remembering its first error, for results that do not
+// arrive are a failure.
+type stdout struct {
+	to  io.Writer
+	buf *bufio.Writer // nil: not buffered
+	err error
+}
+
+func newStdout(w io.Writer) *stdout {
+	s := &stdout{to: w}
+	if !isTerminal(w) {
+		s.buf = bufio.NewWriterSize(w, 1<<16)
+	}
+	return s
+}
+
+func (s *stdout) Write(p []byte) (n int, err error) {
+	if s.buf != nil {
+		n, err = s.buf.Write(p)
+	} else {
+		n, err = s.to.Write(p)
+	}
+	s.note(err)
+	return n, err
+}
+
+// end writes what is buffered and returns the first error.
+func (s *stdout) end() error {
+	if s.buf != nil {
+		s.note(s.buf.Flush())
+	}
+	return s.err
+}
+
+func (s *stdout) note(err error) {
+	if s.err == nil {
+		s.err = err
+	}
+}
+
+// file is the open file behind a stream, or nil.
+func file(stream any) *os.File {
+	switch s := stream.(type) {
+	case *os.File:
+		return s
+	case *stdout:
+		return file(s.to)
+	}
+	return nil
+}
