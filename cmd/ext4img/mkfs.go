@@ -166,6 +166,10 @@ func prepareTarget(c *cli.Context, path string, bytes int64, o *mkfs.Options) (a
 			return nil, err
 		}
 	}
+	o.Zeroed = true
+	if err := checkOptions(bytes, *o); err != nil {
+		return nil, err
+	}
 	f, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE|os.O_TRUNC, 0o644)
 	if err != nil {
 		return nil, err
@@ -177,7 +181,6 @@ func prepareTarget(c *cli.Context, path string, bytes int64, o *mkfs.Options) (a
 	if err != nil {
 		return nil, err
 	}
-	o.Zeroed = true
 	return aio.Open(path, aio.Options{Write: true})
 }
 

@@ -358,6 +358,32 @@ func TestInterrupt(t *testing.T) {
 	}
 }
 
+// TestMkfs: the same flags, UUID and time give the same bytes; options that cannot be leave what is there.
+func TestMkfs(t *testing.T) {
+	t.Setenv("SOURCE_DATE_EPOCH", "1700000000")
+	var images [2][]byte
+	img := filepath.Join(t.TempDir(), "a.img")
+	for i := range images {
+		ok(t, "mkfs -L d -U 00112233-4455-6677-8899-aabbccddeeff -J size=4", img, "64M")
+		fsck(t, img)
+		var err error
+		if images[i], err = os.ReadFile(img); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if !bytes.Equal(images[0], images[1]) {
+		t.Error("twice the same gives different bytes")
+	}
+	for _, bad := range []string{"-b 3000", "-O foo", "-L 12345678901234567", "-N 4000000000"} {
+		if r := cmd(t, nil, "mkfs "+bad+" "+img+" 64M"); r.status != 1 {
+			t.Errorf("%s: %+v", bad, r)
+		}
+	}
+	if after, err := os.ReadFile(img); err != nil || !bytes.Equal(after, images[0]) {
+		t.Errorf("a refused mkfs has changed the image: %v", err)
+	}
+}
+
 // TestDemo runs from nothing.
 func TestDemo(t *testing.T) {
 	out := ok(t, "demo --size 64M --image", filepath.Join(t.TempDir(), "demo.img"))
