@@ -119,8 +119,12 @@ func (s *Space) zeroRecords(h *journal.Handle, group layout.Group, d layout.Desc
 	if d.Flags()&layout.DescInodeZeroed != 0 {
 		return nil
 	}
-	if first := s.firstInode(group); used < at && at > first {
-		return layout.Corruptf("inode bitmap of group %d: inodes from index %d on in use, the descriptor says unused", group, max(used, first))
+	b, err := s.bitmap(h, group, inodes)
+	if err != nil {
+		return err
+	}
+	if bad := nextOne(b, max(used, s.firstInode(group)), at); bad < at {
+		return layout.Corruptf("inode bitmap of group %d: index %d in use, the descriptor says unused", group, bad)
 	}
 	per := s.g.InodesPerBlock()
 	end := at
