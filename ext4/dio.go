@@ -5,6 +5,7 @@ import (
 	"syscall"
 
 	"ext4img/aio"
+	"ext4img/ext4/internal/extent"
 	"ext4img/ext4/internal/ioend"
 	"ext4img/ext4/layout"
 	"ext4img/journal"
@@ -30,13 +31,10 @@ type op struct {
 // takes the other way, under the inode lock.
 var errUnaligned = errors.New("not aligned")
 
-// mapWrite finds where a write goes, under a view: it fills o.pieces and o.convert. hole tells that a part of
-// the range has no blocks yet.
-func (o *op) mapWrite(v *journal.View) (hole bool, err error) {
-	rec, err := o.n.fs.inodes.Read(v, o.n.ino)
-	if err != nil {
-		return false, err
-	}
+// mapWrite finds where a write goes: it fills o.pieces and o.convert. hole tells that a part of the range has no blocks
+// yet.
+func (o *op) mapWrite(m extent.Map) (hole bool, err error) {
+	rec := m.Inode()
 	end := uint64(o.req.Off) + uint64(len(o.req.Buf))
 	o.pieces, o.convert = o.pieces[:0], end > rec.Size()
 	wholeBlocks := o.n.fs.wholeBlocks(o.req.Off, len(o.req.Buf))
@@ -44,7 +42,7 @@ func (o *op) mapWrite(v *journal.View) (hole bool, err error) {
 	if end > rec.Size() && (tail || !wholeBlocks) || rec.HasFlag(layout.FlagInlineData) {
 		return false, errUnaligned
 	}
-	err = o.walk(v, func(e layout.Extent, off int64, part []byte) error {
+	err = o.walk(m, func(e layout.Extent, off int64, part []byte) error {
 		if e.Pblk == 0 {
 			hole = true
 			return nil
@@ -63,11 +61,8 @@ func (o *op) mapWrite(v *journal.View) (hole bool, err error) {
 }
 
 // mapRead finds where a read comes from. What lies in holes and unwritten ranges is cleared at once.
-func (o *op) mapRead(v *journal.View) error {
-	rec, err := o.n.fs.inodes.Read(v, o.n.ino)
-	if err != nil {
-		return err
-	}
+func (o *op) mapRead(v *journal.View, m extent.Map) error {
+	rec := m.Inode()
 	o.pieces = o.pieces[:0]
 	size := rec.Size()
 	o.req.N = 0
@@ -78,7 +73,7 @@ func (o *op) mapRead(v *journal.View) error {
 	if rec.HasFlag(layout.FlagInlineData) {
 		return o.n.readInline(v, rec, o.req.Buf[:o.req.N], o.req.Off)
 	}
-	return o.walk(v, func(e layout.Extent, off int64, part []byte) error {
+	return o.walk(m, func(e layout.Extent, off int64, part []byte) error {
 		if e.Pblk == 0 || e.Unwritten {
 			clear(part)
 			return nil
@@ -90,15 +85,14 @@ func (o *op) mapRead(v *journal.View) error {
 
 // walk calls fn for each extent or hole under the request, with the file offset and the part of the buffer that lie
 // in it. A read ends at the end of the file.
-func (o *op) walk(r journal.Reader, fn func(e layout.Extent, off int64, part []byte) error) error {
-	fs := o.n.fs
-	bs := int64(fs.geo.BlockSize)
+func (o *op) walk(m extent.Map, fn func(e layout.Extent, off int64, part []byte) error) error {
+	bs := int64(o.n.fs.geo.BlockSize)
 	buf, off := o.req.Buf, o.req.Off
 	if o.req.Op == aio.Read {
 		buf = buf[:o.req.N]
 	}
 	for len(buf) > 0 {
-		e, err := fs.extents.Lookup(r, o.n.ino, layout.Lblk(off/bs))
+		e, err := m.Lookup(layout.Lblk(off / bs))
 		if err != nil {
 			return err
 		}

@@ -55,7 +55,7 @@ type FS struct {
 	nodes  map[layout.Ino]*node // inodes with an open File or an operation under way
 	queues map[*Queue]bool
 	urgent atomic.Int32 // who waits for requests of queues without being at one
-	stats counters
+	stats  counters
 }
 
 // Geometry is the shape of the file system. It must not be changed.

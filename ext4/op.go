@@ -5,6 +5,7 @@ import (
 	"syscall"
 
 	"ext4img/aio"
+	"ext4img/ext4/internal/extent"
 	"ext4img/ext4/internal/ioend"
 	"ext4img/journal"
 )
@@ -59,12 +60,12 @@ func (o *op) beginRead() {
 
 // place maps the request and, for a write with something to convert, takes the reserve of its split. again tells that
 // blocks have to be allocated first.
-func (o *op) place(v *journal.View) (again bool, err error) {
+func (o *op) place(v *journal.View, m extent.Map) (again bool, err error) {
 	fs := o.n.fs
 	if o.reading {
-		return false, o.mapRead(v)
+		return false, o.mapRead(v, m)
 	}
-	hole, err := o.mapWrite(v)
+	hole, err := o.mapWrite(m)
 	if err != nil || hole {
 		return hole, err
 	}
@@ -74,7 +75,7 @@ func (o *op) place(v *journal.View) (again bool, err error) {
 		return false, nil
 	}
 	fs.stats.unwritten.Add(1)
-	need, err := fs.extents.ReserveFor(v, o.n.ino)
+	need, err := m.Reserve()
 	if err != nil {
 		return false, err
 	}

@@ -7,6 +7,7 @@ import (
 	"sync/atomic"
 
 	"ext4img/aio"
+	"ext4img/ext4/internal/extent"
 	"ext4img/ext4/layout"
 	"ext4img/journal"
 )
@@ -143,8 +144,19 @@ func (q *Queue) mapBatch() {
 // have to go under the inode lock, which count as in flight no more.
 func (q *Queue) place(batch []*op) (holes, slow []*op) {
 	v := q.fs.j.View()
+	var m extent.Map
+	var of *node // whose map m is
 	for _, o := range batch {
-		again, err := o.place(v)
+		var again bool
+		var err error
+		if of != o.n {
+			if m, err = q.fs.extents.Open(v, o.n.ino); err == nil {
+				of = o.n
+			}
+		}
+		if err == nil {
+			again, err = o.place(v, m)
+		}
 		switch {
 		case err == errUnaligned:
 			o.retract()

@@ -30,11 +30,19 @@ func (m *Mapper) StepCredits() int {
 // ReserveFor is how many blocks the conversion of one range may take for the tree at most: what to set aside with
 // Space.Reserve before the range is written.
 func (m *Mapper) ReserveFor(r journal.Reader, ino layout.Ino) (uint64, error) {
-	f, err := m.open(r, ino)
-	if err != nil || f.kind != mappedByExtents {
+	f, err := m.Open(r, ino)
+	if err != nil {
 		return 0, err
 	}
-	root, err := f.root()
+	return f.Reserve()
+}
+
+// Reserve is Mapper.ReserveFor.
+func (m Map) Reserve() (uint64, error) {
+	if m.f.kind != mappedByExtents {
+		return 0, nil
+	}
+	root, err := m.f.root()
 	if err != nil {
 		return 0, err
 	}

@@ -13,12 +13,31 @@ import (
 // extent or to the end of what a file can be. A file mapped by block numbers has the extents that those amount to, of
 // which Lookup finds what one indirect block holds.
 func (m *Mapper) Lookup(r journal.Reader, ino layout.Ino, lblk layout.Lblk) (layout.Extent, error) {
-	if lblk > layout.MaxLblk {
-		return layout.Extent{}, fmt.Errorf("inode %d: logical block %d: %w", ino, lblk, syscall.EFBIG)
-	}
-	f, err := m.open(r, ino)
+	f, err := m.Open(r, ino)
 	if err != nil {
 		return layout.Extent{}, err
+	}
+	return f.Lookup(lblk)
+}
+
+// A Map is one inode as it was when Open read it, for several look-ups. It is good until the inode changes: under a view
+// until that is closed.
+type Map struct{ f *file }
+
+// Open reads an inode for look-ups.
+func (m *Mapper) Open(r journal.Reader, ino layout.Ino) (Map, error) {
+	f, err := m.open(r, ino)
+	return Map{f}, err
+}
+
+// Inode is the inode's record. It must not be changed.
+func (m Map) Inode() layout.Inode { return m.f.raw }
+
+// Lookup is Mapper.Lookup.
+func (m Map) Lookup(lblk layout.Lblk) (layout.Extent, error) {
+	f := m.f
+	if lblk > layout.MaxLblk {
+		return layout.Extent{}, fmt.Errorf("inode %d: logical block %d: %w", f.ino, lblk, syscall.EFBIG)
 	}
 	switch f.kind {
 	case mappedByExtents:

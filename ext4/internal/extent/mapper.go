@@ -51,12 +51,14 @@ type file struct {
 	m        *Mapper
 	r        journal.Reader
 	h        *journal.Handle // nil in a call that only reads
+	raw      layout.Inode    // the record when the call began
 	ino      layout.Ino
 	typ      layout.ExtentNodeType
 	kind     kind
-	journals bool // its blocks are metadata, and may be in the log
-	reserved bool // tree blocks come from what was set aside
-	spare    run  // data about to be freed: nodes may take of it when nothing else is free
+	journals bool         // its blocks are metadata, and may be in the log
+	reserved bool         // tree blocks come from what was set aside
+	spare    run          // data about to be freed: nodes may take of it when nothing else is free
+	kept     *[]group.Run // where Unmap wants to know what it unmapped; nil for all that frees
 }
 
 // kind is how a file is mapped.
@@ -89,7 +91,7 @@ func (m *Mapper) open(r journal.Reader, ino layout.Ino) (*file, error) {
 	if err != nil {
 		return nil, err
 	}
-	f := &file{m: m, r: r, ino: ino, kind: kindOf(raw)}
+	f := &file{m: m, r: r, raw: raw, ino: ino, kind: kindOf(raw)}
 	f.typ = layout.ExtentNodeType{G: m.g, Ino: ino, Gen: raw.Generation()}
 	f.journals = !raw.IsRegular() || raw.HasFlag(layout.FlagEAInode|layout.FlagJournalData)
 	return f, nil
@@ -108,8 +110,11 @@ func (m *Mapper) change(h *journal.Handle, ino layout.Ino) (*file, error) {
 	return f, nil
 }
 
-// iblock is the inode's i_block as it is now.
+// iblock is the inode's i_block as it is now: in a call that only reads, as it was when the call began.
 func (f *file) iblock() ([]byte, error) {
+	if f.h == nil {
+		return f.raw.Block(), nil
+	}
 	raw, err := f.m.inodes.Read(f.r, f.ino)
 	if err != nil {
 		return nil, err
@@ -159,6 +164,10 @@ func (f *file) giveBlock(block layout.Pblk) error {
 // giveData frees whole clusters of data and counts them.
 func (f *file) giveData(d run) error {
 	if d.n == 0 {
+		return nil
+	}
+	if f.kept != nil {
+		*f.kept = append(*f.kept, group.Run{Start: d.p, Len: d.n})
 		return nil
 	}
 	if f.journals {

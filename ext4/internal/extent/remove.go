@@ -1,6 +1,7 @@
 package extent
 
 import (
+	"ext4img/ext4/internal/group"
 	"ext4img/ext4/layout"
 	"ext4img/journal"
 )
@@ -17,17 +18,34 @@ func (m *Mapper) Remove(h *journal.Handle, ino layout.Ino, from, to layout.Lblk)
 	if err != nil {
 		return false, to, err
 	}
+	return f.remove(from, to)
+}
+
+// Unmap is Remove of data that stays allocated, and counted in i_blocks: it returns the blocks instead, in whole
+// clusters. It is for the recovery of fast commits, in which blocks change hands.
+func (m *Mapper) Unmap(h *journal.Handle, ino layout.Ino, from, to layout.Lblk) (gone []group.Run, done bool, next layout.Lblk, err error) {
+	f, err := m.change(h, ino)
+	if err != nil {
+		return nil, false, to, err
+	}
+	f.kept = &gone
+	done, next, err = f.remove(from, to)
+	return gone, done, next, err
+}
+
+// remove does what a handle has room for.
+func (f *file) remove(from, to layout.Lblk) (done bool, next layout.Lblk, err error) {
 	step := f.removeLast
 	if f.kind == mappedByBlocks {
 		step = f.removeLastBlocks
 	}
 	next = to
 	for steps := 0; from < next; steps++ {
-		if h.Room() < m.StepCredits() {
+		if f.h.Room() < f.m.StepCredits() {
 			if steps > 0 {
 				return false, next, nil
 			}
-			if err := f.need(m.StepCredits()); err != nil {
+			if err := f.need(f.m.StepCredits()); err != nil {
 				return false, to, err
 			}
 		}
@@ -58,7 +76,10 @@ func (f *file) removeLast(from, to layout.Lblk) (layout.Lblk, error) {
 	if err != nil {
 		return to, err
 	}
-	f.spare = f.clusters(prev, part, next)
+	gone := f.clusters(prev, part, next)
+	if f.kept == nil {
+		f.spare = gone
+	}
 	var rest []layout.Extent
 	if part.Lblk > e.Lblk {
 		rest = append(rest, e.Cut(0, uint64(part.Lblk)))
@@ -72,8 +93,9 @@ func (f *file) removeLast(from, to layout.Lblk) (layout.Lblk, error) {
 	if err := f.rewrite(p, e.Lblk, rest...); err != nil {
 		return to, err
 	}
-	gone := f.spare
-	f.spare = run{}
+	if f.kept == nil {
+		gone, f.spare = f.spare, run{}
+	}
 	return part.Lblk, f.giveData(gone)
 }
 

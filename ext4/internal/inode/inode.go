@@ -14,6 +14,7 @@ package inode
 import (
 	"encoding/binary"
 	"fmt"
+	"sync/atomic"
 	"time"
 
 	"ext4img/ext4/internal/group"
@@ -36,6 +37,16 @@ type Table struct {
 	made    uint32      // inodes made so far: part of a generation
 	orphans *orphanFile // what is known of the orphan file; nil until it is needed
 	watched watched
+
+	near atomic.Pointer[tablePart] // the part of a table that was read last
+}
+
+// tablePart is the part of a group's inode table that is in use. It never moves, and never gets shorter but when a
+// handle is cancelled, which is why only what views have seen is kept.
+type tablePart struct {
+	group layout.Group
+	first layout.Pblk
+	used  uint32 // inodes
 }
 
 // New makes a Table over the file system of s.
@@ -54,18 +65,40 @@ func (t *Table) ref(r journal.Reader, ino layout.Ino) (buf.Ref, error) {
 		return buf.Ref{}, layout.Corruptf("inode %d of %d", ino, t.g.Inodes)
 	}
 	group, at := t.g.InodeGroup(ino)
-	d, err := t.s.Desc(r, group)
-	if err != nil {
-		return buf.Ref{}, fmt.Errorf("inode %d: %w", ino, err)
+	part := t.near.Load()
+	if part == nil || part.group != group || at >= part.used {
+		var err error
+		if part, err = t.readPart(r, group); err != nil {
+			return buf.Ref{}, fmt.Errorf("inode %d: %w", ino, err)
+		}
 	}
-	if t.g.GdtCsum() && (d.Flags()&layout.DescInodeUninit != 0 || at >= t.g.InodesPerGroup-d.ItableUnused()) {
+	if at >= part.used {
 		return buf.Ref{}, layout.Corruptf("inode %d: in the unused part of the inode table of group %d", ino, group)
 	}
 	per := t.g.InodesPerBlock()
 	return buf.Ref{
-		Block: uint64(d.InodeTable()) + uint64(at/per), Off: int(at%per) * t.g.InodeSize, Len: t.g.InodeSize,
+		Block: uint64(part.first) + uint64(at/per), Off: int(at%per) * t.g.InodeSize, Len: t.g.InodeSize,
 		Type: layout.InodeType{G: t.g, Ino: ino},
 	}, nil
+}
+
+// readPart finds a group's inode table.
+func (t *Table) readPart(r journal.Reader, group layout.Group) (*tablePart, error) {
+	d, err := t.s.Desc(r, group)
+	if err != nil {
+		return nil, err
+	}
+	part := &tablePart{group, d.InodeTable(), t.g.InodesPerGroup}
+	if t.g.GdtCsum() {
+		part.used -= min(part.used, d.ItableUnused())
+		if d.Flags()&layout.DescInodeUninit != 0 {
+			part.used = 0
+		}
+	}
+	if _, ok := r.(*journal.View); ok {
+		t.near.Store(part)
+	}
+	return part, nil
 }
 
 // Read reads an inode's record, in use or not. It must not be changed. A number that no inode has, or that was never
@@ -112,17 +145,10 @@ func (t *Table) New(h *journal.Handle, parent layout.Ino, mode uint16) (layout.I
 	if err != nil {
 		return 0, nil, err
 	}
-	ref, err := t.ref(h, ino)
+	in, err := t.blank(h, ino)
 	if err != nil {
 		return 0, nil, err
 	}
-	p, err := h.Create(ref)
-	if err != nil {
-		return 0, nil, fmt.Errorf("inode %d: %w", ino, err)
-	}
-	t.watch(h, ino, func() Usage { return Usage{} })
-	delete(t.watched.freed, ino)
-	in := layout.Inode(p)
 	now := t.Clock()
 	in.SetMode(mode)
 	in.SetExtraIsize(t.extraIsize())
@@ -140,6 +166,30 @@ func (t *Table) New(h *journal.Handle, parent layout.Ino, mode uint16) (layout.I
 		layout.InitExtentNode(in.Block(), 0)
 	}
 	return ino, in, nil
+}
+
+// blank makes an empty record.
+func (t *Table) blank(h *journal.Handle, ino layout.Ino) (layout.Inode, error) {
+	ref, err := t.ref(h, ino)
+	if err != nil {
+		return nil, err
+	}
+	p, err := h.Create(ref)
+	if err != nil {
+		return nil, fmt.Errorf("inode %d: %w", ino, err)
+	}
+	t.watch(h, ino, func() Usage { return Usage{} })
+	delete(t.watched.freed, ino)
+	return layout.Inode(p), nil
+}
+
+// Claim takes an inode number that is free and gives its record, which is empty, to be filled. It is for the recovery
+// of fast commits, which name the inodes that were made.
+func (t *Table) Claim(h *journal.Handle, ino layout.Ino, dir bool) (layout.Inode, error) {
+	if err := t.s.ClaimInode(h, ino, dir); err != nil {
+		return nil, err
+	}
+	return t.blank(h, ino)
 }
 
 // knownExtra is how many bytes beyond 128 the kernel's record has: up to i_projid.
