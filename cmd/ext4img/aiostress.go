@@ -50,10 +50,6 @@ const (
 	lastStage
 )
 
-func (s stage) String() string {
-	return [...]string{"write", "read", "random write", "random read"}[s]
-}
-
 func (s stage) reads() bool { return s == stageRead || s == stageRandRead }
 
 // restart is the stage that follows in aio-stress; it looks at them in the order write, read,

@@ -157,6 +157,9 @@ func prepareTarget(c *cli.Context, path string, bytes int64, o *mkfs.Options) (a
 		}
 		bytes = info.Size()
 	}
+	if err := mkfs.Check(bytes, *o); err != nil {
+		return nil, err
+	}
 	if exists && info.Size() > 0 {
 		dev, err := aio.Open(path, aio.Options{Write: true})
 		if err != nil {

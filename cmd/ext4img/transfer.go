@@ -194,3 +194,11 @@ func copySparse(c *cli.Context, out *os.File, in *ext4.File, size int64, bar *pr
 	}
 	return nil
 }
+
+// noMoreData: a search for data beyond the last is no failure.
+func noMoreData(err error) error {
+	if errors.Is(err, syscall.ENXIO) {
+		return nil
+	}
+	return err
+}
