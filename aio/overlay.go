@@ -2,6 +2,7 @@ package aio
 
 import (
 	"io"
+	"slices"
 	"sync"
 )
 
@@ -40,6 +41,18 @@ func (o *Overlay) Changed() int64 {
 	o.mu.RLock()
 	defer o.mu.RUnlock()
 	return int64(len(o.pages)) * overlayPage
+}
+
+// Pages returns the offsets of the 4 KiB pages held in memory, in order.
+func (o *Overlay) Pages() []int64 {
+	o.mu.RLock()
+	defer o.mu.RUnlock()
+	out := make([]int64, 0, len(o.pages))
+	for i := range o.pages {
+		out = append(out, i*overlayPage)
+	}
+	slices.Sort(out)
+	return out
 }
 
 // ReadAt implements io.ReaderAt.

@@ -1,11 +1,302 @@
 package ext4
 
-import "ext4img/ext4/layout"
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"io/fs"
+	"time"
 
-// replayFast applies the fast commits that follow the last full transaction.
-func (fs *FS) replayFast() error {
-	if fs.recovery == nil || len(fs.recovery.Fast) == 0 {
+	"ext4img/aio"
+	"ext4img/ext4/internal/group"
+	"ext4img/ext4/layout"
+	"ext4img/journal"
+)
+
+// ApplyFast recovers the log of a device and applies the fast commits that follow it, and leaves the rest of a recovery,
+// the orphans, to who asked. A log without fast commits is merely replayed.
+func ApplyFast(dev aio.Device) error {
+	f := &FS{dev: dev, nodes: make(map[layout.Ino]*node)}
+	o := Options{Clock: time.Now}
+	s, err := f.readSuper()
+	if err != nil {
+		return kind(err)
+	}
+	if err := f.recover(s, o); err != nil {
+		return kind(err)
+	}
+	if err := f.mendSuper(); err != nil {
+		return kind(err)
+	}
+	return kind(f.replayFast(o))
+}
+
+// replayFast applies the fast commits that follow the last full transaction: in memory first, over the device, so that
+// what they change goes to the log and home as one transaction. For reading only it stays in memory.
+func (f *FS) replayFast(o Options) error {
+	if f.recovery == nil || len(f.recovery.Fast) == 0 {
 		return nil
 	}
-	return layout.Unsupportedf("%d fast commits", len(fs.recovery.Fast))
+	over := aio.NewOverlay(f.dev)
+	m := &FS{dev: over, nodes: make(map[layout.Ino]*node)}
+	if err := m.replayFastOver(o, f.recovery.Fast); err != nil {
+		return fmt.Errorf("fast commits: %w", err)
+	}
+	if f.readOnly {
+		f.dev = over
+		return nil
+	}
+	blocks, err := changedBlocks(f.dev, over, f.geo.BlockSize)
+	if err != nil {
+		return err
+	}
+	return f.recovery.Amend(blocks)
+}
+
+func (f *FS) replayFastOver(o Options, fast []journal.FastCommit) error {
+	s, err := f.readSuper()
+	if err != nil {
+		return err
+	}
+	if err := f.start(s, o, nil); err != nil {
+		return err
+	}
+	r := fastReplay{FS: f, had: make(map[layout.Ino]int64)}
+	if err := r.run(fast); err != nil {
+		return err
+	}
+	return f.j.Close()
+}
+
+// changedBlocks is the blocks of an overlay that differ from its base.
+func changedBlocks(base aio.Device, over *aio.Overlay, blockSize int) (map[uint64][]byte, error) {
+	out := make(map[uint64][]byte)
+	old := aio.AlignedBuf(blockSize, max(blockSize, base.Align()))
+	read := func(dev aio.Device, p []byte, at int64) error {
+		if n, err := dev.ReadAt(p, at); n < len(p) {
+			return err
+		}
+		return nil
+	}
+	for _, page := range over.Pages() {
+		first := page / int64(blockSize) * int64(blockSize)
+		for at := first; at < page+4096; at += int64(blockSize) {
+			p := make([]byte, blockSize)
+			if err := errors.Join(read(over, p, at), read(base, old, at)); err != nil {
+				return nil, err
+			}
+			if !bytes.Equal(p, old) {
+				out[uint64(at)/uint64(blockSize)] = p
+			}
+		}
+	}
+	return out, nil
+}
+
+// fastReplay applies fast commits. Their records name what the writer had in memory: the number of each new inode, the
+// block of each new extent. What they do not name, nodes of extent trees and blocks of directories, is allocated
+// anew; so all that is named is taken first, and data that is unmapped is given back last, when it is known what the
+// files have in the end.
+//
+// A record whose inode or directory is not there is passed over: it was deleted later in the same transaction, and
+// what was recorded of its making was dropped then.
+type fastReplay struct {
+	*FS
+	had   map[layout.Ino]int64 // the clusters of data of each inode before it was first touched
+	named []layout.Ino         // inodes that have lost a link or been made
+	gone  []group.Run          // taken at first, or unmapped
+}
+
+func (r *fastReplay) run(fast []journal.FastCommit) error {
+	if err := r.claim(fast); err != nil {
+		return err
+	}
+	for _, c := range fast {
+		for i, rec := range c.Records {
+			if err := r.record(rec, c.Records[i+1:]); err != nil {
+				return err
+			}
+		}
+	}
+	if err := r.settle(); err != nil {
+		return err
+	}
+	return r.orphans()
+}
+
+// claim takes all blocks that the records name.
+func (r *fastReplay) claim(fast []journal.FastCommit) error {
+	for _, c := range fast {
+		for _, rec := range c.Records {
+			add, ok := rec.(journal.FastAddRange)
+			if !ok {
+				continue
+			}
+			e := layout.ParseExtent(add.Extent)
+			_, err := r.update(8, func(h *journal.Handle) error {
+				runs, err := r.space.Claim(h, group.Run{Start: e.Pblk, Len: uint64(e.Len)})
+				r.gone = append(r.gone, runs...)
+				return err
+			})
+			if err != nil {
+				return fmt.Errorf("inode %d: %w", add.Ino, err)
+			}
+		}
+	}
+	return nil
+}
+
+// record applies one record; rest are those that follow in the same fast commit.
+func (r *fastReplay) record(rec journal.FastRecord, rest []journal.FastRecord) error {
+	switch rec := rec.(type) {
+	case journal.FastAddRange:
+		return r.onMap(rec.Ino, rest, func(h *journal.Handle, ino layout.Ino) error {
+			return r.addRange(h, ino, layout.ParseExtent(rec.Extent))
+		})
+	case journal.FastDelRange:
+		return r.onMap(rec.Ino, rest, func(h *journal.Handle, ino layout.Ino) error {
+			to := min(uint64(rec.Lblk)+uint64(rec.Len), uint64(^layout.Lblk(0)))
+			return r.unmap(h, ino, layout.Lblk(rec.Lblk), layout.Lblk(to))
+		})
+	case journal.FastInode:
+		return r.inode(layout.Ino(rec.Ino), rec.Raw)
+	case journal.FastCreate:
+		return r.link(rec.Parent, rec.Ino, rec.Name, true)
+	case journal.FastLink:
+		return r.link(rec.Parent, rec.Ino, rec.Name, false)
+	case journal.FastUnlink:
+		return r.unlink(rec.Parent, rec.Ino, rec.Name)
+	}
+	return nil
+}
+
+// exists reads an inode's record; nil if it is not in use.
+func (r *fastReplay) exists(v journal.Reader, ino layout.Ino) (layout.Inode, error) {
+	used, err := r.space.InodeInUse(v, ino)
+	if err != nil || !used {
+		return nil, err
+	}
+	rec, err := r.inodes.Read(v, ino)
+	if err != nil || rec.Mode() == 0 {
+		return nil, err
+	}
+	return rec, nil
+}
+
+// parties reads the directory and the inode that a record names; nil if either is not there.
+func (r *fastReplay) parties(h *journal.Handle, parent, ino uint32) (rec layout.Inode, err error) {
+	dir, err := r.exists(h, layout.Ino(parent))
+	if err != nil || dir == nil || !dir.IsDir() {
+		return nil, err
+	}
+	return r.exists(h, layout.Ino(ino))
+}
+
+// link enters a name. A new directory gets its first block with it, a new file the link that the name is.
+func (r *fastReplay) link(parent, number uint32, name string, made bool) error {
+	dir, ino := layout.Ino(parent), layout.Ino(number)
+	_, err := r.update(r.nameCredits(), func(h *journal.Handle) error {
+		rec, err := r.parties(h, parent, number)
+		if err != nil || rec == nil {
+			return err
+		}
+		switch old, _, err := r.dirs.Lookup(h, dir, name); {
+		case err == nil && old == ino:
+			return nil
+		case err == nil:
+			if err := r.drop(h, dir, old, name); err != nil {
+				return err
+			}
+		case !errors.Is(err, fs.ErrNotExist):
+			return err
+		}
+		if rec, err = r.inodes.Edit(h, ino); err != nil {
+			return err
+		}
+		switch {
+		case rec.IsDir() && rec.Links() == 0:
+			rec.SetLinks(2)
+			if err := r.dirs.Init(h, ino, dir); err != nil {
+				return err
+			}
+			if err := r.addLink(h, dir, 1); err != nil {
+				return err
+			}
+		case made:
+			rec.SetLinks(1)
+		default:
+			rec.SetLinks(rec.Links() + 1)
+		}
+		if err := r.dirs.Add(h, dir, name, ino, fileType(rec.Mode())); err != nil {
+			return err
+		}
+		return r.dirChanged(h, dir)
+	})
+	if err != nil {
+		return fmt.Errorf("inode %d: name %q in directory %d: %w", ino, name, dir, err)
+	}
+	return nil
+}
+
+// unlink removes a name, if it still leads to the inode.
+func (r *fastReplay) unlink(parent, number uint32, name string) error {
+	dir, ino := layout.Ino(parent), layout.Ino(number)
+	_, err := r.update(r.nameCredits(), func(h *journal.Handle) error {
+		rec, err := r.parties(h, parent, number)
+		if err != nil || rec == nil {
+			return err
+		}
+		old, _, err := r.dirs.Lookup(h, dir, name)
+		if errors.Is(err, fs.ErrNotExist) || err == nil && old != ino {
+			return nil
+		}
+		if err != nil {
+			return err
+		}
+		return r.drop(h, dir, ino, name)
+	})
+	if err != nil {
+		return fmt.Errorf("inode %d: no name %q in directory %d: %w", ino, name, dir, err)
+	}
+	return nil
+}
+
+// drop removes a name that leads to an inode, and the link that it was. An inode without links stays for now: another
+// record may give it one.
+func (r *fastReplay) drop(h *journal.Handle, dir, ino layout.Ino, name string) error {
+	if _, err := r.dirs.Remove(h, dir, name); err != nil {
+		return err
+	}
+	rec, err := r.inodes.Edit(h, ino)
+	if err != nil {
+		return err
+	}
+	r.named = append(r.named, ino)
+	switch {
+	case rec.IsDir():
+		rec.SetLinks(0)
+		if err := r.addLink(h, dir, -1); err != nil {
+			return err
+		}
+	case rec.Links() > 0:
+		rec.SetLinks(rec.Links() - 1)
+	}
+	return r.dirChanged(h, dir)
+}
+
+// orphans notes the inodes that have no links in the end, for the deletion that follows every recovery.
+func (r *fastReplay) orphans() error {
+	for _, ino := range r.named {
+		_, err := r.update(orphanCredits, func(h *journal.Handle) error {
+			rec, err := r.exists(h, ino)
+			if err != nil || rec == nil || rec.Links() > 0 {
+				return err
+			}
+			return r.inodes.AddOrphan(h, ino)
+		})
+		if err != nil {
+			return fmt.Errorf("inode %d: %w", ino, err)
+		}
+	}
+	return nil
 }

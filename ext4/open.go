@@ -54,7 +54,10 @@ func (fs *FS) open(o Options) error {
 	if err := fs.mendSuper(); err != nil {
 		return err
 	}
-	if err := fs.start(o); err != nil {
+	if err := fs.replayFast(o); err != nil {
+		return err
+	}
+	if err := fs.startLogged(o); err != nil {
 		return err
 	}
 	if err := fs.finishRecovery(); err != nil {
@@ -238,22 +241,28 @@ func logFeatures(g *layout.Geometry) (f journal.Features) {
 	return f
 }
 
-// start opens the journal for changes and puts the packages over it.
-func (fs *FS) start(o Options) error {
+// startLogged starts the file system with its log, as it is after recovery.
+func (fs *FS) startLogged(o Options) error {
 	s, err := fs.readSuper()
 	if err != nil {
 		return err
 	}
-	cfg := journal.Config{
-		Device: fs.dev, BlockSize: fs.geo.BlockSize, Blocks: fs.geo.Blocks, CacheBytes: o.CacheBytes,
-		Activate: fs.activate, CommitInterval: o.CommitInterval, Features: logFeatures(fs.geo),
-	}
-	if !fs.readOnly && s.FeatureCompat()&layout.CompatHasJournal != 0 && (fs.recovery == nil || len(fs.recovery.Fast) == 0) {
-		if cfg.Log, err = fs.logArea(s, o); err != nil {
+	var log *journal.Area
+	if !fs.readOnly && s.FeatureCompat()&layout.CompatHasJournal != 0 {
+		if log, err = fs.logArea(s, o); err != nil {
 			return err
 		}
 	}
-	if fs.j, err = journal.Open(cfg); err != nil {
+	return fs.start(s, o, log)
+}
+
+// start opens the journal for changes and puts the packages over it.
+func (fs *FS) start(s layout.Superblock, o Options, log *journal.Area) (err error) {
+	fs.j, err = journal.Open(journal.Config{
+		Device: fs.dev, BlockSize: fs.geo.BlockSize, Blocks: fs.geo.Blocks, CacheBytes: o.CacheBytes, Log: log,
+		Activate: fs.activate, CommitInterval: o.CommitInterval, Features: logFeatures(fs.geo),
+	})
+	if err != nil {
 		return err
 	}
 	fs.state.wasClean = s.FeatureCompat()&layout.CompatHasJournal == 0 && s.State()&layout.StateClean != 0

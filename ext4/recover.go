@@ -7,8 +7,8 @@ import (
 	"ext4img/journal"
 )
 
-// finishRecovery does what follows the replay of the log: fast commits, then the orphans. For a file system opened for
-// reading it happens in memory.
+// finishRecovery does what follows the replay of the log: the orphans. For a file system opened for reading it happens
+// in memory.
 func (fs *FS) finishRecovery() error {
 	frozen := fs.readOnly
 	if frozen && fs.recovery == nil {
@@ -16,9 +16,6 @@ func (fs *FS) finishRecovery() error {
 	}
 	fs.readOnly = false
 	defer func() { fs.readOnly = frozen }()
-	if err := fs.replayFast(); err != nil {
-		return fmt.Errorf("fast commits: %w", err)
-	}
 	if err := fs.cleanOrphans(); err != nil {
 		return fmt.Errorf("orphans: %w", err)
 	}

@@ -14,9 +14,10 @@ type Recovery struct {
 	First, Next  TID // of the first transaction found; of the next one to be written
 	Errno        int32
 	// Fast are the fast commits that follow the last transaction. They are for the file system to apply, which then
-	// calls Finish. Empty if there are none.
+	// calls Amend, or Finish when it has brought home by itself what they change. Empty if there are none.
 	Fast []FastCommit
 
+	dev   aio.Device
 	log   *logDevice
 	super super
 }
@@ -32,7 +33,7 @@ func Recover(dev aio.Device, area Area) (*Recovery, error) {
 	if err != nil {
 		return nil, err
 	}
-	r := &Recovery{First: s.sequence(), Next: s.sequence(), Errno: s.errno(), log: log, super: s}
+	r := &Recovery{First: s.sequence(), Next: s.sequence(), Errno: s.errno(), dev: dev, log: log, super: s}
 	if s.start() == 0 {
 		if r.Errno != 0 {
 			return r, r.Finish()

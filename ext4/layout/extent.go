@@ -146,6 +146,12 @@ func (n ExtentNode) Extent(i int) Extent {
 	return e
 }
 
+// ParseExtent decodes a struct ext4_extent that stands alone, as in a fast commit.
+func ParseExtent(p [extentEntrySize]byte) Extent {
+	node := make(ExtentNode, extentHeaderSize, extentHeaderSize+extentEntrySize)
+	return append(node, p[:]...).Extent(0)
+}
+
 // PutExtent overwrites entry i of a leaf. The length must be at least 1 and at most e.MaxLen().
 func (n ExtentNode) PutExtent(i int, e Extent) {
 	p := n.entry(i)

@@ -1,0 +1,64 @@
+package journal
+
+import (
+	"errors"
+	"fmt"
+
+	"ext4img/journal/buf"
+)
+
+// Amend brings the blocks home that the fast commits change, as one transaction with their TID: it goes to the log,
+// whose old transactions are home already, and then home. A crash leaves either the fast commits or the
+// transaction, which takes their place. It ends with Finish.
+//
+// What does not fit into the log goes home without it: after a crash in the middle of that the fast commits are
+// applied once more.
+func (r *Recovery) Amend(blocks map[uint64][]byte) error {
+	if r.super == nil {
+		return fmt.Errorf("recovery: %w", ErrClosed)
+	}
+	bs := r.log.blockSize
+	last, _ := r.super.last()
+	j := &Journal{
+		cfg: Config{Device: r.dev, BlockSize: bs}, log: r.log, super: r.super, code: r.super.codec(bs),
+		first: r.super.first(), head: r.super.first(), last: last,
+	}
+	t := newTransaction(r.Next - 1)
+	for b, p := range blocks {
+		t.dirty[b] = &buf.Buffer{Block: b, Data: p}
+	}
+	if j.need(len(blocks), 0) <= j.logBlocks() {
+		if err := j.amend(t); err != nil {
+			return fmt.Errorf("transaction %d: %w", t.tid, err)
+		}
+	}
+	w, err := newHomeWriter(r.dev, bs, len(blocks))
+	if err != nil {
+		return err
+	}
+	for _, b := range sorted(blocks) {
+		if err := w.add(b, blocks[b]); err != nil {
+			return errors.Join(err, w.close())
+		}
+	}
+	if err := w.close(); err != nil {
+		return err
+	}
+	if err := r.dev.Flush(); err != nil {
+		return err
+	}
+	return r.Finish()
+}
+
+// amend empties the log of what is home and writes the transaction to it. The fast commits still belong to it: their
+// TID is the one that the log begins with.
+func (j *Journal) amend(t *transaction) error {
+	j.super.setState(j.first, t.tid)
+	if err := j.log.writeSuper(j.super); err != nil {
+		return err
+	}
+	if err := j.log.dev.Flush(); err != nil {
+		return err
+	}
+	return j.writeLog(t, j.layOut(t))
+}
