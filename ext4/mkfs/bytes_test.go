@@ -118,6 +118,9 @@ func TestOptionsRefused(t *testing.T) {
 	} {
 		dev := simdev.NewFilled(64*mib, 0xAA)
 		before := dev.Hash()
+		if err := Check(dev.Size(), o); err == nil {
+			t.Errorf("%+v: Check finds nothing wrong", o)
+		}
 		err := Make(dev, o)
 		if err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%+v: error %v, want %q", o, err, want)

@@ -1,8 +1,6 @@
 package mkfs
 
 import (
-	"fmt"
-
 	"ext4img/aio"
 	"ext4img/ext4/layout"
 )
@@ -21,28 +19,38 @@ type builder struct {
 	next    layout.Ino                  // the next free inode
 }
 
-// Make makes a file system. What the options do not allow is an error before the first write.
-func Make(dev aio.Device, o Options) error {
-	o, err := o.complete(dev.Size())
-	if err != nil {
-		return fmt.Errorf("mkfs: %w", err)
-	}
-	b := &builder{o: o, dev: dev, records: make(map[layout.Ino]layout.Inode), dirs: make(map[layout.Ino]bool)}
-	if err := b.plan(); err != nil {
-		return fmt.Errorf("mkfs: %w", err)
-	}
-	b.space, b.descs, b.next = newSpace(b.g), make([]byte, int(b.g.Groups)*b.g.DescSize), b.g.FirstIno
-	if err := b.build(); err != nil {
-		return fmt.Errorf("mkfs: %w", err)
-	}
-	return nil
+// Check tells whether Make would take the options for a device of so many bytes: what is wrong with them is known before
+// anything is given up for the new file system.
+func Check(size int64, o Options) error {
+	_, err := newBuilder(size, o)
+	return err
 }
 
-// build lays out and writes everything, the superblock last.
-func (b *builder) build() error {
-	if err := b.placeTables(); err != nil {
+// Make makes a file system. What Check finds wrong is an error before the first write.
+func Make(dev aio.Device, o Options) error {
+	b, err := newBuilder(dev.Size(), o)
+	if err != nil {
 		return err
 	}
+	b.dev = dev
+	return b.build()
+}
+
+func newBuilder(size int64, o Options) (*builder, error) {
+	o, err := o.complete(size)
+	if err != nil {
+		return nil, err
+	}
+	b := &builder{o: o, records: make(map[layout.Ino]layout.Inode), dirs: make(map[layout.Ino]bool)}
+	if err := b.plan(); err != nil {
+		return nil, err
+	}
+	b.space, b.descs, b.next = newSpace(b.g), make([]byte, int(b.g.Groups)*b.g.DescSize), b.g.FirstIno
+	return b, b.placeTables()
+}
+
+// build writes everything, the superblock last.
+func (b *builder) build() error {
 	steps := []func() error{
 		b.wipe, b.countOverhead, b.makeJournal, b.makeResize, b.makeRoot, b.makeOrphanFile, b.makeQuota, b.makeMMP,
 		b.writeInodes, b.writeGroups, b.writeDescs, b.dev.Flush, b.writeSupers, b.dev.Flush,
