@@ -3,6 +3,7 @@ package main
 import (
 	"encoding/binary"
 	"fmt"
+	"strings"
 
 	"ext4img/ext4/layout"
 	"ext4img/journal"
@@ -104,7 +105,7 @@ func newLogEntry(e journal.Entry) logEntry {
 	case journal.KindRevoke:
 		l.Kind, l.Text = "revoke", fmt.Sprintf("%d blocks", len(e.Revoked))
 	case journal.KindFast:
-		l.Kind, l.Text = "fast", fmt.Sprintf("%T %+v", e.Record, e.Record)
+		l.Kind, l.Text = "fast", fastText(e.Record)
 	default:
 		l.Kind = "end"
 		l.Text = "no block of the log"
@@ -113,6 +114,14 @@ func newLogEntry(e journal.Entry) logEntry {
 		}
 	}
 	return l
+}
+
+// fastText is a fast commit record in words: the bytes of an inode left out.
+func fastText(r journal.FastRecord) string {
+	if in, ok := r.(journal.FastInode); ok {
+		return fmt.Sprintf("Inode {Ino:%d Raw:%d bytes}", in.Ino, len(in.Raw))
+	}
+	return strings.TrimPrefix(fmt.Sprintf("%T %+v", r, r), "journal.Fast")
 }
 
 func (l *logEntry) print(c *cli.Context) {
