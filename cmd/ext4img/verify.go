@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"ext4img/aio"
+	"ext4img/ext4"
 	"ext4img/ext4/check"
 
 	"github.com/urfave/cli/v2"
@@ -99,7 +100,8 @@ func checkDevice(c *cli.Context, dev aio.Device) (*check.Report, error) {
 	var bar *progress
 	last := -1
 	rep, err := check.Run(dev, check.Options{
-		Context: c.Context,
+		Context:   c.Context,
+		ApplyFast: ext4.ApplyFast,
 		Progress: func(pass int, done, total uint64) {
 			if pass != last {
 				if bar != nil {
