@@ -1,7 +1,9 @@
 package ext4
 
 import (
+	"errors"
 	"fmt"
+	"os"
 	"syscall"
 
 	"ext4img/aio"
@@ -92,8 +94,8 @@ func (n *node) mayFallocate(mode FallocMode) error {
 }
 
 // blocks are the file system blocks that a range of bytes touches: [first, end).
-func (n *node) blocks(off, length int64) (first, end layout.Lblk) {
-	bs := int64(n.fs.geo.BlockSize)
+func (f *FS) blocks(off, length int64) (first, end layout.Lblk) {
+	bs := int64(f.geo.BlockSize)
 	return layout.Lblk(off / bs), layout.Lblk((off + length + bs - 1) / bs)
 }
 
@@ -119,31 +121,59 @@ func (n *node) preallocate(off, length int64, keep bool) error {
 	return n.grow(off+length, keep)
 }
 
-// haveSpace refuses an allocation that cannot succeed before anything is changed.
-func (n *node) haveSpace(off, length int64) error {
-	first, end := n.blocks(off, length)
-	fs := n.fs
-	v := fs.j.View()
-	defer v.Close()
-	free, err := fs.space.FreeCount(v)
+// Room tells whether a file, which need not exist, can get blocks for the bytes [off, off+length): syscall.ENOSPC if
+// not, syscall.EFBIG if no file can be so large. It changes nothing: who asks before it creates a file leaves nothing
+// half-done behind.
+func (f *FS) Room(name string, off, length int64) error {
+	if off < 0 || length < 0 {
+		return pathError("fallocate", name, syscall.EINVAL)
+	}
+	if off > f.maxSize()-length {
+		return pathError("fallocate", name, syscall.EFBIG)
+	}
+	n, err := f.lookupNode(name, os.O_WRONLY)
+	if isNotExist(err) {
+		first, end := f.blocks(off, length)
+		v := f.j.View()
+		defer v.Close()
+		return pathError("fallocate", name, f.enough(v, uint64(end-first)))
+	}
 	if err != nil {
-		return err
+		return pathError("fallocate", name, err)
 	}
-	if uint64(end-first) <= free {
-		return nil
-	}
-	need := uint64(end - first)
-	err = fs.extents.Walk(v, n.ino, first, func(e layout.Extent) (bool, error) {
-		if part := e.Cut(uint64(first), uint64(end)); uint64(e.Lblk) < uint64(end) {
-			need -= uint64(part.Len)
-			return true, nil
-		}
-		return false, nil
-	})
+	return pathError("fallocate", name, errors.Join(n.haveSpace(off, length), f.put(n)))
+}
+
+// enough compares a number of blocks with what is free.
+func (f *FS) enough(v *journal.View, need uint64) error {
+	free, err := f.space.FreeCount(v)
 	if err == nil && need > free {
 		err = fmt.Errorf("%d blocks wanted, %d free: %w", need, free, syscall.ENOSPC)
 	}
 	return err
+}
+
+// haveSpace refuses an allocation that cannot succeed before anything is changed.
+func (n *node) haveSpace(off, length int64) error {
+	fs := n.fs
+	first, end := fs.blocks(off, length)
+	need := uint64(end - first)
+	v := fs.j.View()
+	defer v.Close()
+	if fs.enough(v, need) == nil {
+		return nil
+	}
+	err := fs.extents.Walk(v, n.ino, first, func(e layout.Extent) (bool, error) {
+		if uint64(e.Lblk) >= uint64(end) {
+			return false, nil
+		}
+		need -= uint64(e.Cut(uint64(first), uint64(end)).Len)
+		return true, nil
+	})
+	if err != nil {
+		return err
+	}
+	return fs.enough(v, need)
 }
 
 // grow sets the size to end if the file is shorter, and the times.
@@ -256,7 +286,7 @@ func (n *node) collapseRange(off, length int64) error {
 	if uint64(off+length) >= size {
 		return syscall.EINVAL
 	}
-	first, end := n.blocks(off, length)
+	first, end := n.fs.blocks(off, length)
 	if err := n.removeBlocks(first, end); err != nil {
 		return err
 	}
@@ -285,7 +315,7 @@ func (n *node) insertRange(off, length int64) error {
 	if err := n.setSize(int64(size) + length); err != nil {
 		return err
 	}
-	first, _ := n.blocks(off, length)
+	first, _ := n.fs.blocks(off, length)
 	return n.shift(first, length/int64(n.fs.geo.BlockSize))
 }
 

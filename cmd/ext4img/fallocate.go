@@ -1,6 +1,8 @@
 package main
 
 import (
+	"errors"
+	"io/fs"
 	"os"
 
 	"ext4img/ext4"
@@ -70,7 +72,11 @@ func fallocate(c *cli.Context) error {
 	if given != "dig-holes" && (!set || length <= 0) {
 		return usagef(c, "--length must be given, and more than 0")
 	}
-	return withFile(c, name, create, func(f *ext4.File) error {
+	room := int64(0)
+	if given == "" || given == "zero-range" {
+		room = length
+	}
+	return withFile(c, name, create, off, room, func(f *ext4.File) error {
 		if given == "dig-holes" {
 			return f.DigHoles(off, length)
 		}
@@ -78,24 +84,38 @@ func fallocate(c *cli.Context) error {
 	})
 }
 
-// withFile opens a file for writing, runs fn, and makes the result durable.
-func withFile(c *cli.Context, name string, create bool, fn func(f *ext4.File) error) error {
+// withFile opens a file for writing, with room for a range of bytes, runs fn, and makes the result durable.
+func withFile(c *cli.Context, name string, create bool, off, room int64, fn func(f *ext4.File) error) error {
 	return withImage(c, writing, func(img *image) error {
-		flag := os.O_RDWR
-		if create {
-			flag |= os.O_CREATE
-		}
-		f, err := img.fs.OpenFile(name, flag, 0o644)
+		f, undo, err := img.target(name, create, off, room)
 		if err != nil {
 			return opError(c, name, err)
 		}
 		err = fn(f)
-		if e := f.Sync(); err == nil {
+		if e := finishWriting(f, err == nil); err == nil {
 			err = e
 		}
-		if e := f.Close(); err == nil {
-			err = e
+		if err != nil {
+			undo()
 		}
 		return opError(c, name, err)
 	})
+}
+
+// target opens a file that is to be changed. If it is missing it is created, when there is room for the range of
+// bytes; undo then takes it away again.
+func (img *image) target(name string, create bool, off, room int64) (f *ext4.File, undo func(), err error) {
+	undo = func() {}
+	flag := os.O_RDWR
+	if create {
+		if err := img.fs.Room(name, off, room); err != nil {
+			return nil, nil, err
+		}
+		flag |= os.O_CREATE
+		if _, err := img.fs.Stat(name); errors.Is(err, fs.ErrNotExist) {
+			undo = func() { _ = img.fs.Remove(name) } // the error that led here is the one to report
+		}
+	}
+	f, err = img.fs.OpenFile(name, flag, 0o644)
+	return f, undo, err
 }

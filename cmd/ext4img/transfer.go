@@ -2,6 +2,7 @@ package main
 
 import (
 	"errors"
+	"fmt"
 	"io"
 	"os"
 	"path"
@@ -89,8 +90,14 @@ func targetName(f *ext4.FS, p, from string) string {
 	return p
 }
 
+// putFile copies a source into the image under another name, and gives it the right one when all of it is durable:
+// what was there before stays until then.
 func putFile(c *cli.Context, img *image, src *source, p string, mode uint16) error {
-	f, err := img.fs.Create(p, owner(mode))
+	tmp := path.Join(path.Dir(p), fmt.Sprintf(".ext4img-put-%d", os.Getpid()))
+	if err := img.fs.Room(tmp, 0, src.room()); err != nil {
+		return err
+	}
+	f, err := img.fs.Create(tmp, owner(mode))
 	if err != nil {
 		return err
 	}
@@ -101,10 +108,16 @@ func putFile(c *cli.Context, img *image, src *source, p string, mode uint16) err
 		_, err = writeAll(c, img, f, src)
 	}
 	if err == nil {
-		err = img.fs.Chmod(p, mode)
+		err = img.fs.Chmod(tmp, mode)
 	}
-	if e := finishWriting(f, true); err == nil {
+	if e := finishWriting(f, err == nil); err == nil {
 		err = e
+	}
+	if err == nil {
+		err = img.fs.Rename(tmp, p, 0)
+	}
+	if err != nil {
+		_ = img.fs.Remove(tmp) // the error that led here is the one to report
 	}
 	return err
 }

@@ -39,7 +39,7 @@ func truncate(c *cli.Context) error {
 	if err != nil {
 		return usagef(c, "%v", err)
 	}
-	return withFile(c, name, !c.Bool("no-create"), func(f *ext4.File) error {
+	return withFile(c, name, !c.Bool("no-create"), 0, 0, func(f *ext4.File) error {
 		info, err := f.Stat()
 		if err != nil {
 			return err

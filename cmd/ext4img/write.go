@@ -88,7 +88,7 @@ func write(c *cli.Context) error {
 	}
 	defer src.close()
 	return withImage(c, writing, func(img *image) error {
-		f, err := img.fs.OpenFile(name, os.O_RDWR|os.O_CREATE, 0o644)
+		f, undo, err := img.target(name, true, src.offset, src.room())
 		if err != nil {
 			return opError(c, name, err)
 		}
@@ -99,6 +99,7 @@ func write(c *cli.Context) error {
 			err = e
 		}
 		if err != nil {
+			undo()
 			return opError(c, name, err)
 		}
 		return reportWrite(c, img, before, n, time.Since(start))
@@ -142,6 +143,14 @@ type source struct {
 }
 
 type byteRange struct{ off, n int64 }
+
+// room is how many bytes in one piece are going to be written, 0 if that is not known.
+func (s *source) room() int64 {
+	if s.ranges != nil {
+		return 0
+	}
+	return max(s.size, 0)
+}
 
 func openSource(c *cli.Context) (*source, error) {
 	off, _ := sizeOf(c, "offset")
