@@ -260,6 +260,7 @@ func mount(t *testing.T, path string) {
 		err = os.WriteFile(filepath.Join(dir, "d", fmt.Sprint("file", i)), content, 0o644)
 	}
 	if out, umountErr := exec.Command("umount", dir).CombinedOutput(); umountErr != nil {
+		t.Cleanup(func() { exec.Command("umount", "--lazy", dir).Run() }) // before the folder is removed
 		t.Fatalf("umount: %v: %s", umountErr, out)
 	}
 	if err != nil {
