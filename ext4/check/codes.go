@@ -269,6 +269,7 @@ const (
 	codeOrphanFile           Code = "orphan-file"
 	codeOrphanList           Code = "orphan-list"
 	codeQuotaFile            Code = "quota-file"
+	codeQuotaMagic           Code = "quota-magic"
 	codeQuotaUsage           Code = "quota-usage"
 	codeLogBlock             Code = "journal-log"
 )
@@ -476,6 +477,7 @@ var codeTable = []codeInfo{
 	{codeOrphanFile, 6, Error, "the orphan file is out of order, or not empty"},
 	{codeOrphanList, 6, Extra, "the orphan list is out of order, or not empty"},
 	{codeQuotaFile, 6, Error, "the quota file is none"},
+	{codeQuotaMagic, 6, Extra, "the quota file has a wrong magic number"},
 	{codeQuotaUsage, 6, Error, "the quota file counts wrong"},
 	{codeLogBlock, 6, Extra, "the log has a block that recovery would stumble over"},
 }

@@ -1,6 +1,7 @@
 package check
 
 import (
+	"math/bits"
 	"sync"
 
 	"ext4img/ext4/layout"
@@ -98,9 +99,13 @@ func (c *checker) checkQuotaFile(kind int) {
 		return
 	}
 	h := layout.QuotaHeader(p)
-	if h.Magic() != layout.QuotaMagics[kind] || h.Version() != layout.QuotaVersion {
+	magic := layout.QuotaMagics[kind]
+	if h.Magic() == bits.ReverseBytes32(magic) || h.Version() != layout.QuotaVersion {
 		c.rep.add(codeQuotaFile, place.say("magic number %#x, version %d", h.Magic(), h.Version()))
 		return
+	}
+	if h.Magic() != magic {
+		c.rep.add(codeQuotaMagic, place.values(hex(h.Magic()), hex(magic)))
 	}
 	q.tree(layout.QuotaTreeRoot, 0)
 	for id, u := range c.quota.used[kind] {

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"fmt"
 	"slices"
+	"sort"
 	"sync"
 	"sync/atomic"
 
@@ -80,8 +81,9 @@ func (t *dirTable) sort() {
 
 // get finds a directory's record, nil if there is none. Only after sort.
 func (t *dirTable) get(ino layout.Ino) *dirRecord {
-	i, ok := slices.BinarySearchFunc(t.recs, ino, func(r dirRecord, ino layout.Ino) int { return cmp.Compare(r.ino, ino) })
-	if !ok {
+	// Only the numbers are looked at: the other fields may be changing.
+	i := sort.Search(len(t.recs), func(i int) bool { return t.recs[i].ino >= ino })
+	if i == len(t.recs) || t.recs[i].ino != ino {
 		return nil
 	}
 	return &t.recs[i]
