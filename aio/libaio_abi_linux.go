@@ -5,18 +5,18 @@ package aio
 
 // iocb is struct iocb on a little-endian machine.
 type iocb struct {
-	data    uint64
-	key     uint32
-	rwFlags int32
-	opcode  uint16
-	reqprio int16
-	fd      uint32
-	buf     uint64
-	nbytes  uint64
-	offset  int64
-	_       uint64
-	flags   uint32
-	resfd   uint32
+	data   uint64
+	key    uint32
+	_      int32 // aio_rw_flags
+	opcode uint16
+	_      int16 // aio_reqprio
+	fd     uint32
+	buf    uint64
+	nbytes uint64
+	offset int64
+	_      uint64
+	flags  uint32
+	resfd  uint32
 }
 
 // ioEvent is struct io_event.
