@@ -219,7 +219,7 @@ func TestAfterKernel(t *testing.T) {
 			if err := mke2fs(t, "32M", k.args...).Save(path); err != nil {
 				t.Fatal(err)
 			}
-			names := map[string]layout.Ino{}
+			var names map[string]layout.Ino
 			name := func(who string, i int) string { return fmt.Sprintf("%s-%d-%s", who, i, strings.Repeat("n", i%120)) }
 			writable(t, path, func(root string) {
 				kernelMakes(t, root, func(i int) string { return name("kernel", i) }, 1200)
