@@ -160,7 +160,6 @@ type explorer struct {
 	states int
 	seen   map[uint64]bool
 	judge  int // every so many states, e2fsck too; 0 for never
-	merge  int // this many flushes are ignored: for planted defects
 	failed []string
 }
 
