@@ -10,7 +10,7 @@ import (
 
 // An editor changes a file system field by field.
 type editor struct {
-	t   *testing.T
+	t   testing.TB
 	dev *simdev.Device
 	c   *checker
 }
