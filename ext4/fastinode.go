@@ -28,11 +28,7 @@ func (r *fastReplay) inode(ino layout.Ino, raw []byte) error {
 			if old, err = r.inodes.Claim(h, ino, in.IsDir()); err != nil {
 				return err
 			}
-			r.had[ino] = 0
 			return r.begin(h, ino, in, length)
-		}
-		if err := r.touch(h, ino); err != nil {
-			return err
 		}
 		return r.takeOver(h, ino, in, length)
 	})
@@ -67,6 +63,9 @@ func (r *fastReplay) begin(h *journal.Handle, ino layout.Ino, in layout.Inode, l
 	}
 	r.named = append(r.named, ino)
 	copyRecord(rec, in, length)
+	if delete(r.had, ino); !rec.IsDir() {
+		r.had[ino] = 0
+	}
 	switch {
 	case rec.IsDir():
 		rec.SetLinks(0)
@@ -97,6 +96,9 @@ func (r *fastReplay) takeOver(h *journal.Handle, ino layout.Ino, in layout.Inode
 		rec.SetSize(size)
 		rec.SetFlags(flags)
 		return nil
+	}
+	if err := r.touch(h, ino); err != nil {
+		return err
 	}
 	wasInline, inline := rec.HasFlag(layout.FlagInlineData), in.HasFlag(layout.FlagInlineData)
 	switch {
@@ -131,6 +133,9 @@ func (r *fastReplay) reborn(h *journal.Handle, ino layout.Ino, in layout.Inode, 
 			return err
 		}
 	}
+	if err := r.inodes.AddBlocks(h, ino, -r.had[ino]); err != nil {
+		return err
+	}
 	if err := r.attrs.FreeAll(h, ino); err != nil {
 		return err
 	}
@@ -158,9 +163,9 @@ func (r *fastReplay) onMap(number uint32, rest []journal.FastRecord, fn func(h *
 	ino := layout.Ino(number)
 	v := r.j.View()
 	rec, err := r.exists(v, ino)
-	inline := rec != nil && rec.HasFlag(layout.FlagInlineData)
+	inline, none := rec != nil && rec.HasFlag(layout.FlagInlineData), rec == nil || rec.IsDir()
 	v.Close()
-	if err != nil || rec == nil {
+	if err != nil || none {
 		return err
 	}
 	for _, other := range rest {
@@ -228,7 +233,8 @@ func (r *fastReplay) unmap(h *journal.Handle, ino layout.Ino, from, to layout.Lb
 	return nil
 }
 
-// touch counts what an inode has before it is changed.
+// touch counts what an inode has before its map is changed here. Directories count for themselves, until their number
+// is used again.
 func (r *fastReplay) touch(h *journal.Handle, ino layout.Ino) error {
 	if _, ok := r.had[ino]; ok {
 		return nil
