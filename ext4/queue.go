@@ -332,9 +332,11 @@ func (q *Queue) finished(o *op) {
 func (q *Queue) op(r *Request) *op {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	o := &op{q: q}
+	var o *op
 	if k := len(q.ops); k > 0 {
 		o, q.ops = q.ops[k-1], q.ops[:k-1]
+	} else {
+		o = &op{q: q}
 	}
 	o.req, o.n = r, r.File.n
 	r.N, r.Err = len(r.Buf), nil

@@ -116,7 +116,7 @@ func (h *Handle) Get(r buf.Ref) ([]byte, error) {
 	delete(h.revoked, r.Block)
 	e := k.find(r)
 	if e == nil {
-		e = k.add(r)
+		e = h.add(k, r)
 	}
 	e.ref.Type = r.Type
 	return e.bytes(k.b), nil
@@ -138,7 +138,7 @@ func (h *Handle) Create(r buf.Ref) ([]byte, error) {
 	delete(h.revoked, r.Block)
 	e := k.find(r)
 	if e == nil {
-		e = k.add(r)
+		e = h.add(k, r)
 	}
 	e.ref.Type, e.created = r.Type, true
 	p := e.bytes(k.b)
@@ -184,9 +184,34 @@ func (h *Handle) hold(block uint64, fresh bool) (*held, error) {
 	return k, nil
 }
 
-func (k *held) add(r buf.Ref) *edit {
-	k.edits = append(k.edits, edit{ref: r, before: bytes.Clone(k.b.Data[r.Off : r.Off+r.Len])})
+// add takes the snapshot of an object that may be changed.
+func (h *Handle) add(k *held, r buf.Ref) *edit {
+	before := h.j.snapshot(r.Len)
+	copy(before, k.b.Data[r.Off:r.Off+r.Len])
+	k.edits = append(k.edits, edit{ref: r, before: before})
 	return &k.edits[len(k.edits)-1]
+}
+
+// maxSpare bounds the blocks that are kept for snapshots.
+const maxSpare = 256
+
+// snapshot returns n bytes. Those of whole blocks, which are most of all the memory that handles need, are used again.
+func (j *Journal) snapshot(n int) []byte {
+	if k := len(j.spare); n == j.cfg.BlockSize && k > 0 {
+		p := j.spare[k-1]
+		j.spare = j.spare[:k-1]
+		return p
+	}
+	return make([]byte, n)
+}
+
+// discard takes the snapshots of a block back.
+func (j *Journal) discard(edits []edit) {
+	for i := range edits {
+		if p := edits[i].before; len(p) == j.cfg.BlockSize && len(j.spare) < maxSpare {
+			j.spare = append(j.spare, p)
+		}
+	}
 }
 
 // Cancel puts every object back as it was.
@@ -214,6 +239,7 @@ func (h *Handle) restore() {
 func (h *Handle) end(ok bool) {
 	for _, k := range h.order {
 		h.j.cache.Unpin(k.b)
+		h.j.discard(k.edits)
 	}
 	h.done, h.blocks, h.order = true, nil, nil
 	if ok {

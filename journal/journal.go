@@ -34,6 +34,7 @@ type Journal struct {
 	committing *transaction      // frozen, on its way to the log; nil if none
 	frozen     map[uint64][]byte // newest committed copy of each block that is in the log and not home yet
 	closed     bool
+	spare      [][]byte // blocks for the snapshots of handles; the running handle's
 
 	activate struct {
 		sync.Mutex

@@ -53,7 +53,7 @@ type file struct {
 	h        *journal.Handle // nil in a call that only reads
 	raw      layout.Inode    // the record when the call began
 	ino      layout.Ino
-	typ      layout.ExtentNodeType
+	typ      buf.Type // of its nodes
 	kind     kind
 	journals bool         // its blocks are metadata, and may be in the log
 	reserved bool         // tree blocks come from what was set aside

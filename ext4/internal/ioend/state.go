@@ -65,9 +65,11 @@ func (s *state) begin(off, n int64, unwritten bool) *IOEnd {
 
 // get takes an IOEnd out of the pool, or makes one.
 func (s *state) get() *IOEnd {
-	io := &IOEnd{}
+	var io *IOEnd
 	if n := len(s.pool); n > 0 {
 		io, s.pool = s.pool[n-1], s.pool[:n-1]
+	} else {
+		io = new(IOEnd)
 	}
 	io.live = true
 	return io
