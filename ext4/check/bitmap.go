@@ -63,18 +63,6 @@ func (b *bitmap) set(i uint64) bool {
 	return atomic.OrUint64(&w[k/64], bit)&bit != 0
 }
 
-// clear removes i.
-func (b *bitmap) clear(i uint64) {
-	i -= b.base // what is below wraps around to beyond the end
-	if i >= b.n {
-		return
-	}
-	if w := b.peek(i / uint64(b.per)); w != nil {
-		k := i % uint64(b.per)
-		atomic.AndUint64(&w[k/64], ^(uint64(1) << (k % 64)))
-	}
-}
-
 // setRange adds n numbers from i on and calls dup for each that was there before.
 func (b *bitmap) setRange(i, n uint64, dup func(uint64)) {
 	i -= b.base
@@ -91,24 +79,6 @@ func (b *bitmap) setRange(i, n uint64, dup func(uint64)) {
 		}
 		i += take
 	}
-}
-
-// anyInRange tells whether one of n numbers from i on is in the set.
-func (b *bitmap) anyInRange(i, n uint64) bool {
-	i -= b.base
-	end := min(i+n, b.n)
-	for i < end {
-		chunk, k := i/uint64(b.per), i%uint64(b.per)
-		take := min(64-k%64, uint64(b.per)-k, end-i)
-		if w := b.peek(chunk); w != nil {
-			mask := (^uint64(0) >> (64 - take)) << (k % 64)
-			if atomic.LoadUint64(&w[k/64])&mask != 0 {
-				return true
-			}
-		}
-		i += take
-	}
-	return false
 }
 
 // count is the number of members.

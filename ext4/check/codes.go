@@ -104,6 +104,7 @@ const (
 	codeJournalNotEmpty      Code = "journal-not-empty"
 	codeJournalErrno         Code = "journal-errno"
 	codeRecovery             Code = "journal-recovery"
+	codeLogBlock             Code = "journal-log"
 	codeFastCommits          Code = "journal-fast-commits"
 	codeTableMissing         Code = "table-missing"
 	codeInodeTableConflict   Code = "inode-table-conflict"
@@ -271,7 +272,6 @@ const (
 	codeQuotaFile            Code = "quota-file"
 	codeQuotaMagic           Code = "quota-magic"
 	codeQuotaUsage           Code = "quota-usage"
-	codeLogBlock             Code = "journal-log"
 )
 
 var codeTable = []codeInfo{
@@ -312,6 +312,7 @@ var codeTable = []codeInfo{
 	{codeJournalNotEmpty, 0, Extra, "transactions in the journal without needs_recovery"},
 	{codeJournalErrno, 0, Extra, "the journal was aborted with an error"},
 	{codeRecovery, 0, Extra, "the journal cannot be recovered"},
+	{codeLogBlock, 0, Extra, "a log block has a wrong checksum, and committed transactions follow"},
 	{codeFastCommits, 0, Note, "fast commits were left out"},
 	{codeTableMissing, 1, Error, "no block for a bitmap or the inode table"},
 	{codeInodeTableConflict, 1, Error, "the inode table lies on other metadata"},
@@ -479,5 +480,4 @@ var codeTable = []codeInfo{
 	{codeQuotaFile, 6, Error, "the quota file is none"},
 	{codeQuotaMagic, 6, Extra, "the quota file has a wrong magic number"},
 	{codeQuotaUsage, 6, Error, "the quota file counts wrong"},
-	{codeLogBlock, 6, Extra, "the log has a block that recovery would stumble over"},
 }

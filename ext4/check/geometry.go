@@ -2,7 +2,6 @@ package check
 
 import (
 	"encoding/binary"
-	"math/bits"
 
 	"ext4img/ext4/layout"
 )
@@ -247,6 +246,3 @@ func b2u(b bool) uint64 {
 	}
 	return 0
 }
-
-// ceilLog2 is the least k with 1<<k >= n.
-func ceilLog2(n uint64) uint { return uint(bits.Len64(n - 1)) }

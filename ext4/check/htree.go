@@ -84,7 +84,7 @@ func (k *inodeCheck) checkIndexRoot() {
 	if flags&1 != 0 {
 		k.bad(codeIndexFlags, flags, nil)
 	}
-	if levels > 3 || levels > g.indexLevels() && !k.largeEnough(levels) {
+	if levels > 3 || levels > g.indexLevels() && !k.largeEnough() {
 		k.bad(codeIndexDepth, levels, g.indexLevels())
 	}
 	if levels > 2 || k.in.Size() > 1<<31-1 {
@@ -101,7 +101,7 @@ func (g *geometry) indexLevels() int {
 }
 
 // largeEnough tells whether a directory has outgrown the levels that the features allow.
-func (k *inodeCheck) largeEnough(int) bool {
+func (k *inodeCheck) largeEnough() bool {
 	bits := k.g.bits
 	per := uint64(1) << (bits - 3)
 	full := (per - 1) * (per - 2)

@@ -2,13 +2,12 @@ package check
 
 import "ext4img/ext4/layout"
 
-// pass6 checks what lies beside the tree: orphans, quota files, and the log.
+// pass6 checks what lies beside the tree: orphans and quota files.
 func (c *checker) pass6() error {
 	c.meter.begin(6, 1)
 	c.checkOrphanFile()
 	c.checkOrphanList()
 	c.checkQuotaFiles()
-	c.checkLogContents()
 	return nil
 }
 

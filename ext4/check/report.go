@@ -165,13 +165,6 @@ func (a at) message(code Code) string {
 	return s
 }
 
-// has tells whether a problem that e2fsck too holds against the file system was found.
-func (r *reporter) has(code Code) bool {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	return r.counts[code] > 0
-}
-
 // hasErrors tells whether anything of severity Error was found.
 func (r *reporter) hasErrors() bool {
 	r.mu.Lock()

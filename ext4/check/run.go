@@ -76,7 +76,6 @@ type checker struct {
 	quota       *quotaUsage
 	largeFile   onceFlag // a file beyond 2 GiB was seen
 	largeDir    onceFlag // a directory that needs large_dir was seen
-	repairRoot  bool
 	stats       stats
 	meter       meter
 }
