@@ -95,10 +95,15 @@ func (b *bitmap) count() uint64 {
 // each calls fn for every member in ascending order.
 func (b *bitmap) each(fn func(uint64)) {
 	for c := range b.chunks {
-		for k, w := range b.peek(uint64(c)) {
-			for ; w != 0; w &= w - 1 {
-				fn(b.base + uint64(c)*uint64(b.per) + uint64(k)*64 + uint64(bits.TrailingZeros64(w)))
-			}
+		b.eachIn(uint64(c), fn)
+	}
+}
+
+// eachIn calls fn for every member of one chunk in ascending order.
+func (b *bitmap) eachIn(chunk uint64, fn func(uint64)) {
+	for k, w := range b.peek(chunk) {
+		for ; w != 0; w &= w - 1 {
+			fn(b.base + chunk*uint64(b.per) + uint64(k)*64 + uint64(bits.TrailingZeros64(w)))
 		}
 	}
 }

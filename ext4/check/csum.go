@@ -42,18 +42,37 @@ func (g *geometry) inodeChecksumOK(ino layout.Ino, p []byte) bool {
 		return true
 	}
 	wide := len(p) > 128 && le.Uint16(p[0x80:]) >= 4
-	s := layout.Crc32c(g.inodeSeed(ino, le.Uint32(p[0x64:])), p[:0x7C])
-	s = layout.Crc32c(layout.Crc32c(s, []byte{0, 0}), p[0x7E:128])
-	got := uint32(le.Uint16(p[0x7C:]))
-	switch {
-	case wide:
-		s = layout.Crc32c(s, p[0x80:0x82])
-		s = layout.Crc32c(layout.Crc32c(s, []byte{0, 0}), p[0x84:])
+	seed, got := g.inodeSeed(ino, le.Uint32(p[0x64:])), uint32(le.Uint16(p[0x7C:]))
+	if wide {
 		got |= uint32(le.Uint16(p[0x82:])) << 16
-	default:
-		s = layout.Crc32c(s, p[128:]) & 0xFFFF
 	}
-	return s == got || allZero(p[:128])
+	var sum uint32
+	if len(p) == 256 { // the usual size, in one go
+		var rec [256]byte
+		copy(rec[:], p)
+		rec[0x7C], rec[0x7D] = 0, 0
+		if wide {
+			rec[0x82], rec[0x83] = 0, 0
+		}
+		sum = layout.Crc32c(seed, rec[:])
+	} else {
+		sum = inodeChecksum(seed, p, wide)
+	}
+	if !wide {
+		sum &= 0xFFFF
+	}
+	return sum == got || allZero(p[:128])
+}
+
+// inodeChecksum is the checksum of a record of any size; wide: it has the upper half too.
+func inodeChecksum(seed uint32, p []byte, wide bool) uint32 {
+	zero := []byte{0, 0}
+	s := layout.Crc32c(layout.Crc32c(seed, p[:0x7C]), zero)
+	if !wide {
+		return layout.Crc32c(s, p[0x7E:])
+	}
+	s = layout.Crc32c(layout.Crc32c(s, p[0x7E:0x82]), zero)
+	return layout.Crc32c(s, p[0x84:])
 }
 
 // extentNodeChecksumOK compares the checksum behind the entries of an extent node. max is its eh_max.

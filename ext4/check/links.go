@@ -8,19 +8,19 @@ const maxLinks = 65000
 // pass4 compares the link count of every inode with the entries that name it.
 func (c *checker) pass4() error {
 	c.meter.begin(4, uint64(c.geo.groups))
-	group := uint32(0)
-	c.inodes.each(func(i uint64) {
-		ino := layout.Ino(i)
-		if g, _ := c.geo.inodeGroup(max(ino, 1)); g > group {
-			c.meter.step(uint64(g - group))
-			group = g
-		}
-		if c.countsLinks(ino) {
-			c.checkLinks(ino)
+	return c.eachGroups(linkBatch, func(_ *worker, from, to uint32) {
+		for i := from; i < to; i++ {
+			c.inodes.eachIn(uint64(i), func(n uint64) {
+				if ino := layout.Ino(n); c.countsLinks(ino) {
+					c.checkLinks(ino)
+				}
+			})
 		}
 	})
-	return c.cancelled()
 }
+
+// linkBatch is how many groups a worker takes at once.
+const linkBatch = 16
 
 // countsLinks tells whether the links of an inode are those of directory entries.
 func (c *checker) countsLinks(ino layout.Ino) bool {

@@ -89,34 +89,56 @@ func (c *checker) markClusters(chunk uint64) {
 	}
 }
 
-// scanInodes hands the record of every inode that may be in use to fn, groups in parallel.
+// A tableStep is a piece of an inode table that is read at once.
+type tableStep struct {
+	group      uint32
+	from, take uint32 // records
+}
+
+// tableRead bounds a step, in bytes.
+const tableRead = 1 << 20
+
+// tableSteps cuts up the parts of inode tables that may be in use.
+func (c *checker) tableSteps(yield func(tableStep) bool) {
+	per := max(1, uint32(tableRead/c.geo.isize))
+	for i := range c.geo.groups {
+		n := c.usedInodes(i)
+		if c.descs[i].InodeTable() == 0 {
+			n = 0
+		}
+		for from := uint32(0); from < n; from += min(per, n-from) {
+			if !yield(tableStep{i, from, min(per, n-from)}) {
+				return
+			}
+		}
+		c.meter.step(1)
+	}
+}
+
+// scanInodes hands the record of every inode that may be in use to fn, in parallel.
 func (c *checker) scanInodes(fn func(w *worker, ino layout.Ino, rec []byte)) error {
 	n := c.workers()
-	groups := make(chan uint32)
+	steps := make(chan tableStep)
 	errs := make(chan error, n)
 	var wg sync.WaitGroup
 	for range n {
 		wg.Go(func() {
 			w := newWorker(c)
 			defer w.close()
-			for i := range groups {
-				if err := w.scanGroup(i, fn); err != nil {
-					errs <- err
-					for range groups { // let the sender finish
-					}
-					return
+			if err := w.scanTables(steps, fn); err != nil {
+				errs <- err
+				for range steps { // let the sender finish
 				}
-				c.meter.step(1)
 			}
 		})
 	}
-	for i := range c.geo.groups {
+	for s := range c.tableSteps {
 		if c.cancelled() != nil {
 			break
 		}
-		groups <- i
+		steps <- s
 	}
-	close(groups)
+	close(steps)
 	wg.Wait()
 	close(errs)
 	if err := c.cancelled(); err != nil {
@@ -129,7 +151,6 @@ func (c *checker) scanInodes(fn func(w *worker, ino layout.Ino, rec []byte)) err
 type worker struct {
 	c         *checker
 	cache     blockCache
-	table     []byte
 	dirBlocks []dirBlock
 	want      []uint64
 	names     nameSet
@@ -210,40 +231,54 @@ func (c *checker) usedInodes(i uint32) uint32 {
 	return c.geo.ipg
 }
 
-// scanGroup reads a group's inode table and hands out its records.
-func (w *worker) scanGroup(i uint32, fn func(w *worker, ino layout.Ino, rec []byte)) error {
+// scanTables reads pieces of inode tables, each while the one before it is looked at, and hands out their records.
+func (w *worker) scanTables(steps <-chan tableStep, fn func(w *worker, ino layout.Ino, rec []byte)) error {
+	r, err := newTableReader(w.c)
+	if err != nil {
+		return err
+	}
+	defer r.close()
+	for s := range steps {
+		if err := r.submit(s); err != nil {
+			return err
+		}
+		if r.inFlight() < readAhead {
+			continue
+		}
+		if err := w.scanNext(r, fn); err != nil {
+			return err
+		}
+	}
+	for r.inFlight() > 0 {
+		if err := w.scanNext(r, fn); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// scanNext waits for the oldest piece and hands out its records.
+func (w *worker) scanNext(r *tableReader, fn func(w *worker, ino layout.Ino, rec []byte)) error {
 	c, g := w.c, w.c.geo
-	n, at := c.usedInodes(i), uint64(c.descs[i].InodeTable())
-	if n == 0 || at == 0 {
-		return nil
+	s, p, err := r.next()
+	at := uint64(c.descs[s.group].InodeTable())
+	if err != nil {
+		c.rep.add(codeTableUnreadable, groupAt(s.group).block(-1, at))
+		if !c.rep.hasErrors() {
+			return fatalf("inode table of group %d: block %d: unreadable", s.group, at)
+		}
+		return errStop
 	}
-	perStep := max(1, min(n, uint32((1<<20)/g.isize)))
-	for from := uint32(0); from < n; from += perStep {
-		take := min(perStep, n-from)
-		size := int(take) * g.isize
-		if cap(w.table) < size {
-			w.table = make([]byte, size)
+	w.prefetch(p)
+	for k := range s.take {
+		ino := layout.Ino(s.group*g.ipg + s.from + k + 1)
+		rec := p[int(k)*g.isize:][:g.isize:g.isize]
+		if w.inBadBlock(ino, at, s.from+k) {
+			continue
 		}
-		p := w.table[:size]
-		off := int64(at)<<g.bits + int64(from)*int64(g.isize)
-		if !g.valid(at) || c.readAt(p, off) != nil {
-			c.rep.add(codeTableUnreadable, groupAt(i).block(-1, at))
-			if !c.rep.hasErrors() {
-				return fatalf("inode table of group %d: block %d: unreadable", i, at)
-			}
-			return errStop
-		}
-		w.prefetch(p)
-		for k := range take {
-			ino := layout.Ino(i*g.ipg + from + k + 1)
-			rec := p[int(k)*g.isize:][:g.isize:g.isize]
-			if w.inBadBlock(ino, at, from+k) {
-				continue
-			}
-			fn(w, ino, rec)
-		}
-		w.cache.clear()
+		fn(w, ino, rec)
 	}
+	w.cache.clear()
 	return nil
 }
 

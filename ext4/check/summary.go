@@ -2,7 +2,7 @@ package check
 
 import (
 	"math/bits"
-	"sync"
+	"sync/atomic"
 
 	"ext4img/ext4/layout"
 )
@@ -11,47 +11,23 @@ import (
 func (c *checker) pass5() error {
 	c.meter.begin(5, uint64(c.geo.groups))
 	uninit := c.uninitClusters()
-	type totals struct{ clusters, inodes uint64 }
-	results := make(chan totals, c.workers())
-	var next sync.Mutex
-	group := uint32(0)
-	take := func() (from, to uint32) {
-		next.Lock()
-		defer next.Unlock()
-		from = group
-		to = min(from+bitmapBatch, c.geo.groups)
-		group = to
-		return from, to
-	}
-	for range c.workers() {
-		go func() {
-			w, sum := newWorker(c), totals{}
-			for from, to := take(); from < to && c.cancelled() == nil; from, to = take() {
-				w.prefetchBitmaps(from, to)
-				for i := from; i < to; i++ {
-					sum.clusters += w.checkBlockBitmap(i, uninit)
-					sum.inodes += w.checkInodeBitmap(i)
-				}
-				w.cache.clear()
-				c.meter.step(uint64(to - from))
-			}
-			results <- sum
-		}()
-	}
-	var sum totals
-	for range c.workers() {
-		s := <-results
-		sum.clusters += s.clusters
-		sum.inodes += s.inodes
-	}
-	if err := c.cancelled(); err != nil {
+	var clusters, inodes atomic.Uint64
+	err := c.eachGroups(bitmapBatch, func(w *worker, from, to uint32) {
+		w.prefetchBitmaps(from, to)
+		for i := from; i < to; i++ {
+			clusters.Add(w.checkBlockBitmap(i, uninit))
+			inodes.Add(w.checkInodeBitmap(i))
+		}
+		w.cache.clear()
+	})
+	if err != nil {
 		return err
 	}
-	if free := c.sb.FreeBlocksCount() >> c.geo.ratioBits; free != sum.clusters {
-		c.rep.add(codeFreeBlocks, superAt().values(c.sb.FreeBlocksCount(), sum.clusters<<c.geo.ratioBits))
+	if free := c.sb.FreeBlocksCount() >> c.geo.ratioBits; free != clusters.Load() {
+		c.rep.add(codeFreeBlocks, superAt().values(c.sb.FreeBlocksCount(), clusters.Load()<<c.geo.ratioBits))
 	}
-	if free := c.sb.FreeInodesCount(); uint64(free) != sum.inodes {
-		c.rep.add(codeFreeInodes, superAt().values(free, sum.inodes))
+	if free := c.sb.FreeInodesCount(); uint64(free) != inodes.Load() {
+		c.rep.add(codeFreeInodes, superAt().values(free, inodes.Load()))
 	}
 	return nil
 }

@@ -14,12 +14,14 @@ import (
 // linkCounts counts the links of inodes: a bit for each that has one, a record for each that has several.
 type linkCounts struct {
 	one  *bitmap
+	more *bitmap // those in many
 	mu   sync.Mutex
 	many map[layout.Ino]uint32
 }
 
 func newLinkCounts(g *geometry) *linkCounts {
-	return &linkCounts{one: newBitmap(1, uint64(g.inodes), g.ipg), many: map[layout.Ino]uint32{}}
+	made := func() *bitmap { return newBitmap(1, uint64(g.inodes), g.ipg) }
+	return &linkCounts{one: made(), more: made(), many: map[layout.Ino]uint32{}}
 }
 
 // store sets the count of an inode that has none yet.
@@ -29,6 +31,7 @@ func (l *linkCounts) store(ino layout.Ino, n uint16) {
 	}
 	l.one.set(uint64(ino))
 	if n > 1 {
+		l.more.set(uint64(ino))
 		l.mu.Lock()
 		l.many[ino] = uint32(n)
 		l.mu.Unlock()
@@ -40,6 +43,7 @@ func (l *linkCounts) add(ino layout.Ino) {
 	if !l.one.set(uint64(ino)) {
 		return
 	}
+	l.more.set(uint64(ino))
 	l.mu.Lock()
 	l.many[ino] = max(l.many[ino], 1) + 1
 	l.mu.Unlock()
@@ -47,8 +51,11 @@ func (l *linkCounts) add(ino layout.Ino) {
 
 // get is the count, cut where counts of e2fsck are.
 func (l *linkCounts) get(ino layout.Ino) uint32 {
-	if !l.one.test(uint64(ino)) {
+	switch {
+	case !l.one.test(uint64(ino)):
 		return 0
+	case !l.more.test(uint64(ino)):
+		return 1
 	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -157,3 +164,26 @@ func hex[T ~uint8 | ~uint16 | ~uint32 | ~uint64](v T) string { return fmt.Sprint
 
 // workers is how many goroutines check things.
 func (c *checker) workers() int { return c.opt.workers() }
+
+// eachGroups hands out ranges of groups to the workers.
+func (c *checker) eachGroups(batch uint32, fn func(w *worker, from, to uint32)) error {
+	var next atomic.Uint32
+	var wg sync.WaitGroup
+	for range c.workers() {
+		wg.Go(func() {
+			w := newWorker(c)
+			for c.cancelled() == nil {
+				n := next.Add(1) - 1
+				if uint64(n)*uint64(batch) >= uint64(c.geo.groups) {
+					return
+				}
+				from := n * batch
+				to := uint32(min(uint64(from)+uint64(batch), uint64(c.geo.groups)))
+				fn(w, from, to)
+				c.meter.step(uint64(to - from))
+			}
+		})
+	}
+	wg.Wait()
+	return c.cancelled()
+}
