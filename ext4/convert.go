@@ -109,6 +109,7 @@ func errStopped(err error) error {
 // exclusive runs fn while no direct I/O of the inode is in flight or can begin, and everything completed is converted.
 // If a conversion failed fn does not run: never cut a file whose conversion failed.
 func (n *node) exclusive(fn func() error) error {
+	n.fs.j.MustNotHold("inode lock")
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	n.end.Block()

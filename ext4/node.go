@@ -67,6 +67,7 @@ func (n *node) changed(tid journal.TID) {
 
 // flushUnwritten converts what has completed and waits for what was begun before, also when nobody reaps its queue.
 func (n *node) flushUnwritten() error {
+	n.fs.j.MustNotHold("wait for conversions")
 	n.fs.urge()
 	defer n.fs.ease()
 	return n.end.FlushUnwrittenIO()
@@ -74,6 +75,7 @@ func (n *node) flushUnwritten() error {
 
 // waitDIO waits until no direct I/O is in flight, also when nobody reaps its queue.
 func (n *node) waitDIO() {
+	n.fs.j.MustNotHold("wait for direct I/O")
 	n.fs.urge()
 	defer n.fs.ease()
 	n.end.WaitDIO()

@@ -34,6 +34,7 @@ func (o *op) begin() error {
 	if o.req.Op != aio.Write {
 		return syscall.EINVAL
 	}
+	o.n.fs.j.MustNotHold("wait for the start of direct I/O")
 	end := o.n.end
 	if o.io = end.TryBegin(o.req.Off, int64(len(o.req.Buf)), true); o.io == nil {
 		o.q.mapBatch()

@@ -225,6 +225,7 @@ func (q *Queue) fail(send []*aio.Request, err error) {
 // driveUntil drives, or waits for who does, until done says so or the queue is broken. It is called with q.mu held,
 // and done as well.
 func (q *Queue) driveUntil(done func() bool) {
+	q.fs.j.MustNotHold("wait at a queue")
 	for !done() && q.broken == nil {
 		if q.driving || q.onDevice <= 0 {
 			q.change.Wait()

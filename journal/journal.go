@@ -219,6 +219,10 @@ func (j *Journal) Err() error {
 	return nil
 }
 
+// MustNotHold panics, in builds with the tag paranoid, if the calling goroutine holds a handle or a view: it is about to
+// wait for something that perhaps comes only after another handle.
+func (j *Journal) MustNotHold(what string) { j.holder.mustNotHold(what) }
+
 // Abort stops all changes for good: from now on handles and commits fail with err. It is recorded in the journal
 // superblock (s_errno) as far as the device still takes it, and the log stays for recovery.
 func (j *Journal) Abort(err error) {

@@ -4,7 +4,7 @@ package journal
 
 import "testing"
 
-// TestNoCommitUnderHandle: whoever holds a handle and waits for a commit waits for itself.
+// TestNoCommitUnderHandle: whoever holds a handle or a view and waits for a commit waits for itself.
 func TestNoCommitUnderHandle(t *testing.T) {
 	r := newRig(t, FeatureCsumV3)
 	for name, f := range map[string]func(){
@@ -15,16 +15,22 @@ func TestNoCommitUnderHandle(t *testing.T) {
 		"Checkpoint": func() { _ = r.Checkpoint() },
 		"Close":      func() { _ = r.Close() },
 	} {
-		t.Run(name, func(t *testing.T) {
-			h, err := r.Start(1)
-			r.must(err)
-			defer h.Cancel()
+		panics := func(t *testing.T) {
 			defer func() {
 				if recover() == nil {
 					t.Error("no panic")
 				}
 			}()
 			f()
+		}
+		t.Run(name, func(t *testing.T) {
+			h, err := r.Start(1)
+			r.must(err)
+			panics(t)
+			h.Cancel()
+			v := r.View()
+			panics(t)
+			v.Close()
 		})
 	}
 }

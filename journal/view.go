@@ -12,18 +12,20 @@ import (
 type View struct {
 	j      *Journal
 	closed atomic.Bool
+	by     viewer // paranoid builds: who began it
 }
 
 // View begins a view.
 func (j *Journal) View() *View {
 	j.holder.mustNotHold("View")
 	j.mu.RLock()
-	return &View{j: j}
+	return &View{j: j, by: j.holder.enter()}
 }
 
 // Close ends the view.
 func (v *View) Close() {
 	if !v.closed.Swap(true) {
+		v.j.holder.leave(v.by)
 		v.j.mu.RUnlock()
 	}
 }
