@@ -222,14 +222,31 @@ func (b bench) fuse() (float64, error) {
 	if err := b.mkfs(); err != nil {
 		return 0, err
 	}
-	if err := command("fuse2fs", "-o", "fakeroot", b.image, b.mount); err != nil {
+	server := exec.Command("fuse2fs", "-f", "-o", "fakeroot", b.image, b.mount)
+	if err := server.Start(); err != nil {
 		return 0, err
 	}
 	defer func() {
-		command("fusermount", "-u", b.mount)
-		time.Sleep(time.Second) // fuse2fs writes on after the unmount
+		if command("umount", b.mount) != nil {
+			_ = server.Process.Kill()
+		}
+		_ = server.Wait() // it writes on after the unmount
 	}()
+	if err := b.waitMounted(); err != nil {
+		return 0, err
+	}
 	return b.inMount(fuseSize)
+}
+
+// waitMounted waits until fuse2fs serves the mount point.
+func (b bench) waitMounted() error {
+	for range 100 {
+		if mounts, err := os.ReadFile("/proc/self/mounts"); err != nil || strings.Contains(string(mounts), b.mount) {
+			return err
+		}
+		time.Sleep(50 * time.Millisecond)
+	}
+	return fmt.Errorf("fuse2fs did not mount")
 }
 
 // inMount preallocates the file in the mounted file system and writes into it.
