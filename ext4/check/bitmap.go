@@ -81,6 +81,19 @@ func (b *bitmap) setRange(i, n uint64, dup func(uint64)) {
 	}
 }
 
+// merge adds the members of a chunk of another bitmap with chunks of the same size.
+func (b *bitmap) merge(chunk uint64, words []uint64) {
+	if chunk >= uint64(len(b.chunks)) {
+		return
+	}
+	w := b.words(chunk)
+	for i, v := range words {
+		if v != 0 {
+			atomic.OrUint64(&w[i], v)
+		}
+	}
+}
+
 // count is the number of members.
 func (b *bitmap) count() uint64 {
 	var n uint64

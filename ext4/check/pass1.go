@@ -81,6 +81,10 @@ func (c *checker) markTable(code Code, group uint32, at, n uint64) {
 
 // markClusters claims the clusters of the metadata blocks of one chunk.
 func (c *checker) markClusters(chunk uint64) {
+	if c.geo.ratio == 1 {
+		c.blocks.merge(chunk, c.metadata.peek(chunk))
+		return
+	}
 	from := c.geo.groupFirst(uint32(chunk))
 	for b := from; b < min(from+uint64(c.geo.bpg), c.geo.blocks); b++ {
 		if c.metadata.test(b) {
