@@ -41,7 +41,8 @@ func (f *FS) Chmod(name string, perm uint16) error {
 	})
 }
 
-// Chown sets owner and group; -1 leaves one as it is. A symbolic link is followed.
+// Chown sets owner and group; -1 leaves one as it is. As in Linux, set-uid and set-gid go with it. A symbolic link is
+// followed.
 func (f *FS) Chown(name string, uid, gid int) error { return f.chown("chown", name, uid, gid, true) }
 
 // Lchown is Chown of a symbolic link itself.
@@ -58,8 +59,23 @@ func (f *FS) chown(op, name string, uid, gid int, follow bool) error {
 		if gid >= 0 {
 			rec.SetGID(uint32(gid))
 		}
+		dropSetID(rec)
 		return nil
 	})
+}
+
+// dropSetID takes the bits away that a change of owner takes away: set-uid, and set-gid where it means that.
+func dropSetID(rec layout.Inode) {
+	const groupExec = 0o010
+	mode := rec.Mode()
+	if rec.IsDir() {
+		return
+	}
+	mode &^= layout.ModeSetUID
+	if mode&groupExec != 0 {
+		mode &^= layout.ModeSetGID
+	}
+	rec.SetMode(mode)
 }
 
 // Chtimes sets the times of access and modification; a zero Time leaves one as it is. A symbolic link is followed.
@@ -73,12 +89,17 @@ func (f *FS) Lchtimes(name string, atime, mtime time.Time) error {
 }
 
 func (f *FS) chtimes(op, name string, atime, mtime time.Time, follow bool) error {
-	return f.change(op, name, follow, 1, func(_ *journal.Handle, _ layout.Ino, rec layout.Inode) error {
+	return f.change(op, name, follow, 1, func(h *journal.Handle, ino layout.Ino, rec layout.Inode) error {
 		if !atime.IsZero() {
 			rec.SetAtime(atime)
 		}
 		if !mtime.IsZero() {
 			rec.SetMtime(mtime)
+			h.AtEnd(func(ok bool) {
+				if ok {
+					f.mtimeSet(ino)
+				}
+			})
 		}
 		return nil
 	})

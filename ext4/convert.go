@@ -2,6 +2,7 @@ package ext4
 
 import (
 	"fmt"
+	"time"
 
 	"ext4img/ext4/internal/ioend"
 	"ext4img/ext4/layout"
@@ -87,6 +88,7 @@ func (n *node) wrote(h *journal.Handle, end int64) error {
 // overwritten notes a write into written blocks: durable with the next flush, its times with the next sync.
 func (n *node) overwritten() {
 	n.dirty.Store(true)
+	n.touchedAt.Store(n.fs.inodes.Clock().UnixNano())
 	n.touched.Store(true)
 }
 
@@ -95,7 +97,18 @@ func (n *node) touch() error {
 	if !n.touched.Swap(false) || n.fs.readOnly {
 		return nil
 	}
-	return n.update(1, func(h *journal.Handle) error { return n.wrote(h, 0) })
+	return n.update(1, func(h *journal.Handle) error {
+		rec, err := n.fs.inodes.Edit(h, n.ino)
+		if err != nil {
+			return err
+		}
+		at := time.Unix(0, n.touchedAt.Load())
+		rec.SetMtime(at)
+		if rec.Ctime().Before(at) {
+			rec.SetCtime(at)
+		}
+		return nil
+	})
 }
 
 // allocCredits is what one handle that allocates asks for.

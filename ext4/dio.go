@@ -39,7 +39,8 @@ func (o *op) mapWrite(m extent.Map) (hole bool, err error) {
 	o.pieces, o.convert = o.pieces[:0], end > rec.Size()
 	wholeBlocks := o.n.fs.wholeBlocks(o.req.Off, len(o.req.Buf))
 	tail := rec.Size()%uint64(o.n.fs.geo.BlockSize) != 0 && uint64(o.req.Off) > rec.Size()
-	if end > rec.Size() && (tail || !wholeBlocks) || rec.HasFlag(layout.FlagInlineData) {
+	byBlocks := !rec.HasFlag(layout.FlagExtents)
+	if end > rec.Size() && (tail || !wholeBlocks || byBlocks) || rec.HasFlag(layout.FlagInlineData) {
 		return false, errUnaligned
 	}
 	err = o.walk(m, func(e layout.Extent, off int64, part []byte) error {
@@ -54,7 +55,7 @@ func (o *op) mapWrite(m extent.Map) (hole bool, err error) {
 		o.piece(aio.Write, e, off, part)
 		return nil
 	})
-	if hole && !wholeBlocks && err == nil {
+	if hole && (!wholeBlocks || byBlocks) && err == nil {
 		err = errUnaligned
 	}
 	return hole, err
@@ -108,13 +109,14 @@ func (o *op) walk(m extent.Map, fn func(e layout.Extent, off int64, part []byte)
 	return nil
 }
 
-// piece adds a device request for a part of the buffer; it continues the last one where both adjoin on the device.
+// piece adds a device request for a part of the buffer; it continues the last one where both adjoin on the device and in
+// the buffer: between them may lie a hole.
 func (o *op) piece(kind aio.Op, e layout.Extent, off int64, part []byte) {
 	bs := int64(o.n.fs.geo.BlockSize)
 	at := int64(e.Pblk)*bs + off - int64(e.Lblk)*bs
 	if k := len(o.pieces); k > 0 {
 		last := &o.pieces[k-1]
-		if last.Off+int64(len(last.Buf)) == at {
+		if last.Off+int64(len(last.Buf)) == at && cap(last.Buf)-len(last.Buf) == cap(part) {
 			last.Buf = last.Buf[:len(last.Buf)+len(part)]
 			return
 		}

@@ -28,49 +28,60 @@ const (
 // has completed; if that fails they stop with its error. Without enough free blocks for all of the range nothing is
 // allocated: syscall.ENOSPC.
 func (f *File) Fallocate(mode FallocMode, off, length int64) error {
-	if err := f.allows(aio.Write); err != nil {
-		return f.wrap("fallocate", err)
+	err := checkFallocate(mode, off, length)
+	if e := f.allows(aio.Write); err == nil || f.isClosed() {
+		err = e
 	}
-	return f.wrap("fallocate", f.n.fallocate(mode, off, length))
+	if err == nil {
+		err = f.n.fallocate(mode, off, length)
+	}
+	return f.wrap("fallocate", err)
 }
 
-func (n *node) fallocate(mode FallocMode, off, length int64) error {
+// checkFallocate judges the arguments alone.
+func checkFallocate(mode FallocMode, off, length int64) error {
 	keep := mode&FallocKeepSize != 0
 	if off < 0 || length <= 0 {
 		return syscall.EINVAL
 	}
+	ok := false
+	switch mode &^ FallocKeepSize {
+	case 0, FallocZeroRange:
+		ok = true
+	case FallocPunchHole:
+		ok = keep
+	case FallocCollapseRange, FallocInsertRange:
+		ok = !keep
+	}
+	if !ok {
+		return syscall.EOPNOTSUPP
+	}
+	return nil
+}
+
+func (n *node) fallocate(mode FallocMode, off, length int64) error {
+	keep := mode&FallocKeepSize != 0
 	if off > n.fs.maxSize()-length {
 		return syscall.EFBIG
 	}
 	if err := n.mayFallocate(mode); err != nil {
 		return err
 	}
-	var op func() error
-	switch mode &^ FallocKeepSize {
-	case 0:
-		op = func() error { return n.preallocate(off, length, keep) }
-	case FallocPunchHole:
-		if !keep {
-			return syscall.EOPNOTSUPP
-		}
-		op = func() error { return n.punchHole(off, length) }
-	case FallocZeroRange:
-		op = func() error { return n.zeroRange(off, length, keep) }
-	case FallocCollapseRange:
-		op = func() error { return n.collapseRange(off, length) }
-	case FallocInsertRange:
-		op = func() error { return n.insertRange(off, length) }
-	default:
-		return syscall.EOPNOTSUPP
-	}
-	if keep && mode&(FallocCollapseRange|FallocInsertRange) != 0 {
-		return syscall.EOPNOTSUPP
-	}
 	return n.exclusive(func() error {
 		if err := n.moveOutOfInode(); err != nil {
 			return err
 		}
-		return op()
+		switch mode &^ FallocKeepSize {
+		case FallocPunchHole:
+			return n.punchHole(off, length)
+		case FallocZeroRange:
+			return n.zeroRange(off, length, keep)
+		case FallocCollapseRange:
+			return n.collapseRange(off, length)
+		case FallocInsertRange:
+			return n.insertRange(off, length)
+		}
+		return n.preallocate(off, length, keep)
 	})
 }
 

@@ -61,11 +61,11 @@ func (f *File) Ino() uint32 { return uint32(f.n.ino) }
 
 // ReadAt reads from the file at off, as io.ReaderAt.
 func (f *File) ReadAt(p []byte, off int64) (int, error) {
-	if err := f.allows(aio.Read); err != nil {
-		return 0, f.wrap("read", err)
-	}
 	if off < 0 {
 		return 0, f.wrap("read", syscall.EINVAL)
+	}
+	if err := f.allows(aio.Read); err != nil {
+		return 0, f.wrap("read", err)
 	}
 	if f.n.end.Unwritten() > 0 {
 		_ = f.n.flushUnwritten() // the error is the writer's and the next Sync's
@@ -77,6 +77,9 @@ func (f *File) ReadAt(p []byte, off int64) (int, error) {
 // WriteAt writes to the file at off, as io.WriterAt, under the inode lock and with any alignment. It returns when the
 // range is converted. Who writes much uses a Queue.
 func (f *File) WriteAt(p []byte, off int64) (int, error) {
+	if off < 0 {
+		return 0, f.wrap("write", syscall.EINVAL)
+	}
 	if err := f.allows(aio.Write); err != nil {
 		return 0, f.wrap("write", err)
 	}
@@ -202,6 +205,9 @@ func (f *File) Stat() (fs.FileInfo, error) {
 // Truncate sets the size in bytes. Blocks beyond it are freed; what is added reads as zeros.
 func (f *File) Truncate(size int64) error {
 	if err := f.allows(aio.Write); err != nil {
+		if err == syscall.EBADF {
+			err = syscall.EINVAL // as ftruncate(2)
+		}
 		return f.wrap("truncate", err)
 	}
 	return f.wrap("truncate", f.n.truncate(size))

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"sync"
 	"sync/atomic"
+	"syscall"
 	"time"
 
 	"ext4img/aio"
@@ -128,7 +129,7 @@ func (fs *FS) Close() error {
 }
 
 // errReadOnly is what a change of a read-only file system meets.
-var errReadOnly = errors.New("read-only file system")
+const errReadOnly = syscall.EROFS
 
 // update runs fn in one handle: a step that leaves a valid file system. If fn fails nothing has changed. An
 // allocation that fails because what is free was freed in a transaction that is not committed yet (ordering O5) is

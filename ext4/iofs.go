@@ -23,11 +23,9 @@ func (f *FS) OpenFile(name string, flag int, perm fs.FileMode) (*File, error) {
 func (f *FS) openFile(name string, flag int, a Attr) (*File, error) {
 	n, err := f.lookupNode(name, flag)
 	if isNotExist(err) && flag&os.O_CREATE != 0 {
-		if n, err = f.createNode(name, a); errors.Is(err, fs.ErrExist) && flag&os.O_EXCL == 0 {
+		if n, err = f.createNode(name, flag, a); errors.Is(err, fs.ErrExist) && flag&os.O_EXCL == 0 {
 			n, err = f.lookupNode(name, flag) // somebody else was first
 		}
-	} else if err == nil && flag&(os.O_CREATE|os.O_EXCL) == os.O_CREATE|os.O_EXCL {
-		err = errors.Join(fs.ErrExist, f.put(n))
 	}
 	if err != nil {
 		return nil, err
@@ -46,7 +44,7 @@ func (f *FS) lookupNode(name string, flag int) (*node, error) {
 	writing := flag&(os.O_WRONLY|os.O_RDWR) != 0
 	v := f.j.View()
 	defer v.Close()
-	ino, err := f.walk(v, name, true)
+	_, ino, err := f.walkOpen(v, name, flag)
 	if err != nil {
 		return nil, err
 	}
@@ -79,13 +77,16 @@ func (f *FS) mayOpen(ino layout.Ino, rec layout.Inode, writing bool, flag int) e
 	return nil
 }
 
-func (f *FS) createNode(name string, a Attr) (n *node, err error) {
+func (f *FS) createNode(name string, flag int, a Attr) (n *node, err error) {
 	tid, err := f.update(f.nameCredits(), func(h *journal.Handle) error {
-		dir, base, err := f.walkParent(h, name)
-		if err != nil {
+		p, _, err := f.walkOpen(h, name, flag)
+		if err == nil {
+			return fs.ErrExist
+		}
+		if !isNotExist(err) || !p.named() {
 			return err
 		}
-		ino, err := f.createIn(h, dir, base, layout.ModeRegular, a, nil)
+		ino, err := f.createIn(h, p, layout.ModeRegular, a, nil)
 		f.hold(h, ino, &n)
 		return err
 	})

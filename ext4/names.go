@@ -47,22 +47,21 @@ func fileType(mode uint16) uint8 {
 func (f *FS) create(name string, mode uint16, a Attr, fill func(h *journal.Handle, ino layout.Ino, rec layout.Inode) error) (layout.Ino, journal.TID, error) {
 	var made layout.Ino
 	tid, err := f.update(f.nameCredits(), func(h *journal.Handle) error {
-		dir, base, err := f.walkParent(h, name)
+		p, err := f.walkNew(h, name, mode == layout.ModeDir)
 		if err != nil {
 			return err
 		}
-		made, err = f.createIn(h, dir, base, mode, a, fill)
+		made, err = f.createIn(h, p, mode, a, fill)
 		return err
 	})
 	return made, tid, err
 }
 
-func (f *FS) createIn(h *journal.Handle, dir layout.Ino, base string, mode uint16, a Attr, fill func(h *journal.Handle, ino layout.Ino, rec layout.Inode) error) (layout.Ino, error) {
+// createIn makes an inode with a name that does not exist yet.
+func (f *FS) createIn(h *journal.Handle, p place, mode uint16, a Attr, fill func(h *journal.Handle, ino layout.Ino, rec layout.Inode) error) (layout.Ino, error) {
+	dir := p.dir
 	if err := f.mayChangeDir(h, dir, false); err != nil {
 		return 0, err
-	}
-	if _, _, err := f.dirs.Lookup(h, dir, base); err == nil {
-		return 0, fs.ErrExist
 	}
 	ino, rec, err := f.inodes.New(h, dir, mode|a.Perm&layout.ModePermMask)
 	if err != nil {
@@ -86,7 +85,7 @@ func (f *FS) createIn(h *journal.Handle, dir layout.Ino, base string, mode uint1
 			return 0, err
 		}
 	}
-	if err := f.dirs.Add(h, dir, base, ino, fileType(mode)); err != nil {
+	if err := f.dirs.Add(h, dir, p.name, ino, fileType(mode)); err != nil {
 		return 0, err
 	}
 	return ino, f.dirChanged(h, dir)
@@ -127,15 +126,15 @@ func (f *FS) dirChanged(h *journal.Handle, dir layout.Ino) error {
 // Mkdir makes a directory.
 func (f *FS) Mkdir(name string, a Attr) error {
 	_, _, err := f.create(name, layout.ModeDir, a, func(h *journal.Handle, ino layout.Ino, rec layout.Inode) error {
-		dir, _, err := f.walkParent(h, name)
+		p, err := f.walkParent(h, name)
 		if err != nil {
 			return err
 		}
 		rec.SetLinks(2)
-		if err := f.dirs.Init(h, ino, dir); err != nil {
+		if err := f.dirs.Init(h, ino, p.dir); err != nil {
 			return err
 		}
-		return f.addLink(h, dir, 1)
+		return f.addLink(h, p.dir, 1)
 	})
 	return pathError("mkdir", name, err)
 }
@@ -184,7 +183,7 @@ func (f *FS) addLink(h *journal.Handle, ino layout.Ino, delta int) error {
 
 // Symlink makes a symbolic link to target: short ones in the inode, others in a block of their own.
 func (f *FS) Symlink(target, name string, a Attr) error {
-	if target == "" || len(target) >= min(maxPath, f.geo.BlockSize) {
+	if target == "" || len(target) >= maxPath {
 		err := error(syscall.ENAMETOOLONG)
 		if target == "" {
 			err = syscall.ENOENT
@@ -193,6 +192,9 @@ func (f *FS) Symlink(target, name string, a Attr) error {
 	}
 	a.Perm = 0o777
 	_, _, err := f.create(name, layout.ModeSymlink, a, func(h *journal.Handle, ino layout.Ino, rec layout.Inode) error {
+		if len(target) >= f.geo.BlockSize {
+			return syscall.ENAMETOOLONG
+		}
 		rec.SetSize(uint64(len(target)))
 		if len(target) < layout.InodeBlockSize {
 			rec.SetFlags(rec.Flags() &^ layout.FlagExtents)
@@ -251,6 +253,13 @@ func (f *FS) Link(oldname, newname string) error {
 		if err != nil {
 			return err
 		}
+		p, err := f.walkNew(h, newname, false)
+		if err != nil {
+			return err
+		}
+		if err := f.mayChangeDir(h, p.dir, false); err != nil {
+			return err
+		}
 		rec, err := f.inodes.Read(h, ino)
 		if err != nil {
 			return err
@@ -258,23 +267,13 @@ func (f *FS) Link(oldname, newname string) error {
 		if rec.IsDir() || rec.HasFlag(layout.FlagImmutable|layout.FlagAppend) {
 			return syscall.EPERM
 		}
-		dir, base, err := f.walkParent(h, newname)
-		if err != nil {
-			return err
-		}
-		if err := f.mayChangeDir(h, dir, false); err != nil {
-			return err
-		}
-		if _, _, err := f.dirs.Lookup(h, dir, base); err == nil {
-			return fs.ErrExist
-		}
 		if err := f.addLink(h, ino, 1); err != nil {
 			return err
 		}
-		if err := f.dirs.Add(h, dir, base, ino, fileType(rec.Mode())); err != nil {
+		if err := f.dirs.Add(h, p.dir, p.name, ino, fileType(rec.Mode())); err != nil {
 			return err
 		}
-		return f.dirChanged(h, dir)
+		return f.dirChanged(h, p.dir)
 	})
 	return pathError("link", newname, err)
 }

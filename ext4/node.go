@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"ext4img/ext4/internal/ioend"
 	"ext4img/ext4/layout"
@@ -24,7 +25,9 @@ type node struct {
 	tid     atomic.Uint32 // the newest transaction that changed the inode since it is in use; 0 for none
 	dirty   atomic.Bool   // data was written that no flush has made durable
 	touched atomic.Bool   // written blocks were overwritten, and the times do not show it yet
-	known   atomic.Bool   // tid and dirty tell all: what happened before the inode came into use has been synced since
+	// touchedAt is when, in nanoseconds since 1970.
+	touchedAt atomic.Int64
+	known     atomic.Bool // tid and dirty tell all: what happened before the inode came into use has been synced since
 }
 
 // get returns the node of an inode, with one more reference.
@@ -138,6 +141,29 @@ func (n *node) size() (size uint64, err error) {
 		return nil
 	})
 	return size, err
+}
+
+// lookAt shows in a Stat what the inode does not yet: the times of overwrites.
+func (fs *FS) lookAt(ino layout.Ino, s *Stat) {
+	fs.mu.Lock()
+	n := fs.nodes[ino]
+	fs.mu.Unlock()
+	if n == nil || !n.touched.Load() {
+		return
+	}
+	s.Mtime = time.Unix(0, n.touchedAt.Load())
+	if s.Ctime.Before(s.Mtime) {
+		s.Ctime = s.Mtime
+	}
+}
+
+// mtimeSet forgets the times of overwrites, since others were set after them.
+func (fs *FS) mtimeSet(ino layout.Ino) {
+	fs.mu.Lock()
+	defer fs.mu.Unlock()
+	if n := fs.nodes[ino]; n != nil {
+		n.touched.Store(false)
+	}
 }
 
 // update is FS.update for one change of this inode.

@@ -3,6 +3,7 @@ package ext4
 import (
 	"fmt"
 	"io/fs"
+	"os"
 	"path"
 	"strings"
 	"syscall"
@@ -18,16 +19,9 @@ const (
 	maxLinks = 40   // symbolic links followed in one path
 )
 
-// split cuts a path at its slashes. Leading and doubled slashes and "." mean nothing; ".." is looked up like any
-// other name.
+// split cuts a path at its slashes.
 func split(name string) []string {
-	var parts []string
-	for _, p := range strings.Split(name, "/") {
-		if p != "" && p != "." {
-			parts = append(parts, p)
-		}
-	}
-	return parts
+	return strings.FieldsFunc(name, func(r rune) bool { return r == '/' })
 }
 
 func baseName(name string) string {
@@ -37,35 +31,87 @@ func baseName(name string) string {
 	return "."
 }
 
-// walk finds the inode of a path. A symbolic link on the way is followed, one at the end only if follow says so.
+// A place is where a path leads, up to its last name.
+type place struct {
+	dir   layout.Ino
+	name  string // empty for the root; "." and ".." are no names that can be made or taken away
+	slash bool   // the path ends in a slash: a directory
+}
+
+func (p place) named() bool { return p.name != "" && p.name != "." && p.name != ".." }
+
+// walk finds the inode of a path. A symbolic link on the way is followed, one at the end only if follow, or a slash
+// behind it, says so.
 func (fs *FS) walk(r journal.Reader, name string, follow bool) (layout.Ino, error) {
 	w := walker{fs: fs, r: r}
-	return w.walk(layout.RootIno, split(name), follow || strings.HasSuffix(name, "/"))
+	p, err := w.parent(layout.RootIno, name)
+	if err != nil {
+		return 0, err
+	}
+	return w.finish(p, follow)
 }
 
 // walkParent finds the directory that a path's last name is in, and that name.
-func (f *FS) walkParent(r journal.Reader, name string) (layout.Ino, string, error) {
-	parts := split(name)
-	if len(parts) == 0 {
-		return 0, "", fs.ErrExist
-	}
-	last := parts[len(parts)-1]
-	if last == ".." {
-		return 0, "", syscall.EINVAL
-	}
+func (fs *FS) walkParent(r journal.Reader, name string) (place, error) {
+	w := walker{fs: fs, r: r}
+	return w.parent(layout.RootIno, name)
+}
+
+// walkNew is walkParent for a name that is to be made, and so must not exist; dir: of a directory.
+func (f *FS) walkNew(r journal.Reader, name string, dir bool) (place, error) {
 	w := walker{fs: f, r: r}
-	dir, err := w.walk(layout.RootIno, parts[:len(parts)-1], true)
+	p, err := w.parent(layout.RootIno, name)
 	if err != nil {
-		return 0, "", err
+		return p, err
 	}
-	return dir, last, checkName(last)
+	if !p.named() {
+		return p, fs.ErrExist
+	}
+	switch _, err := w.step(p); {
+	case err == nil:
+		return p, fs.ErrExist
+	case !isNotExist(err):
+		return p, err
+	case p.slash && !dir:
+		return p, fs.ErrNotExist
+	}
+	return p, nil
+}
+
+// walkOpen finds what is to be opened, with the flags of package os, or the place where it is to be made: the error
+// is then fs.ErrNotExist, and the place has a name. A symbolic link that leads to nothing is made to lead to a file.
+func (f *FS) walkOpen(r journal.Reader, name string, flag int) (place, layout.Ino, error) {
+	w := walker{fs: f, r: r}
+	p, err := w.parent(layout.RootIno, name)
+	create := flag&os.O_CREATE != 0
+	for err == nil {
+		if create && !p.named() && flag&os.O_EXCL != 0 {
+			return place{}, 0, fs.ErrExist
+		}
+		if create && (!p.named() || p.slash) {
+			return place{}, 0, syscall.EISDIR
+		}
+		ino, err := w.step(p)
+		if err != nil {
+			return p, 0, err
+		}
+		if create && flag&os.O_EXCL != 0 {
+			return place{}, 0, fs.ErrExist
+		}
+		next, link, err := w.link(p, ino)
+		if err != nil || !link {
+			return place{}, ino, err
+		}
+		p = next
+	}
+	return place{}, 0, err
 }
 
 func checkName(name string) error {
 	switch {
 	case len(name) > maxName:
 		return syscall.ENAMETOOLONG
-	case name == "" || strings.ContainsAny(name, "\x00/"):
+	case strings.Contains(name, "\x00"):
 		return syscall.EINVAL
 	}
 	return nil
@@ -78,45 +124,79 @@ type walker struct {
 	links int
 }
 
-func (w *walker) walk(at layout.Ino, parts []string, follow bool) (layout.Ino, error) {
-	for i, name := range parts {
-		if err := checkName(name); err != nil {
-			return 0, err
-		}
-		next, _, err := w.fs.dirs.Lookup(w.r, at, name)
-		if err != nil {
-			return 0, err
-		}
-		if last := i == len(parts)-1; !last || follow {
-			if next, err = w.follow(at, next); err != nil {
-				return 0, err
-			}
-		}
-		at = next
+// parent resolves a path up to its last name, from a directory on.
+func (w *walker) parent(at layout.Ino, name string) (p place, err error) {
+	switch {
+	case name == "":
+		return p, fs.ErrNotExist
+	case len(name) >= maxPath:
+		return p, syscall.ENAMETOOLONG
+	case name[0] == '/':
+		at = layout.RootIno
 	}
-	return at, nil
+	parts := split(name)
+	if len(parts) == 0 {
+		return place{dir: at, slash: true}, nil
+	}
+	last := len(parts) - 1
+	for _, part := range parts[:last] {
+		if at, err = w.finish(place{at, part, true}, true); err != nil {
+			return p, err
+		}
+	}
+	return place{at, parts[last], strings.HasSuffix(name, "/")}, nil
 }
 
-// follow goes on from a symbolic link in dir to where it leads; anything else it returns as it is.
-func (w *walker) follow(dir, ino layout.Ino) (layout.Ino, error) {
-	rec, err := w.fs.inodes.Read(w.r, ino)
-	if err != nil {
+// step looks up the last name of a place.
+func (w *walker) step(p place) (layout.Ino, error) {
+	if p.name == "" || p.name == "." {
+		return p.dir, nil
+	}
+	if err := checkName(p.name); err != nil {
 		return 0, err
 	}
-	if !rec.IsSymlink() {
-		return ino, nil
+	ino, _, err := w.fs.dirs.Lookup(w.r, p.dir, p.name)
+	return ino, err
+}
+
+// finish finds where a place leads to.
+func (w *walker) finish(p place, follow bool) (layout.Ino, error) {
+	ino, err := w.step(p)
+	if err != nil || !follow && !p.slash {
+		return ino, err
+	}
+	next, link, err := w.link(p, ino)
+	switch {
+	case err != nil || !link:
+		return ino, err
+	case next.name == "":
+		return next.dir, nil
+	}
+	return w.finish(next, true)
+}
+
+// link resolves a symbolic link up to the last name of its text; link is false for anything else, which must be a
+// directory if the path goes on behind it.
+func (w *walker) link(p place, ino layout.Ino) (next place, link bool, err error) {
+	rec, err := w.fs.inodes.Read(w.r, ino)
+	switch {
+	case err != nil:
+		return next, false, err
+	case !rec.IsSymlink() && p.slash && !rec.IsDir():
+		return next, false, fmt.Errorf("inode %d: %w", ino, syscall.ENOTDIR)
+	case !rec.IsSymlink():
+		return next, false, nil
 	}
 	if w.links++; w.links > maxLinks {
-		return 0, syscall.ELOOP
+		return next, true, syscall.ELOOP
 	}
 	target, err := w.fs.readlink(w.r, ino, rec)
 	if err != nil {
-		return 0, err
+		return next, true, err
 	}
-	if strings.HasPrefix(target, "/") {
-		dir = layout.RootIno
-	}
-	return w.walk(dir, split(target), true)
+	next, err = w.parent(p.dir, target)
+	next.slash = next.slash || p.slash
+	return next, true, err
 }
 
 // readlink reads the text of a symbolic link: in i_block, inline, or in its first blocks.

@@ -11,12 +11,12 @@ import (
 // Remove takes away a name: of a file, or of an empty directory. The last name of a file takes the file with it, as soon
 // as nobody has it open.
 func (f *FS) Remove(name string) error {
-	return pathError("remove", name, f.remove(name, func(layout.Inode) error { return nil }))
+	return pathError("remove", name, f.remove(name, noName, func(layout.Inode) error { return nil }))
 }
 
 // Unlink is Remove for everything but directories.
 func (f *FS) Unlink(name string) error {
-	return pathError("unlink", name, f.remove(name, func(rec layout.Inode) error {
+	return pathError("unlink", name, f.remove(name, func(place) error { return syscall.EISDIR }, func(rec layout.Inode) error {
 		if rec.IsDir() {
 			return syscall.EISDIR
 		}
@@ -26,7 +26,7 @@ func (f *FS) Unlink(name string) error {
 
 // Rmdir is Remove for directories.
 func (f *FS) Rmdir(name string) error {
-	return pathError("rmdir", name, f.remove(name, func(rec layout.Inode) error {
+	return pathError("rmdir", name, f.remove(name, noName, func(rec layout.Inode) error {
 		if !rec.IsDir() {
 			return syscall.ENOTDIR
 		}
@@ -34,14 +34,31 @@ func (f *FS) Rmdir(name string) error {
 	}))
 }
 
-func (f *FS) remove(name string, judge func(layout.Inode) error) error {
+// noName is why a directory whose path does not end in a name cannot be removed.
+func noName(p place) error {
+	switch p.name {
+	case ".":
+		return syscall.EINVAL
+	case "..":
+		return syscall.ENOTEMPTY
+	}
+	return syscall.EBUSY // the root
+}
+
+// remove takes a name away if judge has nothing against what it leads to. unnamed is the error for a path that does not
+// end in a name.
+func (f *FS) remove(name string, unnamed func(place) error, judge func(layout.Inode) error) error {
 	var gone *node
 	tid, err := f.update(f.nameCredits(), func(h *journal.Handle) error {
-		dir, base, err := f.walkParent(h, name)
+		p, err := f.walkParent(h, name)
+		if err == nil && !p.named() {
+			err = unnamed(p)
+		}
 		if err != nil {
 			return err
 		}
-		ino, _, err := f.dirs.Lookup(h, dir, base)
+		w := walker{fs: f, r: h}
+		ino, err := w.step(p)
 		if err != nil {
 			return err
 		}
@@ -52,8 +69,11 @@ func (f *FS) remove(name string, judge func(layout.Inode) error) error {
 		if err := judge(rec); err != nil {
 			return err
 		}
+		if p.slash && !rec.IsDir() {
+			return syscall.ENOTDIR
+		}
 		f.hold(h, ino, &gone)
-		return f.unlinkIn(h, dir, base, ino)
+		return f.unlinkIn(h, p.dir, p.name, ino)
 	})
 	if err != nil {
 		return err
@@ -204,32 +224,42 @@ type rename struct {
 
 // entry is a name in a directory and where it leads.
 type entry struct {
-	dir  layout.Ino
-	name string
-	ino  layout.Ino
-	rec  layout.Inode
+	place
+	ino layout.Ino
+	rec layout.Inode
 }
 
 func (e entry) isDir() bool { return e.ino != 0 && e.rec.IsDir() }
 
 func (r *rename) find(oldname, newname string) (err error) {
-	if r.from, err = r.entry(oldname); err != nil {
+	from, err := r.f.walkParent(r.h, oldname)
+	if err != nil {
 		return err
 	}
-	if r.to, err = r.entry(newname); err != nil && !(isNotExist(err) && r.to.dir != 0) {
+	to, err := r.f.walkParent(r.h, newname)
+	switch {
+	case err != nil:
+		return err
+	case !from.named():
+		return syscall.EBUSY
+	case !to.named() && r.flags == RenameNoReplace:
+		return fs.ErrExist
+	case !to.named():
+		return syscall.EBUSY
+	}
+	if r.from, err = r.entry(from); err != nil {
+		return err
+	}
+	if r.to, err = r.entry(to); err != nil && !isNotExist(err) {
 		return err
 	}
 	return nil
 }
 
-func (r *rename) entry(name string) (e entry, err error) {
-	if e.dir, e.name, err = r.f.walkParent(r.h, name); err != nil {
-		if err == fs.ErrExist {
-			err = syscall.EBUSY // the root
-		}
-		return e, err
-	}
-	ino, _, err := r.f.dirs.Lookup(r.h, e.dir, e.name)
+func (r *rename) entry(p place) (e entry, err error) {
+	e.place = p
+	w := walker{fs: r.f, r: r.h}
+	ino, err := w.step(p)
 	if err != nil {
 		return e, err
 	}
@@ -250,9 +280,6 @@ func (r *rename) run() error {
 	case r.to.ino != 0:
 		return r.replace()
 	}
-	if err := r.f.mayChangeDir(r.h, r.to.dir, false); err != nil {
-		return err
-	}
 	if err := r.f.dirs.Add(r.h, r.to.dir, r.to.name, r.from.ino, fileType(r.from.rec.Mode())); err != nil {
 		return err
 	}
@@ -262,6 +289,9 @@ func (r *rename) run() error {
 // judge refuses what rename(2) refuses.
 func (r *rename) judge() error {
 	f := r.f
+	if err := r.judgeNames(); err != nil || r.to.ino == r.from.ino {
+		return err
+	}
 	for _, dir := range []layout.Ino{r.from.dir, r.to.dir} {
 		if err := f.mayChangeDir(r.h, dir, dir == r.from.dir || r.to.ino != 0); err != nil {
 			return err
@@ -272,18 +302,9 @@ func (r *rename) judge() error {
 			return syscall.EPERM
 		}
 	}
-	if err := r.intoItself(r.from, r.to); err != nil {
-		return err
-	}
 	switch {
-	case r.flags == RenameExchange && r.to.ino == 0:
-		return fs.ErrNotExist
-	case r.flags == RenameExchange:
-		return r.intoItself(r.to, r.from)
-	case r.to.ino == 0 || r.to.ino == r.from.ino:
+	case r.to.ino == 0 || r.flags == RenameExchange:
 		return nil
-	case r.flags == RenameNoReplace:
-		return fs.ErrExist
 	case r.from.isDir() && !r.to.isDir():
 		return syscall.ENOTDIR
 	case !r.from.isDir() && r.to.isDir():
@@ -292,26 +313,52 @@ func (r *rename) judge() error {
 	return f.mayRemove(r.h, r.to.dir, r.to.ino)
 }
 
-// intoItself refuses to move a directory below itself.
-func (r *rename) intoItself(what, where entry) error {
-	if !what.isDir() {
-		return nil
+// judgeNames looks at what exists and where, before any permission.
+func (r *rename) judgeNames() error {
+	swap := r.flags == RenameExchange
+	switch {
+	case r.flags == RenameNoReplace && r.to.ino != 0:
+		return fs.ErrExist
+	case swap && r.to.ino == 0:
+		return fs.ErrNotExist
+	case swap && !r.to.isDir() && r.to.slash:
+		return syscall.ENOTDIR
+	case !r.from.isDir() && (r.from.slash || !swap && r.to.slash):
+		return syscall.ENOTDIR
 	}
-	at := where.dir
+	below, err := r.inside(r.from, r.to.dir)
+	if err != nil {
+		return err
+	}
+	above, err := r.inside(r.to, r.from.dir)
+	switch {
+	case err != nil:
+		return err
+	case below || above && swap:
+		return syscall.EINVAL
+	case above:
+		return syscall.ENOTEMPTY
+	}
+	return nil
+}
+
+// inside tells whether a directory is top, or below it.
+func (r *rename) inside(top entry, dir layout.Ino) (bool, error) {
+	if !top.isDir() {
+		return false, nil
+	}
+	at := dir
 	for range r.f.geo.Inodes {
-		if at == what.ino {
-			return syscall.EINVAL
-		}
-		if at == layout.RootIno {
-			return nil
+		if at == top.ino || at == layout.RootIno {
+			return at == top.ino, nil
 		}
 		up, _, err := r.f.dirs.Lookup(r.h, at, "..")
 		if err != nil {
-			return err
+			return false, err
 		}
 		at = up
 	}
-	return layout.Corruptf("directory %d: its parents are a circle", where.dir)
+	return false, layout.Corruptf("directory %d: its parents are a circle", dir)
 }
 
 // takeOld removes the old name and moves what a directory says of its parent.

@@ -147,6 +147,7 @@ func (f *FS) info(r journal.Reader, ino layout.Ino, name string) (*FileInfo, err
 	if t := rec.Type(); t == layout.ModeBlockDev || t == layout.ModeCharDev {
 		s.Major, s.Minor = rec.Device()
 	}
+	f.lookAt(ino, &s)
 	return &FileInfo{name, s}, nil
 }
 

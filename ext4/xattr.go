@@ -2,6 +2,8 @@ package ext4
 
 import (
 	"encoding/binary"
+	"strings"
+	"syscall"
 
 	"ext4img/ext4/internal/xattr"
 	"ext4img/ext4/layout"
@@ -22,12 +24,57 @@ const ErrNoXattr = xattr.ErrNoData
 func (f *FS) Xattr(name, attr string, follow bool) ([]byte, error) {
 	v := f.j.View()
 	defer v.Close()
+	var value []byte
+	err := checkXattr(attr, 0)
+	if err == nil {
+		value, err = f.xattr(v, name, attr, follow)
+	}
+	return value, pathError("getxattr", name, err)
+}
+
+func (f *FS) xattr(v *journal.View, name, attr string, follow bool) ([]byte, error) {
 	ino, err := f.walk(v, name, follow)
 	if err != nil {
-		return nil, pathError("getxattr", name, err)
+		return nil, err
 	}
-	value, err := f.attrs.Get(v, ino, attr)
-	return value, pathError("getxattr", name, err)
+	rec, err := f.inodes.Read(v, ino)
+	if err != nil {
+		return nil, err
+	}
+	if err := mayXattr(rec, attr, ErrNoXattr); err != nil {
+		return nil, err
+	}
+	return f.attrs.Get(v, ino, attr)
+}
+
+// Limits of extended attributes, as in Linux.
+const (
+	maxXattrName  = 255
+	maxXattrValue = 65536
+)
+
+// checkXattr judges the arguments alone.
+func checkXattr(attr string, size int) error {
+	switch {
+	case attr == "" || len(attr) > maxXattrName:
+		return syscall.ERANGE
+	case size > maxXattrValue:
+		return syscall.E2BIG
+	}
+	return nil
+}
+
+// mayXattr judges whether an inode can have such an attribute: those of users are for files and directories, and
+// otherwise the error is none.
+func mayXattr(rec layout.Inode, attr string, none error) error {
+	if strings.HasPrefix(attr, "user.") && !rec.IsRegular() && !rec.IsDir() {
+		return none
+	}
+	switch attr {
+	case "user.", "trusted.", "security.":
+		return syscall.EINVAL
+	}
+	return nil
 }
 
 // Xattrs lists the names of a file's attributes.
@@ -48,7 +95,13 @@ func (f *FS) Xattrs(name string, follow bool) ([]string, error) {
 
 // SetXattr sets an attribute. An access control list changes the permissions with it, as in the kernel.
 func (f *FS) SetXattr(name, attr string, value []byte, flags int, follow bool) error {
+	if err := checkXattr(attr, len(value)); err != nil {
+		return pathError("setxattr", name, err)
+	}
 	return f.change("setxattr", name, follow, f.attrs.Credits(), func(h *journal.Handle, ino layout.Ino, rec layout.Inode) error {
+		if err := mayXattr(rec, attr, syscall.EPERM); err != nil {
+			return err
+		}
 		if attr == aclAccess {
 			rec.SetMode(aclMode(rec.Mode(), value))
 		}
@@ -58,7 +111,13 @@ func (f *FS) SetXattr(name, attr string, value []byte, flags int, follow bool) e
 
 // RemoveXattr removes an attribute: ErrNoXattr if there is none.
 func (f *FS) RemoveXattr(name, attr string, follow bool) error {
-	return f.change("removexattr", name, follow, f.attrs.Credits(), func(h *journal.Handle, ino layout.Ino, _ layout.Inode) error {
+	if err := checkXattr(attr, 0); err != nil {
+		return pathError("removexattr", name, err)
+	}
+	return f.change("removexattr", name, follow, f.attrs.Credits(), func(h *journal.Handle, ino layout.Ino, rec layout.Inode) error {
+		if err := mayXattr(rec, attr, syscall.EPERM); err != nil {
+			return err
+		}
 		return f.attrs.Remove(h, ino, attr)
 	})
 }

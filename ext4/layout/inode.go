@@ -262,9 +262,9 @@ func (i Inode) setTime(at timestamp, t time.Time) {
 		top = highest
 	}
 	switch {
-	case sec < lowest:
+	case sec <= lowest:
 		sec, nsec = lowest, 0
-	case sec > top:
+	case sec >= top:
 		sec, nsec = top, 0
 	}
 	le.PutUint32(i[at.sec:], uint32(sec))
