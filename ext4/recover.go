@@ -16,6 +16,11 @@ func (fs *FS) finishRecovery() error {
 	}
 	fs.readOnly = false
 	defer func() { fs.readOnly = frozen }()
+	if fs.recovery != nil {
+		if err := fs.recount(); err != nil {
+			return err
+		}
+	}
 	if err := fs.cleanOrphans(); err != nil {
 		return fmt.Errorf("orphans: %w", err)
 	}
@@ -25,6 +30,18 @@ func (fs *FS) finishRecovery() error {
 	v := fs.j.View()
 	defer v.Close()
 	return fs.reserve.fill(fs.space, v, fs.geo)
+}
+
+// recount puts right what a kernel leaves to the next mount: the totals of the superblock, and whether the orphan file
+// has entries.
+func (fs *FS) recount() error {
+	_, err := fs.update(orphanCredits, func(h *journal.Handle) error {
+		if err := fs.space.Recount(h); err != nil {
+			return err
+		}
+		return fs.inodes.OrphansDone(h)
+	})
+	return err
 }
 
 // cleanOrphans deletes the inodes without links that a crash left behind, and finishes interrupted truncates.

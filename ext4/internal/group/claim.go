@@ -82,3 +82,25 @@ func (s *Space) ClaimInode(h *journal.Handle, ino layout.Ino, dir bool) error {
 	_, err := s.takeInode(h, group, at, dir)
 	return err
 }
+
+// Recount makes the totals of the superblock the sums over the groups. A kernel that crashed may have left others:
+// it keeps them in memory while a file system is mounted.
+func (s *Space) Recount(h *journal.Handle) error {
+	var clusters uint64
+	var inodes uint32
+	for g := range s.g.Groups {
+		d, err := s.Desc(h, g)
+		if err != nil {
+			return err
+		}
+		clusters += uint64(d.FreeClusters())
+		inodes += d.FreeInodes()
+	}
+	super, err := s.EditSuper(h)
+	if err != nil {
+		return err
+	}
+	super.SetFreeBlocksCount(clusters * uint64(s.g.ClusterRatio))
+	super.SetFreeInodesCount(inodes)
+	return nil
+}

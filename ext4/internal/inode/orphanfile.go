@@ -157,6 +157,19 @@ func (t *Table) delFromFile(h *journal.Handle, ino layout.Ino) (done bool, err e
 	return true, t.setPresent(h, len(f.slot) > 0)
 }
 
+// OrphansDone takes the feature orphan_present away where the orphan file has no entries: a kernel sets it for as long as
+// a file system is mounted.
+func (t *Table) OrphansDone(h *journal.Handle) error {
+	if !t.hasOrphanFile() {
+		return nil
+	}
+	f, err := t.file(h)
+	if err != nil {
+		return err
+	}
+	return t.setPresent(h, len(f.slot) > 0)
+}
+
 // setPresent says in the superblock whether the orphan file has entries: the feature orphan_present.
 func (t *Table) setPresent(h *journal.Handle, present bool) error {
 	super, err := t.s.Super(h)
