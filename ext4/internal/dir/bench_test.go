@@ -15,7 +15,7 @@ func BenchmarkAdd(b *testing.B) {
 	f := w.mkfiles(b, 1)
 	i := 0
 	for b.Loop() {
-		w.must(b, func(h *journal.Handle) error {
+		w.Must(b, func(h *journal.Handle) error {
 			for range 100 {
 				if err := w.dirs.Add(h, d, fmt.Sprintf("a-file-name-%d", i), f[0], layout.FTRegular); err != nil {
 					return err

@@ -12,6 +12,7 @@ import (
 
 	"ext4img/ext4/layout"
 	"ext4img/journal"
+	"ext4img/testimages/judge"
 )
 
 // TestDeep grows directories with long names until their index has all its levels, and takes all names out again.
@@ -40,16 +41,16 @@ func TestDeep(t *testing.T) {
 				return fmt.Sprintf("%0200d-%d", i, i)
 			})
 			w.judgeNames(t, d, files, names)
-			path := w.save(t)
+			path := w.Save(t)
 			if n == k.long {
-				if m := regexp.MustCompile(`Indirect levels: (\d)`).FindStringSubmatch(debugfs(t, path, "htree /d")); m == nil || m[1] != k.levels {
+				if m := regexp.MustCompile(`Indirect levels: (\d)`).FindStringSubmatch(judge.Debugfs(t, path, "htree /d")); m == nil || m[1] != k.levels {
 					t.Errorf("debugfs htree: %v, want %s indirect levels", m, k.levels)
 				}
 			}
 			w.open(t)
 			w.removeAll(t, d, names)
 			w.setLinks(t, files, nil)
-			e2fsck(t, w.save(t))
+			judge.Fsck(t, w.Save(t))
 		})
 	}
 }
@@ -59,7 +60,7 @@ func (w *world) fill(t *testing.T, d layout.Ino, files []layout.Ino, n int, name
 	t.Helper()
 	names := map[string]layout.Ino{}
 	for i := 0; i < n; {
-		w.must(t, func(h *journal.Handle) error {
+		w.Must(t, func(h *journal.Handle) error {
 			for range 50 {
 				if i == n {
 					return nil
@@ -80,7 +81,7 @@ func (w *world) fill(t *testing.T, d layout.Ino, files []layout.Ino, n int, name
 func (w *world) removeAll(t *testing.T, d layout.Ino, names map[string]layout.Ino) {
 	t.Helper()
 	for name := range names {
-		w.must(t, func(h *journal.Handle) error { _, err := w.dirs.Remove(h, d, name); return err })
+		w.Must(t, func(h *journal.Handle) error { _, err := w.dirs.Remove(h, d, name); return err })
 	}
 	if left := w.names(t, d); len(left) != 0 {
 		t.Fatalf("%d names left", len(left))
@@ -95,7 +96,7 @@ func TestFull(t *testing.T) {
 	names := map[string]layout.Ino{}
 	for i := 0; ; i++ {
 		name := fmt.Sprintf("%0200d-%d", i, i)
-		err := w.do(t, func(h *journal.Handle) error { return w.dirs.Add(h, d, name, files[0], layout.FTRegular) })
+		err := w.Do(t, func(h *journal.Handle) error { return w.dirs.Add(h, d, name, files[0], layout.FTRegular) })
 		if errors.Is(err, syscall.ENOSPC) && len(names) > 20000 {
 			break
 		}
@@ -105,7 +106,7 @@ func TestFull(t *testing.T) {
 		names[name] = files[0]
 	}
 	w.links(t, files, names)
-	e2fsck(t, w.save(t))
+	judge.Fsck(t, w.Save(t))
 }
 
 // TestCollisions fills leaves that hold three names with pairs of names that have the same hash, so that many splits
@@ -120,8 +121,8 @@ func TestCollisions(t *testing.T) {
 	rnd.Shuffle(len(pairs), func(i, j int) { pairs[i], pairs[j] = pairs[j], pairs[i] })
 	names := w.fill(t, d, files, len(pairs), func(i int) string { return pairs[i] })
 	w.judgeNames(t, d, files, names)
-	path := w.save(t)
-	odd := regexp.MustCompile(`Hash 0x[0-9a-f]+[13579bdf]\b`).FindAllString(debugfs(t, path, "htree /d"), -1)
+	path := w.Save(t)
+	odd := regexp.MustCompile(`Hash 0x[0-9a-f]+[13579bdf]\b`).FindAllString(judge.Debugfs(t, path, "htree /d"), -1)
 	if len(odd) == 0 {
 		t.Errorf("seed %d: no hash of %d names goes on in another leaf", seed, len(names))
 	}
@@ -129,7 +130,7 @@ func TestCollisions(t *testing.T) {
 	w.open(t)
 	w.removeAll(t, d, names)
 	w.setLinks(t, files, nil)
-	e2fsck(t, w.save(t))
+	judge.Fsck(t, w.Save(t))
 }
 
 // sameHash finds long names of which always two or more have the same hash: among a million some do.
@@ -138,7 +139,7 @@ func (w *world) sameHash(t *testing.T) []string {
 	name := func(i uint32) string { return fmt.Sprintf("%08x%0240d", i, 0) }
 	list := make([]uint64, 1<<20)
 	for i := range list {
-		h, ok := w.g.DirHash(layout.HashHalfMD4, []byte(name(uint32(i))))
+		h, ok := w.G.DirHash(layout.HashHalfMD4, []byte(name(uint32(i))))
 		if !ok {
 			t.Fatal("no hash")
 		}

@@ -13,6 +13,8 @@ import (
 
 	"ext4img/ext4/layout"
 	"ext4img/journal"
+	"ext4img/testimages/bare"
+	"ext4img/testimages/judge"
 )
 
 // kinds are the forms that a directory can have.
@@ -76,7 +78,7 @@ func (w *world) growAndShrink(t *testing.T, n int) {
 	var order []string
 	for len(names) < n {
 		name, ino := anyName(rnd), files[rnd.IntN(len(files))]
-		err := w.do(t, func(h *journal.Handle) error { return w.dirs.Add(h, d, name, ino, layout.FTRegular) })
+		err := w.Do(t, func(h *journal.Handle) error { return w.dirs.Add(h, d, name, ino, layout.FTRegular) })
 		if names[name] != 0 {
 			if !errors.Is(err, fs.ErrExist) {
 				t.Fatalf("seed %d: add %q again: %v, want ErrExist", seed, name, err)
@@ -92,7 +94,7 @@ func (w *world) growAndShrink(t *testing.T, n int) {
 	w.judgeNames(t, d, files, names)
 	rnd.Shuffle(len(order), func(i, j int) { order[i], order[j] = order[j], order[i] })
 	for i, name := range order {
-		w.must(t, func(h *journal.Handle) error {
+		w.Must(t, func(h *journal.Handle) error {
 			old, err := w.dirs.Remove(h, d, name)
 			if err == nil && old != names[name] {
 				err = fmt.Errorf("remove %q gave inode %d, want %d", name, old, names[name])
@@ -104,13 +106,13 @@ func (w *world) growAndShrink(t *testing.T, n int) {
 			w.judgeNames(t, d, files, names)
 		}
 	}
-	w.view(func(r journal.Reader) {
+	w.View(func(r journal.Reader) {
 		if empty, err := w.dirs.Empty(r, d); !empty || err != nil {
 			t.Fatalf("empty: %v, %v", empty, err)
 		}
 	})
 	w.setLinks(t, files, names)
-	e2fsck(t, w.save(t))
+	judge.Fsck(t, w.Save(t))
 }
 
 // judgeNames compares a directory with what it should hold: our own listing and lookups, e2fsck, and the kernel.
@@ -120,7 +122,7 @@ func (w *world) judgeNames(t *testing.T, d layout.Ino, files []layout.Ino, names
 	if len(got) != len(names) {
 		t.Fatalf("%d names listed, want %d", len(got), len(names))
 	}
-	w.view(func(r journal.Reader) {
+	w.View(func(r journal.Reader) {
 		for name, want := range names {
 			ino, _, err := w.dirs.Lookup(r, d, name)
 			if err != nil || ino != want || got[name] != want {
@@ -132,10 +134,10 @@ func (w *world) judgeNames(t *testing.T, d layout.Ino, files []layout.Ino, names
 		}
 	})
 	w.links(t, files, names)
-	path := w.save(t)
-	e2fsck(t, path)
+	path := w.Save(t)
+	judge.Fsck(t, path)
 	if !w.mounted(t, path, func(root string) { kernelNames(t, filepath.Join(root, "d"), names) }) {
-		if got := strings.Count(debugfs(t, path, "ls -p /d"), "\n/"); got < len(names) {
+		if got := strings.Count(judge.Debugfs(t, path, "ls -p /d"), "\n/"); got < len(names) {
 			t.Errorf("debugfs lists %d names, want %d", got, len(names))
 		}
 	}
@@ -143,14 +145,14 @@ func (w *world) judgeNames(t *testing.T, d layout.Ino, files []layout.Ino, names
 }
 
 // links is setLinks without freeing anything: the files without a name become orphans for e2fsck if they stay so.
-func (w *world) links(t failer, files []layout.Ino, names map[string]layout.Ino) {
+func (w *world) links(t bare.T, files []layout.Ino, names map[string]layout.Ino) {
 	t.Helper()
 	count := map[layout.Ino]uint16{}
 	for _, ino := range names {
 		count[ino]++
 	}
 	for _, ino := range files {
-		w.must(t, func(h *journal.Handle) error {
+		w.Must(t, func(h *journal.Handle) error {
 			in, err := w.inodes.Edit(h, ino)
 			if err == nil {
 				in.SetLinks(count[ino])
@@ -172,7 +174,7 @@ func TestSmallThings(t *testing.T) {
 		e := w.mkdir(t, d, "e")
 		f := w.mkfiles(t, 2)
 		add := func(name string) error {
-			return w.do(t, func(h *journal.Handle) error { return w.dirs.Add(h, d, name, f[0], layout.FTRegular) })
+			return w.Do(t, func(h *journal.Handle) error { return w.dirs.Add(h, d, name, f[0], layout.FTRegular) })
 		}
 		for name, want := range map[string]error{
 			"": fs.ErrInvalid, ".": fs.ErrInvalid, "..": fs.ErrInvalid, "a/b": fs.ErrInvalid, "a\x00": fs.ErrInvalid, "e": fs.ErrExist,
@@ -182,15 +184,15 @@ func TestSmallThings(t *testing.T) {
 				t.Errorf("%s: add %q: %v, want %v", features, name, err, want)
 			}
 		}
-		w.must(t, func(h *journal.Handle) error {
+		w.Must(t, func(h *journal.Handle) error {
 			old, err := w.dirs.Replace(h, d, "\xff\n", f[1], layout.FTFifo)
 			if old != f[0] {
 				t.Errorf("replace gave inode %d, want %d", old, f[0])
 			}
 			return err
 		})
-		w.must(t, func(h *journal.Handle) error { return w.dirs.SetParent(h, e, layout.RootIno) })
-		w.view(func(r journal.Reader) {
+		w.Must(t, func(h *journal.Handle) error { return w.dirs.SetParent(h, e, layout.RootIno) })
+		w.View(func(r journal.Reader) {
 			for _, c := range []struct {
 				dir  layout.Ino
 				name string
@@ -210,7 +212,7 @@ func TestSmallThings(t *testing.T) {
 			}
 		})
 		for _, name := range []string{".", "..", "x"} {
-			err := w.do(t, func(h *journal.Handle) error { _, err := w.dirs.Remove(h, d, name); return err })
+			err := w.Do(t, func(h *journal.Handle) error { _, err := w.dirs.Remove(h, d, name); return err })
 			if err == nil {
 				t.Errorf("remove %q: no error", name)
 			}

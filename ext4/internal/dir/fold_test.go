@@ -9,6 +9,7 @@ import (
 
 	"ext4img/ext4/layout"
 	"ext4img/journal"
+	"ext4img/testimages/judge"
 )
 
 // TestCasefold grows a casefolded directory and finds names in other cases and other forms. e2fsck knows the hashes.
@@ -25,7 +26,7 @@ func TestCasefold(t *testing.T) {
 		t.Run(k.name, func(t *testing.T) {
 			w := newWorld(t, mke2fs(t, "16M", k.args...))
 			d := w.mkdir(t, layout.RootIno, "d")
-			w.must(t, func(h *journal.Handle) error {
+			w.Must(t, func(h *journal.Handle) error {
 				in, err := w.inodes.Edit(h, d)
 				if err == nil {
 					in.SetFlags(in.Flags() | layout.FlagCasefold)
@@ -34,7 +35,7 @@ func TestCasefold(t *testing.T) {
 			})
 			files := w.mkfiles(t, 1)
 			add := func(name string) error {
-				return w.do(t, func(h *journal.Handle) error { return w.dirs.Add(h, d, name, files[0], layout.FTRegular) })
+				return w.Do(t, func(h *journal.Handle) error { return w.dirs.Add(h, d, name, files[0], layout.FTRegular) })
 			}
 			names := map[string]layout.Ino{}
 			want := []string{"Straße", "A\u030angstro\u0308m", "\ud55c\uae00"}
@@ -59,7 +60,7 @@ func TestCasefold(t *testing.T) {
 			} else if err == nil {
 				names["\xff\xfe"] = files[0]
 			}
-			w.view(func(r journal.Reader) {
+			w.View(func(r journal.Reader) {
 				for i, name := range want[3:] {
 					other := fmt.Sprintf("E\u0301NTRY-%d-%s", i, strings.Repeat("xY", i%60))
 					if ino, _, err := w.dirs.Lookup(r, d, other); err != nil || ino != files[0] {
@@ -68,11 +69,11 @@ func TestCasefold(t *testing.T) {
 				}
 			})
 			w.links(t, files, names)
-			e2fsck(t, w.save(t))
+			judge.Fsck(t, w.Save(t))
 			w.open(t)
 			w.removeAll(t, d, names)
 			w.setLinks(t, files, nil)
-			e2fsck(t, w.save(t))
+			judge.Fsck(t, w.Save(t))
 		})
 	}
 }

@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"io"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"regexp"
 	"strconv"
@@ -17,22 +16,20 @@ import (
 	"ext4img/ext4/layout"
 	"ext4img/journal"
 	"ext4img/testimages"
+	"ext4img/testimages/bare"
+	"ext4img/testimages/judge"
 )
 
 // TestImages lists every directory of the images that mke2fs and debugfs made, as debugfs does.
 func TestImages(t *testing.T) {
-	judge(t, "debugfs")
+	judge.Need(t, "debugfs")
 	for _, image := range testimages.All(t) {
 		if strings.HasPrefix(image.Name, "disk-") || image.Name == "dirty" {
 			continue // not a bare file system, or one that changes by recovery
 		}
 		t.Run(image.Name, func(t *testing.T) {
 			path := testimages.Path(t, image.Name)
-			m, err := simdev.LoadImage(path)
-			if err != nil {
-				t.Fatal(err)
-			}
-			w := newWorld(t, m)
+			w := newWorld(t, judge.Load(t, path))
 			seen := w.walk(t, path, layout.RootIno, 0)
 			t.Logf("%d names", seen)
 		})
@@ -46,7 +43,7 @@ func (w *world) walk(t *testing.T, path string, ino layout.Ino, depth int) (seen
 		t.Fatal("deeper than the images are")
 	}
 	var entries []dir.Entry
-	w.view(func(r journal.Reader) {
+	w.View(func(r journal.Reader) {
 		err := w.dirs.List(r, ino, func(e dir.Entry) (bool, error) {
 			entries = append(entries, e)
 			return true, nil
@@ -61,7 +58,7 @@ func (w *world) walk(t *testing.T, path string, ino layout.Ino, depth int) (seen
 		}
 	})
 	want := map[string]layout.Ino{}
-	for _, m := range regexp.MustCompile(`(?m)^/(\d+)/[^/]*/[^/]*/[^/]*/([^/]*)/`).FindAllStringSubmatch(debugfs(t, path, fmt.Sprintf("ls -p <%d>", ino)), -1) {
+	for _, m := range regexp.MustCompile(`(?m)^/(\d+)/[^/]*/[^/]*/[^/]*/([^/]*)/`).FindAllStringSubmatch(judge.Debugfs(t, path, fmt.Sprintf("ls -p <%d>", ino)), -1) {
 		if n, _ := strconv.Atoi(m[1]); n != 0 {
 			want[m[2]] = layout.Ino(n)
 		}
@@ -83,20 +80,14 @@ func (w *world) walk(t *testing.T, path string, ino layout.Ino, depth int) (seen
 
 // TestIndexLost adds to a directory that is hashed in a file system that has lost the feature: the flag must go.
 func TestIndexLost(t *testing.T) {
-	judge(t, "tune2fs")
+	judge.Need(t, "tune2fs")
 	w := newWorld(t, mke2fs(t, "16M", "-b", "1024", "-O", "^metadata_csum"))
 	d, files := w.mkdir(t, layout.RootIno, "d"), w.mkfiles(t, 1)
 	names := w.fill(t, d, files, 500, func(i int) string { return fmt.Sprintf("name-%d", i) })
 	w.links(t, files, names)
-	path := w.save(t)
-	if out, err := exec.Command("tune2fs", "-O", "^dir_index", path).CombinedOutput(); err != nil {
-		t.Fatalf("tune2fs: %s", out)
-	}
-	m, err := simdev.LoadImage(path)
-	if err != nil {
-		t.Fatal(err)
-	}
-	w = newWorld(t, m)
+	path := w.Save(t)
+	judge.Run(t, "tune2fs", "-O", "^dir_index", path)
+	w = newWorld(t, judge.Load(t, path))
 	more := w.fill(t, d, files, 500, func(i int) string { return fmt.Sprintf("more-%d", i) })
 	for name, ino := range more {
 		names[name] = ino
@@ -107,11 +98,7 @@ func TestIndexLost(t *testing.T) {
 // TestOracleImages walks every directory of images with one defect each: whatever is wrong there, nothing panics or
 // runs for long.
 func TestOracleImages(t *testing.T) {
-	root := os.Getenv("EXT4IMG_ORACLES")
-	if root == "" {
-		root = "../../../../shared/oracles"
-	}
-	list, _ := filepath.Glob(filepath.Join(root, "e2fsprogs", "*.img.gz"))
+	list, _ := filepath.Glob(filepath.Join(judge.Oracles(t, "e2fsprogs"), "*.img.gz"))
 	if len(list) == 0 {
 		t.Skip("judge missing: oracles")
 	}
@@ -125,8 +112,8 @@ func TestOracleImages(t *testing.T) {
 			continue
 		}
 		names := 0
-		w.view(func(r journal.Reader) {
-			for ino := layout.Ino(1); uint32(ino) <= min(w.g.Inodes, 5000); ino++ {
+		w.View(func(r journal.Reader) {
+			for ino := layout.Ino(1); uint32(ino) <= min(w.G.Inodes, 5000); ino++ {
 				err := w.dirs.List(r, ino, func(dir.Entry) (bool, error) { names++; return names < 1<<20, nil })
 				if err != nil && !expected(err) {
 					t.Logf("%s: inode %d: %v", filepath.Base(gz), ino, err)
@@ -173,19 +160,12 @@ func gunzip(t *testing.T, path string) *simdev.Image {
 
 // tryWorld opens an image that may be too far gone for that.
 func tryWorld(m *simdev.Image) (w *world, ok bool) {
-	w = &world{dev: simdev.FromImage(m.Clone())}
-	super := make([]byte, layout.SuperSize)
-	if _, err := w.dev.ReadAt(super, layout.SuperOffset); err != nil {
+	f, err := bare.Parse(simdev.FromImage(m))
+	if err != nil || f.G.Unsupported() != 0 || uint64(f.G.Groups) > 1<<16 {
 		return nil, false
 	}
-	s, err := layout.ParseSuperblock(super)
-	if err != nil {
-		return nil, false
-	}
-	if w.g, err = layout.NewGeometry(s); err != nil || w.g.Unsupported() != 0 || uint64(w.g.Groups) > 1<<16 {
-		return nil, false
-	}
-	if w.j, err = journal.Open(journal.Config{Device: w.dev, BlockSize: w.g.BlockSize, Blocks: w.g.Blocks}); err != nil {
+	w = &world{FS: f}
+	if w.J, err = journal.Open(journal.Config{Device: w.Dev, BlockSize: w.G.BlockSize, Blocks: w.G.Blocks}); err != nil {
 		return nil, false
 	}
 	w.stack()
@@ -193,7 +173,7 @@ func tryWorld(m *simdev.Image) (w *world, ok bool) {
 }
 
 func (w *world) isDir(t *testing.T, ino layout.Ino) (is bool) {
-	w.view(func(r journal.Reader) {
+	w.View(func(r journal.Reader) {
 		in, err := w.inodes.Read(r, ino)
 		if err != nil {
 			t.Fatal(err)
@@ -215,28 +195,21 @@ func TestAfterKernel(t *testing.T) {
 		{"nocsum", []string{"-b", "1024", "-O", "^metadata_csum"}},
 	} {
 		t.Run(k.name, func(t *testing.T) {
-			path := filepath.Join(t.TempDir(), "image")
-			if err := mke2fs(t, "32M", k.args...).Save(path); err != nil {
-				t.Fatal(err)
-			}
+			path := judge.Save(t, simdev.FromImage(mke2fs(t, "32M", k.args...)))
 			var names map[string]layout.Ino
 			name := func(who string, i int) string { return fmt.Sprintf("%s-%d-%s", who, i, strings.Repeat("n", i%120)) }
-			writable(t, path, func(root string) {
+			judge.Mount(t, path, "", func(root string) {
 				kernelMakes(t, root, func(i int) string { return name("kernel", i) }, 1200)
 				if err := os.Mkdir(filepath.Join(root, "small"), 0o755); err != nil {
 					t.Fatal(err)
 				}
 			})
-			m, err := simdev.LoadImage(path)
-			if err != nil {
-				t.Fatal(err)
-			}
-			w := newWorld(t, m)
+			w := newWorld(t, judge.Load(t, path))
 			d, small := w.lookup(t, layout.RootIno, "d"), w.lookup(t, layout.RootIno, "small")
 			f := w.lookup(t, d, name("kernel", 0))
 			names = w.names(t, d)
 			for i := range 300 {
-				w.must(t, func(h *journal.Handle) error {
+				w.Must(t, func(h *journal.Handle) error {
 					if err := w.dirs.Add(h, d, name("ours", i), f, layout.FTRegular); err != nil {
 						return err
 					}
@@ -245,28 +218,26 @@ func TestAfterKernel(t *testing.T) {
 				names[name("ours", i)] = f
 			}
 			for i := 1; i < 1200; i += 7 {
-				w.must(t, func(h *journal.Handle) error {
+				w.Must(t, func(h *journal.Handle) error {
 					_, err := w.dirs.Replace(h, d, name("kernel", i), f, layout.FTRegular)
 					return err
 				})
 			}
 			w.freeReplaced(t, names, f, 300)
-			path = w.save(t)
-			e2fsck(t, path)
-			writable(t, path, func(root string) {
+			path = w.Save(t)
+			judge.Fsck(t, path)
+			judge.Mount(t, path, "", func(root string) {
 				kernelMakes(t, root, func(i int) string { return name("again", i) }, 600)
-				if out, err := exec.Command("rm", "-r", filepath.Join(root, "d"), filepath.Join(root, "small")).CombinedOutput(); err != nil {
-					t.Errorf("rm: %s", out)
-				}
+				judge.Run(t, "rm", "-r", filepath.Join(root, "d"), filepath.Join(root, "small"))
 			})
-			e2fsck(t, path)
+			judge.Fsck(t, path)
 		})
 	}
 }
 
 func (w *world) lookup(t *testing.T, d layout.Ino, name string) (ino layout.Ino) {
 	t.Helper()
-	w.view(func(r journal.Reader) {
+	w.View(func(r journal.Reader) {
 		var err error
 		if ino, _, err = w.dirs.Lookup(r, d, name); err != nil {
 			t.Fatal(err)
@@ -286,7 +257,7 @@ func (w *world) freeReplaced(t *testing.T, names map[string]layout.Ino, f layout
 			links++
 		}
 		if old := names[name]; old != ino {
-			w.must(t, func(h *journal.Handle) error {
+			w.Must(t, func(h *journal.Handle) error {
 				in, err := w.inodes.Edit(h, old)
 				if err != nil {
 					return err
@@ -296,7 +267,7 @@ func (w *world) freeReplaced(t *testing.T, names map[string]layout.Ino, f layout
 			})
 		}
 	}
-	w.must(t, func(h *journal.Handle) error {
+	w.Must(t, func(h *journal.Handle) error {
 		in, err := w.inodes.Edit(h, f)
 		if err == nil {
 			in.SetLinks(uint16(links))
@@ -317,22 +288,4 @@ func kernelMakes(t *testing.T, root string, name func(i int) string, n int) {
 			t.Fatal(err)
 		}
 	}
-}
-
-// writable mounts a clean image to be changed by the kernel.
-func writable(t *testing.T, path string, change func(root string)) {
-	t.Helper()
-	if os.Getuid() != 0 {
-		t.Skip("judge missing: kernel (not root)")
-	}
-	root := t.TempDir()
-	if out, err := exec.Command("mount", "-o", "loop", path, root).CombinedOutput(); err != nil {
-		t.Skipf("judge missing: kernel: %s", out)
-	}
-	defer func() {
-		if out, err := exec.Command("umount", root).CombinedOutput(); err != nil {
-			t.Errorf("umount: %s", out)
-		}
-	}()
-	change(root)
 }

@@ -14,6 +14,7 @@ import (
 	"ext4img/aio/simdev"
 	"ext4img/ext4/layout"
 	"ext4img/journal"
+	"ext4img/testimages/judge"
 
 	"pgregory.net/rapid"
 )
@@ -70,15 +71,15 @@ func runModel(t *testing.T, rt *rapid.T, image *simdev.Image) {
 	w.setLinks(rt, slices.DeleteFunc(slices.Clone(m.files), func(f layout.Ino) bool {
 		return slices.Contains(slices.Collect(maps.Values(m.names)), f)
 	}), nil)
-	if err := w.j.Close(); err != nil {
+	if err := w.J.Close(); err != nil {
 		rt.Fatalf("%v", err)
 	}
 	path := t.TempDir() + "/image"
-	if err := w.dev.Save(path); err != nil {
+	if err := w.Dev.Save(path); err != nil {
 		rt.Fatalf("%v", err)
 	}
 	defer os.Remove(path)
-	e2fsck(t, path)
+	judge.Fsck(t, path)
 }
 
 // name draws a name; there are few, so that they meet again.
@@ -92,7 +93,7 @@ func (m *model) name(t *rapid.T) string {
 func (m *model) file(t *rapid.T) layout.Ino { return rapid.SampledFrom(m.files).Draw(t, "file") }
 
 func (m *model) addOne(t *rapid.T, name string, ino layout.Ino) {
-	err := m.w.do(t, func(h *journal.Handle) error { return m.w.dirs.Add(h, m.d, name, ino, layout.FTRegular) })
+	err := m.w.Do(t, func(h *journal.Handle) error { return m.w.dirs.Add(h, m.d, name, ino, layout.FTRegular) })
 	switch {
 	case m.names[name] != 0:
 		if !errors.Is(err, fs.ErrExist) {
@@ -125,7 +126,7 @@ func (m *model) any(t *rapid.T) string {
 func (m *model) remove(t *rapid.T) {
 	name := m.any(t)
 	var old layout.Ino
-	err := m.w.do(t, func(h *journal.Handle) (err error) {
+	err := m.w.Do(t, func(h *journal.Handle) (err error) {
 		old, err = m.w.dirs.Remove(h, m.d, name)
 		return err
 	})
@@ -136,7 +137,7 @@ func (m *model) remove(t *rapid.T) {
 func (m *model) replace(t *rapid.T) {
 	name, ino := m.any(t), m.file(t)
 	var old layout.Ino
-	err := m.w.do(t, func(h *journal.Handle) (err error) {
+	err := m.w.Do(t, func(h *journal.Handle) (err error) {
 		old, err = m.w.dirs.Replace(h, m.d, name, ino, layout.FTRegular)
 		return err
 	})
@@ -157,7 +158,7 @@ func (m *model) compare(t *rapid.T, what, name string, old layout.Ino, err error
 func (m *model) cancel(t *rapid.T) {
 	from := rapid.IntRange(0, 1000).Draw(t, "from")
 	errStop := errors.New("cancel")
-	err := m.w.do(t, func(h *journal.Handle) error {
+	err := m.w.Do(t, func(h *journal.Handle) error {
 		for i := range 30 {
 			err := m.w.dirs.Add(h, m.d, fmt.Sprintf("%0*d", 100+5*i, from+i), m.files[0], layout.FTRegular)
 			if err != nil && !errors.Is(err, fs.ErrExist) {
@@ -176,7 +177,7 @@ func (m *model) check(t *rapid.T) {
 	if !maps.Equal(got, m.names) {
 		t.Fatalf("listed %d names, want %d: %v", len(got), len(m.names), diff(got, m.names))
 	}
-	m.w.view(func(r journal.Reader) {
+	m.w.View(func(r journal.Reader) {
 		for name, want := range m.names {
 			if ino, _, err := m.w.dirs.Lookup(r, m.d, name); err != nil || ino != want {
 				t.Fatalf("lookup %q: inode %d, %v; want %d", name, ino, err, want)

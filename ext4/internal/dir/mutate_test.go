@@ -28,10 +28,10 @@ func TestMutations(t *testing.T) {
 	names := w.fill(t, d, files, 700, func(i int) string { return fmt.Sprintf("%0220d", i) })
 	w.fill(t, small, files, 12, func(i int) string { return fmt.Sprintf("%02d", i) })
 	places := w.placesOf(t, d, small)
-	if err := w.j.Close(); err != nil {
+	if err := w.J.Close(); err != nil {
 		t.Fatal(err)
 	}
-	image := w.dev.Image()
+	image := w.Dev.Image()
 	for seed := range uint64(rounds) {
 		rnd := rand.New(rand.NewPCG(seed, 1))
 		w := newWorld(t, image)
@@ -42,7 +42,7 @@ func TestMutations(t *testing.T) {
 				off = at.off + int64(rnd.IntN(min(at.n, 48))) // where the counts are
 			}
 			b := []byte{byte(rnd.Uint32() >> rnd.IntN(8))}
-			if _, err := w.dev.WriteAt(b, off); err != nil {
+			if _, err := w.Dev.WriteAt(b, off); err != nil {
 				t.Fatal(err)
 			}
 		}
@@ -63,24 +63,24 @@ type region struct {
 // placesOf is where the blocks of the directory d are, and the record of the inline directory small.
 func (w *world) placesOf(t *testing.T, d, small layout.Ino) (out []region) {
 	t.Helper()
-	w.view(func(r journal.Reader) {
+	w.View(func(r journal.Reader) {
 		err := w.m.Walk(r, d, 0, func(e layout.Extent) (bool, error) {
 			for i := range e.Len {
-				out = append(out, region{int64(e.Pblk+layout.Pblk(i)) * int64(w.g.BlockSize), w.g.BlockSize})
+				out = append(out, region{int64(e.Pblk+layout.Pblk(i)) * int64(w.G.BlockSize), w.G.BlockSize})
 			}
 			return true, nil
 		})
 		if err != nil {
 			t.Fatal(err)
 		}
-		group, index := w.g.InodeGroup(small)
+		group, index := w.G.InodeGroup(small)
 		desc, err := w.space.Desc(r, group)
 		if err != nil {
 			t.Fatal(err)
 		}
-		at := int64(desc.InodeTable())*int64(w.g.BlockSize) + int64(index)*int64(w.g.InodeSize)
+		at := int64(desc.InodeTable())*int64(w.G.BlockSize) + int64(index)*int64(w.G.InodeSize)
 		for range len(out) / 4 {
-			out = append(out, region{at + 40, 60}, region{at + 160, w.g.InodeSize - 160})
+			out = append(out, region{at + 40, 60}, region{at + 160, w.G.InodeSize - 160})
 		}
 		for range 10 {
 			out = append(out, out[0]) // the root, again and again
@@ -93,7 +93,7 @@ func (w *world) placesOf(t *testing.T, d, small layout.Ino) (out []region) {
 func (w *world) tryAll(t *testing.T, d, file layout.Ino, names map[string]layout.Ino) error {
 	count := 0
 	var errs []error
-	w.view(func(r journal.Reader) {
+	w.View(func(r journal.Reader) {
 		errs = append(errs, w.dirs.List(r, d, func(dir.Entry) (bool, error) { count++; return true, nil }))
 		_, _, err := w.dirs.Lookup(r, d, "no such name")
 		_, err2 := w.dirs.Empty(r, d)
@@ -120,7 +120,7 @@ func (w *world) tryAll(t *testing.T, d, file layout.Ino, names map[string]layout
 }
 
 func (w *world) attempt(t *testing.T, fn func(h *journal.Handle) error) error {
-	h, err := w.j.Start(w.dirs.Credits())
+	h, err := w.J.Start(w.dirs.Credits())
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -7,7 +7,6 @@ import (
 	"maps"
 	"math/rand/v2"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"strings"
 	"syscall"
@@ -17,6 +16,8 @@ import (
 	"ext4img/ext4/internal/xattr"
 	"ext4img/ext4/layout"
 	"ext4img/journal"
+	"ext4img/testimages/bare"
+	"ext4img/testimages/judge"
 )
 
 // kinds are the forms that attributes can have.
@@ -43,30 +44,24 @@ var files = []layout.Ino{12, 13, 14, 15}
 // image makes a file system with four empty files.
 func image(t testing.TB, args ...string) *simdev.Image {
 	t.Helper()
-	tree := t.TempDir()
-	for i := range files {
-		if err := os.WriteFile(filepath.Join(tree, fmt.Sprintf("f%d", i)), nil, 0o644); err != nil {
-			t.Fatal(err)
-		}
-	}
-	return mke2fs(t, "32M", append(args, "-d", tree)...)
+	return mke2fs(t, "32M", append(args, "-d", judge.Tree(t, len(files)))...)
 }
 
-func (w *world) set(t failer, ino layout.Ino, name string, value []byte) error {
+func (w *world) set(t bare.T, ino layout.Ino, name string, value []byte) error {
 	t.Helper()
-	return w.do(t, func(h *journal.Handle) error { return w.attrs.Set(h, ino, name, value, 0) })
+	return w.Do(t, func(h *journal.Handle) error { return w.attrs.Set(h, ino, name, value, 0) })
 }
 
-func (w *world) remove(t failer, ino layout.Ino, name string) error {
+func (w *world) remove(t bare.T, ino layout.Ino, name string) error {
 	t.Helper()
-	return w.do(t, func(h *journal.Handle) error { return w.attrs.Remove(h, ino, name) })
+	return w.Do(t, func(h *journal.Handle) error { return w.attrs.Remove(h, ino, name) })
 }
 
 // all reads all attributes of an inode.
-func (w *world) all(t failer, ino layout.Ino) map[string]string {
+func (w *world) all(t bare.T, ino layout.Ino) map[string]string {
 	t.Helper()
 	out := map[string]string{}
-	w.view(func(r journal.Reader) {
+	w.View(func(r journal.Reader) {
 		list, err := w.attrs.List(r, ino)
 		if err != nil {
 			t.Fatalf("list: %v", err)
@@ -85,8 +80,8 @@ func (w *world) all(t failer, ino layout.Ino) map[string]string {
 // judge compares all files with what they should have: our reading, e2fsck, and the kernel.
 func (w *world) judge(t *testing.T, want []map[string]string) {
 	t.Helper()
-	path := w.save(t)
-	e2fsck(t, path)
+	path := w.Save(t)
+	judge.Fsck(t, path)
 	w.mounted(t, path, func(root string) {
 		for i := range files {
 			got := kernelAttrs(t, filepath.Join(root, fmt.Sprintf("f%d", i)))
@@ -170,7 +165,7 @@ func (w *world) random(t *testing.T, rnd *rand.Rand, rounds int) {
 	t.Logf("%d changes, %d without room", rounds, full)
 	w.judge(t, want)
 	for i, ino := range files {
-		w.must(t, func(h *journal.Handle) error { return w.attrs.FreeAll(h, ino) })
+		w.Must(t, func(h *journal.Handle) error { return w.attrs.FreeAll(h, ino) })
 		want[i] = map[string]string{}
 	}
 	w.judge(t, want)
@@ -181,7 +176,7 @@ func TestSharing(t *testing.T) {
 	w := newWorld(t, image(t, "-b", "1024"))
 	v := bytes.Repeat([]byte("v"), 500)
 	acl := func(i int) (p layout.Pblk) {
-		w.view(func(r journal.Reader) {
+		w.View(func(r journal.Reader) {
 			in, err := w.inodes.Read(r, files[i])
 			if err != nil {
 				t.Fatal(err)
@@ -268,7 +263,7 @@ func TestErrors(t *testing.T) {
 		{"user.big", 2000, 0, syscall.ENOSPC},
 		{"system.posix_acl_access", 5, 0, syscall.EINVAL},
 	} {
-		err := w.do(t, func(h *journal.Handle) error {
+		err := w.Do(t, func(h *journal.Handle) error {
 			return w.attrs.Set(h, files[0], c.name, make([]byte, c.value), c.flags)
 		})
 		if !errors.Is(err, c.want) {
@@ -304,16 +299,12 @@ func TestACL(t *testing.T) {
 // TestDebugfs reads what debugfs wrote, and the other way round.
 func TestDebugfs(t *testing.T) {
 	w := newWorld(t, image(t, "-b", "1024"))
-	path := w.save(t)
+	path := w.Save(t)
 	values := map[string]string{"user.one": "1", "user.two": strings.Repeat("2", 300), "trusted.three": "three"}
 	for name, v := range values {
-		run(t, "debugfs", "-w", "-R", fmt.Sprintf("ea_set /f0 %s %s", name, v), path)
+		judge.Run(t, "debugfs", "-w", "-R", fmt.Sprintf("ea_set /f0 %s %s", name, v), path)
 	}
-	m, err := simdev.LoadImage(path)
-	if err != nil {
-		t.Fatal(err)
-	}
-	w = newWorld(t, m)
+	w = newWorld(t, judge.Load(t, path))
 	got := w.all(t, files[0])
 	for name, v := range values {
 		if got[name] != v {
@@ -323,7 +314,7 @@ func TestDebugfs(t *testing.T) {
 	if err := w.set(t, files[1], "user.ours", []byte("hello")); err != nil {
 		t.Fatal(err)
 	}
-	if out := debugfs(t, w.save(t), "ea_get /f1 user.ours"); !strings.Contains(out, "hello") {
+	if out := judge.Debugfs(t, w.Save(t), "ea_get /f1 user.ours"); !strings.Contains(out, "hello") {
 		t.Errorf("debugfs ea_get: %q", out)
 	}
 }
@@ -333,34 +324,34 @@ func TestInline(t *testing.T) {
 	w := newWorld(t, image(t, "-b", "4096", "-O", "inline_data"))
 	ino := files[0]
 	var room int
-	w.view(func(r journal.Reader) {
+	w.View(func(r journal.Reader) {
 		var err error
 		if room, err = w.attrs.InlineRoom(r, ino); err != nil {
 			t.Fatal(err)
 		}
 	})
 	for _, n := range []int{0, 1, room, 7} {
-		w.must(t, func(h *journal.Handle) error { return w.attrs.SetInline(h, ino, bytes.Repeat([]byte("i"), n)) })
-		w.view(func(r journal.Reader) {
+		w.Must(t, func(h *journal.Handle) error { return w.attrs.SetInline(h, ino, bytes.Repeat([]byte("i"), n)) })
+		w.View(func(r journal.Reader) {
 			if p, err := w.attrs.Inline(r, ino); err != nil || len(p) != n {
 				t.Fatalf("inline: %d bytes, %v; want %d", len(p), err, n)
 			}
 		})
 	}
-	err := w.do(t, func(h *journal.Handle) error { return w.attrs.SetInline(h, ino, make([]byte, room+1)) })
+	err := w.Do(t, func(h *journal.Handle) error { return w.attrs.SetInline(h, ino, make([]byte, room+1)) })
 	if !errors.Is(err, syscall.ENOSPC) {
 		t.Errorf("%d bytes inline: %v", room+1, err)
 	}
 	if got := w.all(t, ino); len(got) != 0 {
 		t.Errorf("listed: %v", got)
 	}
-	w.must(t, func(h *journal.Handle) error { return w.attrs.DropInline(h, ino) })
-	w.view(func(r journal.Reader) {
+	w.Must(t, func(h *journal.Handle) error { return w.attrs.DropInline(h, ino) })
+	w.View(func(r journal.Reader) {
 		if p, err := w.attrs.Inline(r, ino); err != nil || len(p) != 0 {
 			t.Fatalf("inline after it was dropped: %d bytes, %v", len(p), err)
 		}
 	})
-	w.must(t, func(h *journal.Handle) error { return w.attrs.SetInline(h, ino, nil) }) // the inode is still inline
+	w.Must(t, func(h *journal.Handle) error { return w.attrs.SetInline(h, ino, nil) }) // the inode is still inline
 	w.judge(t, []map[string]string{{}, {}, {}, {}})
 }
 
@@ -377,7 +368,7 @@ func TestAfterKernel(t *testing.T) {
 			if strings.HasPrefix(k.name, "ea_inode") {
 				sizes = append(sizes, 5000, 30000)
 			}
-			writable(t, path, func(root string) {
+			judge.Mount(t, path, "", func(root string) {
 				for i := range files {
 					want[i] = map[string]string{}
 					for j, n := range sizes {
@@ -387,11 +378,7 @@ func TestAfterKernel(t *testing.T) {
 					}
 				}
 			})
-			m, err := simdev.LoadImage(path)
-			if err != nil {
-				t.Fatal(err)
-			}
-			w := newWorld(t, m)
+			w := newWorld(t, judge.Load(t, path))
 			for i, ino := range files {
 				if got := w.all(t, ino); !maps.Equal(got, want[i]) {
 					t.Fatalf("f%d has %d attributes, the kernel set %d", i, len(got), len(want[i]))
@@ -409,33 +396,15 @@ func TestAfterKernel(t *testing.T) {
 				delete(want[i], last)
 			}
 			w.judge(t, want)
-			path = w.save(t)
-			writable(t, path, func(root string) {
+			path = w.Save(t)
+			judge.Mount(t, path, "", func(root string) {
 				for i := range files {
 					for name := range want[i] {
 						kernelRemove(t, filepath.Join(root, fmt.Sprintf("f%d", i)), name)
 					}
 				}
 			})
-			e2fsck(t, path)
+			judge.Fsck(t, path)
 		})
 	}
-}
-
-// writable mounts a clean image to be changed by the kernel.
-func writable(t *testing.T, path string, change func(root string)) {
-	t.Helper()
-	if os.Getuid() != 0 {
-		t.Skip("judge missing: kernel (not root)")
-	}
-	root := t.TempDir()
-	if out, err := exec.Command("mount", "-o", "loop", path, root).CombinedOutput(); err != nil {
-		t.Skipf("judge missing: kernel: %s", out)
-	}
-	defer func() {
-		if out, err := exec.Command("umount", root).CombinedOutput(); err != nil {
-			t.Errorf("umount: %s", out)
-		}
-	}()
-	change(root)
 }
