@@ -39,6 +39,7 @@ type Queue struct {
 	inFlight int        // requests submitted and not finished
 	onDevice int        // device requests submitted and not reaped; below zero for a moment while Submit returns
 	driving  bool       // somebody takes completions from the device
+	handling bool       // and has some: change is broadcast when all of them are dealt with
 	finish   []*Request // finished, not reaped
 	reaped   []*Request // what the last Reap returned
 	ops      []*op      // free
@@ -241,7 +242,7 @@ func (q *Queue) driveOnce(least int) {
 	q.mu.Unlock()
 	n, err := q.drive(least)
 	q.mu.Lock()
-	q.driving = false
+	q.driving, q.handling = false, false
 	q.onDevice -= n
 	if err != nil {
 		q.broken = fmt.Errorf("queue: %w", err)
@@ -256,6 +257,9 @@ func (q *Queue) drive(least int) (int, error) {
 		return 0, err
 	}
 	n := len(done)
+	q.mu.Lock()
+	q.handling = true
+	q.mu.Unlock()
 	q.queued = q.queued[:0]
 	for _, r := range done {
 		if w := q.pieceDone(r); w.io != nil {
@@ -326,7 +330,9 @@ func (q *Queue) finished(o *op) {
 	q.ops = append(q.ops, o)
 	q.inFlight--
 	q.finish = append(q.finish, r)
-	q.change.Broadcast()
+	if !q.handling {
+		q.change.Broadcast()
+	}
 }
 
 // op takes an op from the free list for a request.
