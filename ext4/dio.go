@@ -36,7 +36,7 @@ var errUnaligned = errors.New("not aligned")
 func (o *op) mapWrite(m extent.Map) (hole bool, err error) {
 	rec := m.Inode()
 	end := uint64(o.req.Off) + uint64(len(o.req.Buf))
-	o.pieces, o.convert = o.pieces[:0], end > rec.Size()
+	o.pieces, o.convert = o.pieces[:0], len(o.req.Buf) > 0 && end > rec.Size()
 	wholeBlocks := o.n.fs.wholeBlocks(o.req.Off, len(o.req.Buf))
 	tail := rec.Size()%uint64(o.n.fs.geo.BlockSize) != 0 && uint64(o.req.Off) > rec.Size()
 	byBlocks := !rec.HasFlag(layout.FlagExtents)

@@ -225,7 +225,8 @@ func (f *File) Sync() error {
 	return f.wrap("sync", f.n.sync())
 }
 
-// Close converts what was written and gives the file up. It does not make anything durable: Sync does.
+// Close converts what was written and gives the file up; the last Close of a file waits for all of its requests. It does
+// not make anything durable: Sync does.
 func (f *File) Close() error {
 	f.mu.Lock()
 	closed := f.closed

@@ -44,18 +44,35 @@ func (fs *FS) get(ino layout.Ino) *node {
 	return n
 }
 
-// put gives a reference back. The last one of an inode without links deletes the inode.
+// put gives a reference back. The last one of an inode without links deletes the inode. The last one waits for requests
+// in flight: who opens the inode next would not know of them.
 func (fs *FS) put(n *node) error {
 	if err := fs.evict(n); err != nil {
 		return err
 	}
+	for !fs.drop(n) {
+		n.end.Block()
+		n.waitDIO()
+		n.end.Unblock()
+		if err := n.touch(); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// drop is put for what is not the last reference of an inode with requests in flight.
+func (fs *FS) drop(n *node) bool {
 	fs.mu.Lock()
 	defer fs.mu.Unlock()
+	if n.refs == 1 && n.end.InFlight() > 0 {
+		return false
+	}
 	n.refs--
 	if n.refs == 0 {
 		delete(fs.nodes, n.ino)
 	}
-	return nil
+	return true
 }
 
 // changed records the transaction of a change, for Sync.

@@ -2,6 +2,7 @@ package ext4
 
 import (
 	"fmt"
+	"io/fs"
 	"syscall"
 
 	"ext4img/aio"
@@ -29,7 +30,7 @@ func (o *op) begin() error {
 	}
 	if o.req.Op == aio.Read {
 		o.beginRead()
-		return nil
+		return o.open()
 	}
 	if o.req.Op != aio.Write {
 		return syscall.EINVAL
@@ -41,6 +42,14 @@ func (o *op) begin() error {
 		o.io = end.Begin(o.req.Off, int64(len(o.req.Buf)), true)
 	}
 	o.io.Private = o
+	return o.open()
+}
+
+// open looks again at a file that counts the request by now: either its Close waits for it, or this sees the Close.
+func (o *op) open() error {
+	if o.req.File.isClosed() {
+		return fs.ErrClosed
+	}
 	return nil
 }
 

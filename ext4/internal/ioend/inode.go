@@ -196,6 +196,13 @@ func (in *Inode) WaitDIO() {
 // A direct read flushes first if it is not zero.
 func (in *Inode) Unwritten() int { return int(in.unwritten.Load()) }
 
+// InFlight is the number of direct reads and writes begun and not ended.
+func (in *Inode) InFlight() int {
+	in.mu.Lock()
+	defer in.mu.Unlock()
+	return in.s.dio
+}
+
 // TakeError returns the first failed conversion or device I/O since the last call, once:
 // Sync calls it after FlushUnwrittenIO.
 func (in *Inode) TakeError() error {
