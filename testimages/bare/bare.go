@@ -29,9 +29,9 @@ type FS struct {
 	G   *layout.Geometry
 	J   *journal.Journal
 
-	Log     *journal.Area // of the journal; nil: handles reach the device when they stop
-	Credits int           // of a handle of Do
-	Resting error         // the error after which Do commits and tries again, if any
+	Config  journal.Config // what Open takes over: without Log, handles reach the device when they stop
+	Credits int            // of a handle of Do
+	Resting error          // the error after which Do commits and tries again, if any
 }
 
 // New opens a copy of an image.
@@ -62,9 +62,10 @@ func Parse(dev *simdev.Device) (*FS, error) {
 // Open opens the journal, a first time or again.
 func (f *FS) Open(t T) {
 	t.Helper()
+	c := f.Config
+	c.Device, c.BlockSize, c.Blocks = f.Dev, f.G.BlockSize, f.G.Blocks
 	var err error
-	f.J, err = journal.Open(journal.Config{Device: f.Dev, BlockSize: f.G.BlockSize, Blocks: f.G.Blocks, Log: f.Log})
-	if err != nil {
+	if f.J, err = journal.Open(c); err != nil {
 		t.Fatalf("journal: %v", err)
 	}
 }

@@ -65,7 +65,10 @@ func Image(t testing.TB, size string, options ...string) *simdev.Image {
 	return Load(t, Mke2fs(t, size, options...))
 }
 
-// Tree makes a folder with n empty files f0, f1, …, for the option -d of mke2fs, which gives them the inodes from 12 on.
+// FirstFile is the inode of f0 of Tree, the first beside lost+found.
+const FirstFile = 12
+
+// Tree makes a folder with n empty files f0, f1, …, for the option -d of mke2fs.
 func Tree(t testing.TB, n int) string {
 	t.Helper()
 	tree := t.TempDir()

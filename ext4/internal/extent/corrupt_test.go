@@ -23,49 +23,49 @@ type victim struct {
 func newVictim(t *testing.T, args ...string) victim {
 	t.Helper()
 	w := newWorld(t, mke2fs(t, "16M", args...), 4)
-	if w.g.Incompat&layout.IncompatExtents == 0 {
+	if w.G.Incompat&layout.IncompatExtents == 0 {
 		for _, l := range []layout.Lblk{0, 15, 270, 300, 600, 70000, 70300} {
 			w.allocateAll(t, l, 6, false)
 		}
 	} else {
 		w.allocateAll(t, 0, 200, true)
 		for l := layout.Lblk(0); l < 120; l += 2 {
-			w.must(t, func(h *journal.Handle) error { return w.m.Convert(h, w.ino, l, 1, false) })
+			w.Must(t, func(h *journal.Handle) error { return w.m.Convert(h, w.ino, l, 1, false) })
 		}
 	}
-	view := w.j.View()
+	view := w.J.View()
 	desc, err := w.space.Desc(view, 0)
 	if err != nil {
 		t.Fatal(err)
 	}
 	table := desc.InodeTable()
 	v := victim{sizes: []int{layout.InodeBlockSize}}
-	v.places = []int64{int64(table)*int64(w.g.BlockSize) + int64(w.ino-1)*int64(w.g.InodeSize) + 0x28}
+	v.places = []int64{int64(table)*int64(w.G.BlockSize) + int64(w.ino-1)*int64(w.G.InodeSize) + 0x28}
 	err = w.m.Nodes(view, w.ino, func(n Node) error {
 		if n.Block != 0 {
-			v.places = append(v.places, int64(n.Block)*int64(w.g.BlockSize))
-			v.sizes = append(v.sizes, w.g.BlockSize)
+			v.places = append(v.places, int64(n.Block)*int64(w.G.BlockSize))
+			v.sizes = append(v.sizes, w.G.BlockSize)
 			v.blocks = append(v.blocks, uint32(n.Block))
 		}
 		return nil
 	})
 	for _, b := range v.blocks {
-		group, at := w.g.GroupOf(layout.Pblk(b))
+		group, at := w.G.GroupOf(layout.Pblk(b))
 		d, err := w.space.Desc(view, group)
 		if err != nil {
 			t.Fatal(err)
 		}
-		v.bits = append(v.bits, int64(d.BlockBitmap())*int64(w.g.BlockSize)+int64(at/w.g.ClusterRatio/8))
+		v.bits = append(v.bits, int64(d.BlockBitmap())*int64(w.G.BlockSize)+int64(at/w.G.ClusterRatio/8))
 	}
 	v.blocks = append(v.blocks, uint32(desc.BlockBitmap()), uint32(desc.InodeBitmap()), uint32(table)+1)
 	view.Close()
 	if err != nil || len(v.places) < 5 {
 		t.Fatalf("%d nodes: %v", len(v.places), err)
 	}
-	if err := w.j.Close(); err != nil {
+	if err := w.J.Close(); err != nil {
 		t.Fatal(err)
 	}
-	v.image = w.dev.Image()
+	v.image = w.Dev.Image()
 	return v
 }
 
@@ -133,7 +133,7 @@ func (v victim) mutated(t *testing.T, rnd *rand.Rand) *simdev.Image {
 
 func (w *world) everything(t *testing.T, rnd *rand.Rand) []error {
 	t.Helper()
-	view := w.j.View()
+	view := w.J.View()
 	var errs []error
 	count := 0
 	errs = append(errs, w.m.Walk(view, w.ino, 0, func(layout.Extent) (bool, error) {
@@ -147,7 +147,7 @@ func (w *world) everything(t *testing.T, rnd *rand.Rand) []error {
 	}
 	view.Close()
 	if count > 1<<23 {
-		t.Errorf("%d extents in %d blocks", count, w.g.Blocks)
+		t.Errorf("%d extents in %d blocks", count, w.G.Blocks)
 	}
 	changes := []func(h *journal.Handle) error{
 		func(h *journal.Handle) error { return w.m.Convert(h, w.ino, layout.Lblk(rnd.Uint32N(200)), 3, false) },
@@ -170,7 +170,7 @@ func (w *world) everything(t *testing.T, rnd *rand.Rand) []error {
 		},
 	}
 	for _, fn := range changes {
-		h, err := w.j.Start(4000)
+		h, err := w.J.Start(4000)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -196,7 +196,7 @@ func TestEmptiedRoot(t *testing.T) {
 	for l := layout.Lblk(0); l < 10; l += 2 {
 		w.allocateAll(t, l, 1, false)
 	}
-	w.must(t, func(h *journal.Handle) error {
+	w.Must(t, func(h *journal.Handle) error {
 		f, err := w.m.change(h, w.ino)
 		if err != nil {
 			return err
@@ -210,7 +210,7 @@ func TestEmptiedRoot(t *testing.T) {
 		return err
 	})
 	w.removeAll(t)
-	w.must(t, func(h *journal.Handle) error {
+	w.Must(t, func(h *journal.Handle) error {
 		f, err := w.m.open(h, w.ino)
 		if err != nil {
 			return err

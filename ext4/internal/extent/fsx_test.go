@@ -14,20 +14,8 @@ import (
 	"ext4img/aio/simdev"
 	"ext4img/ext4/layout"
 	"ext4img/journal"
+	"ext4img/testimages/judge"
 )
-
-// oracles is the folder of recorded results of the kernel.
-func oracles(t *testing.T) string {
-	t.Helper()
-	dir := os.Getenv("EXT4IMG_ORACLES")
-	if dir == "" {
-		dir = "../../../../shared/oracles"
-	}
-	if _, err := os.Stat(dir); err != nil {
-		t.Skip("judge missing: oracles")
-	}
-	return dir
-}
 
 // fsx makes of a file's map what the operations of a trace make of it, in small nodes.
 type fsx struct {
@@ -39,7 +27,7 @@ type fsx struct {
 
 // TestFsxMaps replays traces of fsx: in the end the same blocks are mapped, in the same states, as in the kernel.
 func TestFsxMaps(t *testing.T) {
-	traces, err := filepath.Glob(filepath.Join(oracles(t), "fsx", "*.ops"))
+	traces, err := filepath.Glob(filepath.Join(judge.Oracles(t, "fsx"), "*.ops"))
 	if err != nil || len(traces) == 0 {
 		t.Skip("judge missing: oracles")
 	}
@@ -150,7 +138,7 @@ func (f *fsx) step(name string, off, length uint64, keep bool) {
 func (f *fsx) fill(from, to uint64) {
 	f.t.Helper()
 	for from < to {
-		f.must(f.t, func(h *journal.Handle) error {
+		f.Must(f.t, func(h *journal.Handle) error {
 			e, err := f.m.Lookup(h, f.ino, layout.Lblk(from))
 			if err == nil && !e.Mapped() {
 				e, err = f.m.Allocate(h, f.ino, layout.Lblk(from), uint32(min(uint64(e.Len), to-from)), true)
@@ -166,7 +154,7 @@ func (f *fsx) fill(from, to uint64) {
 func (f *fsx) convert(from, to uint64, unwritten bool) {
 	f.t.Helper()
 	if from < to {
-		f.must(f.t, func(h *journal.Handle) error {
+		f.Must(f.t, func(h *journal.Handle) error {
 			return f.m.Convert(h, f.ino, layout.Lblk(from), uint32(to-from), unwritten)
 		})
 	}
@@ -175,7 +163,7 @@ func (f *fsx) convert(from, to uint64, unwritten bool) {
 func (f *fsx) remove(from, to uint64) {
 	f.t.Helper()
 	for done := from >= to; !done; {
-		f.must(f.t, func(h *journal.Handle) (err error) {
+		f.Must(f.t, func(h *journal.Handle) (err error) {
 			var next layout.Lblk
 			done, next, err = f.m.Remove(h, f.ino, layout.Lblk(from), layout.Lblk(to))
 			to = uint64(next)
@@ -188,7 +176,7 @@ func (f *fsx) shift(from uint64, delta int64) {
 	f.t.Helper()
 	first, last := layout.Lblk(from), ^layout.Lblk(0)
 	for done := false; !done; {
-		f.must(f.t, func(h *journal.Handle) error {
+		f.Must(f.t, func(h *journal.Handle) error {
 			ok, next, err := f.m.Shift(h, f.ino, first, last, delta)
 			if done = ok; delta < 0 {
 				first = next

@@ -10,15 +10,16 @@ import (
 	"ext4img/ext4/internal/group"
 	"ext4img/ext4/layout"
 	"ext4img/journal"
+	"ext4img/testimages/bare"
 )
 
 // fill takes every block that can be had without the reserve, and returns what it took.
-func (w *world) fill(t failer) []run {
+func (w *world) fill(t bare.T) []run {
 	t.Helper()
 	var taken []run
 	for {
-		err := w.do(t, func(h *journal.Handle) error {
-			p, n, err := w.space.Alloc(h, group.Request{Min: w.g.ClusterRatio, Max: 4096, Root: true})
+		err := w.Do(t, func(h *journal.Handle) error {
+			p, n, err := w.space.Alloc(h, group.Request{Min: w.G.ClusterRatio, Max: 4096, Root: true})
 			if err == nil {
 				taken = append(taken, run{p, uint64(n)})
 			}
@@ -33,10 +34,10 @@ func (w *world) fill(t failer) []run {
 	}
 }
 
-func (w *world) release(t failer, taken []run) {
+func (w *world) release(t bare.T, taken []run) {
 	t.Helper()
 	for _, r := range taken {
-		w.must(t, func(h *journal.Handle) error { return w.space.Free(h, r.p, r.n) })
+		w.Must(t, func(h *journal.Handle) error { return w.space.Free(h, r.p, r.n) })
 	}
 }
 
@@ -53,7 +54,7 @@ func TestConvertInFullFileSystem(t *testing.T) {
 		order := rand.New(rand.NewPCG(seed, 2)).Perm(blocks)[:writes]
 		var reserved []uint64
 		for range order {
-			view := w.j.View()
+			view := w.J.View()
 			n, err := w.m.ReserveFor(view, w.ino)
 			if err == nil {
 				err = w.space.Reserve(view, n)
@@ -66,7 +67,7 @@ func TestConvertInFullFileSystem(t *testing.T) {
 		}
 		taken := w.fill(t)
 		for i, l := range order {
-			w.must(t, func(h *journal.Handle) error { return w.m.Convert(h, w.ino, layout.Lblk(l), 1, false) })
+			w.Must(t, func(h *journal.Handle) error { return w.m.Convert(h, w.ino, layout.Lblk(l), 1, false) })
 			w.space.Release(reserved[i])
 		}
 		w.release(t, taken)
@@ -88,17 +89,17 @@ func TestConvertInFullFileSystem(t *testing.T) {
 func TestPunchInFullFileSystem(t *testing.T) {
 	for _, v := range [][]string{{"-b", "1024"}, {"-b", "1024", "-O", "bigalloc", "-C", "2048"}} {
 		w := newWorld(t, mke2fs(t, "16M", v...), 4)
-		step := layout.Lblk(8 * w.g.ClusterRatio)
+		step := layout.Lblk(8 * w.G.ClusterRatio)
 		w.setSize(t, 4096)
 		w.allocateAll(t, 0, 4096, false)
 		taken := w.fill(t)
 		for l := layout.Lblk(0); l < 50*step; l += step {
 			// What each gives back is taken away at once.
-			w.must(t, func(h *journal.Handle) error {
+			w.Must(t, func(h *journal.Handle) error {
 				_, _, err := w.m.Remove(h, w.ino, l+step/2, l+step)
 				return err
 			})
-			if err := w.j.CommitAll(); err != nil {
+			if err := w.J.CommitAll(); err != nil {
 				t.Fatal(err)
 			}
 			taken = append(taken, w.fill(t)...)

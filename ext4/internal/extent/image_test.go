@@ -2,10 +2,8 @@ package extent
 
 import (
 	"bufio"
-	"bytes"
 	"fmt"
 	"math/rand/v2"
-	"os/exec"
 	"slices"
 	"strings"
 	"testing"
@@ -14,13 +12,15 @@ import (
 	"ext4img/aio/simdev"
 	"ext4img/ext4/layout"
 	"ext4img/journal"
+	"ext4img/testimages/bare"
+	"ext4img/testimages/judge"
 )
 
 // allocateAll maps [from, from+n).
-func (w *world) allocateAll(t failer, from layout.Lblk, n uint32, unwritten bool) {
+func (w *world) allocateAll(t bare.T, from layout.Lblk, n uint32, unwritten bool) {
 	t.Helper()
 	for end := from + layout.Lblk(n); from < end; {
-		w.must(t, func(h *journal.Handle) error {
+		w.Must(t, func(h *journal.Handle) error {
 			e, err := w.m.Allocate(h, w.ino, from, uint32(end-from), unwritten)
 			if err == nil {
 				from += layout.Lblk(e.Len)
@@ -30,28 +30,22 @@ func (w *world) allocateAll(t failer, from layout.Lblk, n uint32, unwritten bool
 	}
 }
 
-func (w *world) removeAll(t failer) {
+func (w *world) removeAll(t bare.T) {
 	t.Helper()
 	to := ^layout.Lblk(0)
 	for done := false; !done; {
-		w.must(t, func(h *journal.Handle) (err error) {
+		w.Must(t, func(h *journal.Handle) (err error) {
 			done, to, err = w.m.Remove(h, w.ino, 0, to)
 			return err
 		})
 	}
 }
 
-// dumped reads the extents of /f as debugfs sees them.
+// dumped reads the extents of /f0 as debugfs sees them.
 func dumped(t *testing.T, path string) []layout.Extent {
 	t.Helper()
-	judge(t, "debugfs")
-	cmd := exec.Command("debugfs", "-R", "dump_extents -l /f", path)
-	out, err := cmd.Output()
-	if err != nil {
-		t.Fatalf("debugfs: %v", err)
-	}
 	var all []layout.Extent
-	for lines := bufio.NewScanner(bytes.NewReader(out)); lines.Scan(); {
+	for lines := bufio.NewScanner(strings.NewReader(judge.Debugfs(t, path, "dump_extents -l /f0"))); lines.Scan(); {
 		line := strings.NewReplacer("/", " ", "-", " ").Replace(lines.Text())
 		var level, depth, i, n, first, last, p, plast uint64
 		var length uint32
@@ -65,7 +59,7 @@ func dumped(t *testing.T, path string) []layout.Extent {
 
 func (w *world) walked(t *testing.T) []layout.Extent {
 	t.Helper()
-	v := w.j.View()
+	v := w.J.View()
 	defer v.Close()
 	var all []layout.Extent
 	err := w.m.Walk(v, w.ino, 0, func(e layout.Extent) (bool, error) {
@@ -106,7 +100,7 @@ func scatter(t *testing.T, image *simdev.Image) {
 	for order := rnd.Perm(blocks)[:writes]; len(order) > 0; order = order[min(batch, len(order)):] {
 		some := slices.Clone(order[:min(batch, len(order))])
 		slices.Sort(some)
-		w.must(t, func(h *journal.Handle) error {
+		w.Must(t, func(h *journal.Handle) error {
 			for _, l := range some {
 				want[uint64(l)] = true
 				if err := w.m.Convert(h, w.ino, layout.Lblk(l), 1, false); err != nil {
@@ -176,10 +170,10 @@ func TestLengths(t *testing.T) {
 	}
 	convert := func(l layout.Lblk, n uint32, unwritten bool) {
 		t.Helper()
-		w.must(t, func(h *journal.Handle) error { return w.m.Convert(h, w.ino, l, n, unwritten) })
+		w.Must(t, func(h *journal.Handle) error { return w.m.Convert(h, w.ino, l, n, unwritten) })
 	}
 	var first layout.Extent
-	w.must(t, func(h *journal.Handle) (err error) {
+	w.Must(t, func(h *journal.Handle) (err error) {
 		first, err = w.m.Allocate(h, w.ino, 0, 40000, false)
 		return err
 	})
@@ -211,7 +205,7 @@ func TestSequentialGrowsInPlace(t *testing.T) {
 	w.allocateAll(t, 0, 4096, true)
 	before := len(w.walked(t))
 	for l := layout.Lblk(0); l < 4096; l += 16 {
-		w.must(t, func(h *journal.Handle) error { return w.m.Convert(h, w.ino, l, 16, false) })
+		w.Must(t, func(h *journal.Handle) error { return w.m.Convert(h, w.ino, l, 16, false) })
 		if n := len(w.walked(t)); n > before+1 {
 			t.Fatalf("%d extents after %d blocks, %d before", n, l+16, before)
 		}
@@ -231,7 +225,7 @@ func BenchmarkConvert(b *testing.B) {
 		at := i * 32 % (blocks - 32)
 		some := slices.Clone(order[at : at+32])
 		slices.Sort(some)
-		w.must(b, func(h *journal.Handle) error {
+		w.Must(b, func(h *journal.Handle) error {
 			for _, l := range some {
 				if err := w.m.Convert(h, w.ino, layout.Lblk(l), 1, i*32/blocks%2 == 1); err != nil {
 					return err
@@ -253,7 +247,7 @@ func TestRandomFillShrinks(t *testing.T) {
 	before := len(w.walked(t))
 	most := 0
 	for i, l := range rand.New(rand.NewPCG(seed, 5)).Perm(blocks) {
-		w.must(t, func(h *journal.Handle) error { return w.m.Convert(h, w.ino, layout.Lblk(l), 1, false) })
+		w.Must(t, func(h *journal.Handle) error { return w.m.Convert(h, w.ino, layout.Lblk(l), 1, false) })
 		if i%5000 == 0 {
 			a, err := w.audit()
 			if err != nil {

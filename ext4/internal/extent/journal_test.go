@@ -8,8 +8,6 @@ import (
 	"time"
 
 	"ext4img/aio/simdev"
-	"ext4img/ext4/internal/group"
-	"ext4img/ext4/internal/inode"
 	"ext4img/ext4/layout"
 	"ext4img/journal"
 )
@@ -17,8 +15,8 @@ import (
 // withLog opens the world again with the image's own journal.
 func (w *world) withLog(t *testing.T) journal.Area {
 	t.Helper()
-	area := journal.Area{BlockSize: w.g.BlockSize}
-	view := w.j.View()
+	area := journal.Area{BlockSize: w.G.BlockSize}
+	view := w.J.View()
 	err := w.m.Walk(view, layout.JournalIno, 0, func(e layout.Extent) (bool, error) {
 		area.Blocks = append(area.Blocks, journal.Run{Phys: uint64(e.Pblk), Len: e.Len})
 		return true, nil
@@ -27,7 +25,7 @@ func (w *world) withLog(t *testing.T) journal.Area {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := w.j.Close(); err != nil {
+	if err := w.J.Close(); err != nil {
 		t.Fatal(err)
 	}
 	w.openLog(t, area)
@@ -36,24 +34,17 @@ func (w *world) withLog(t *testing.T) journal.Area {
 
 func (w *world) openLog(t *testing.T, area journal.Area) {
 	t.Helper()
-	var err error
-	config := journal.Config{Device: w.dev, BlockSize: w.g.BlockSize, Blocks: w.g.Blocks, Log: &area, Features: journal.Feature64Bit | journal.FeatureCsumV3}
-	if w.j, err = journal.Open(config); err != nil {
-		t.Fatal(err)
-	}
-	limit := w.m.nodeLimit
-	w.space = group.New(w.g, w.j)
-	w.inodes = inode.New(w.space)
-	w.m = New(w.space, w.inodes)
-	w.m.nodeLimit = limit
+	w.Config = journal.Config{Log: &area, Features: journal.Feature64Bit | journal.FeatureCsumV3}
+	w.Open(t)
+	w.stack(w.m.nodeLimit)
 }
 
 // crashed is the world after a power cut that kept some of the writes that were not durable, and after recovery.
 func (w *world) crashed(t *testing.T, area journal.Area, pieces []simdev.Piece) *world {
 	t.Helper()
-	c := *w
-	c.dev = w.dev.Crash(pieces...)
-	if _, err := journal.Recover(c.dev, area); err != nil {
+	c, fs := *w, *w.FS
+	c.FS, fs.Dev = &fs, w.Dev.Crash(pieces...)
+	if _, err := journal.Recover(c.Dev, area); err != nil {
 		t.Fatal(err)
 	}
 	c.openLog(t, area)
@@ -75,12 +66,12 @@ func TestCrash(t *testing.T) {
 			for range 1 + rnd.IntN(150) {
 				w.anything(t, rnd, span)
 				if rnd.IntN(20) == 0 {
-					if err := w.j.CommitAll(); err != nil {
+					if err := w.J.CommitAll(); err != nil {
 						t.Fatal(err)
 					}
 				}
 			}
-			c := w.crashed(t, area, simdev.Random(w.dev.Pending(), oldrand.New(oldrand.NewSource(rnd.Int64()))))
+			c := w.crashed(t, area, simdev.Random(w.Dev.Pending(), oldrand.New(oldrand.NewSource(rnd.Int64()))))
 			if _, err := c.audit(); err != nil {
 				t.Fatal(err)
 			}
@@ -98,7 +89,7 @@ func TestFreedNodesAreRevoked(t *testing.T) {
 	area := w.withLog(t)
 	w.allocateAll(t, 0, 1000, true)
 	for l := layout.Lblk(0); l < 1000; l += 2 {
-		w.must(t, func(h *journal.Handle) error { return w.m.Convert(h, w.ino, l, 1, false) })
+		w.Must(t, func(h *journal.Handle) error { return w.m.Convert(h, w.ino, l, 1, false) })
 	}
 	a, err := w.audit()
 	if err != nil || a.nodes < 5 {
@@ -106,7 +97,7 @@ func TestFreedNodesAreRevoked(t *testing.T) {
 	}
 	commit := func() {
 		t.Helper()
-		if err := w.j.CommitAll(); err != nil {
+		if err := w.J.CommitAll(); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -115,23 +106,23 @@ func TestFreedNodesAreRevoked(t *testing.T) {
 	commit()
 	w.allocateAll(t, 0, uint32(w.freeNow(t))-50, false)
 	commit()
-	data := bytes.Repeat([]byte{0xAA}, w.g.BlockSize)
+	data := bytes.Repeat([]byte{0xAA}, w.G.BlockSize)
 	for _, e := range w.walked(t) {
 		for i := range int64(e.Len) {
-			if _, err := w.dev.WriteAt(data, (int64(e.Pblk)+i)*int64(w.g.BlockSize)); err != nil {
+			if _, err := w.Dev.WriteAt(data, (int64(e.Pblk)+i)*int64(w.G.BlockSize)); err != nil {
 				t.Fatal(err)
 			}
 		}
 	}
-	c := w.crashed(t, area, simdev.Wholes(w.dev.Pending()))
+	c := w.crashed(t, area, simdev.Wholes(w.Dev.Pending()))
 	extents := c.walked(t)
 	if len(extents) == 0 {
 		t.Fatal("nothing is mapped after recovery")
 	}
-	p := make([]byte, w.g.BlockSize)
+	p := make([]byte, w.G.BlockSize)
 	for _, e := range extents {
 		for i := range int64(e.Len) {
-			if _, err := c.dev.ReadAt(p, (int64(e.Pblk)+i)*int64(w.g.BlockSize)); err != nil || !bytes.Equal(p, data) {
+			if _, err := c.Dev.ReadAt(p, (int64(e.Pblk)+i)*int64(w.G.BlockSize)); err != nil || !bytes.Equal(p, data) {
 				t.Fatalf("block %d: recovery wrote over the data: %v", int64(e.Pblk)+i, err)
 			}
 		}
@@ -145,7 +136,7 @@ func TestDirectoryBlocksAreRevoked(t *testing.T) {
 	w.withLog(t)
 	const lostFound = 11
 	var block layout.Pblk
-	w.must(t, func(h *journal.Handle) error {
+	w.Must(t, func(h *journal.Handle) error {
 		e, err := w.m.Lookup(h, lostFound, 1)
 		if err != nil || !e.Mapped() {
 			t.Fatalf("%v: %v", e, err)
@@ -154,17 +145,17 @@ func TestDirectoryBlocksAreRevoked(t *testing.T) {
 		_, err = h.Create(w.bufRef(block))
 		return err
 	})
-	if err := w.j.CommitAll(); err != nil {
+	if err := w.J.CommitAll(); err != nil {
 		t.Fatal(err)
 	}
-	w.must(t, func(h *journal.Handle) error {
+	w.Must(t, func(h *journal.Handle) error {
 		_, _, err := w.m.Remove(h, lostFound, 1, 2)
 		return err
 	})
-	if err := w.j.CommitAll(); err != nil {
+	if err := w.J.CommitAll(); err != nil {
 		t.Fatal(err)
 	}
-	if n := w.j.Stats().Revoked; n != 1 {
+	if n := w.J.Stats().Revoked; n != 1 {
 		t.Errorf("%d revoke records after block %d was freed, want 1", n, block)
 	}
 }

@@ -54,9 +54,9 @@ func TestJudged(t *testing.T) {
 // anything is one change.
 func (w *world) anything(t *testing.T, rnd *rand.Rand, span uint32) {
 	t.Helper()
-	ratio := w.g.ClusterRatio
+	ratio := w.G.ClusterRatio
 	l, n := layout.Lblk(rnd.Uint32N(span)), 1+rnd.Uint32N(60)
-	view := w.j.View()
+	view := w.J.View()
 	here, err := w.m.Lookup(view, w.ino, l)
 	view.Close()
 	if err != nil {
@@ -64,20 +64,20 @@ func (w *world) anything(t *testing.T, rnd *rand.Rand, span uint32) {
 	}
 	switch k := rnd.IntN(20); {
 	case !here.Mapped():
-		w.must(t, func(h *journal.Handle) error {
+		w.Must(t, func(h *journal.Handle) error {
 			_, err := w.m.Allocate(h, w.ino, l, min(n*uint32(1+k), span-uint32(l)), k%3 > 0)
 			return err
 		})
 	case k < 16:
-		w.must(t, func(h *journal.Handle) error { return w.m.Convert(h, w.ino, l, min(n, here.Len), k > 13) })
+		w.Must(t, func(h *journal.Handle) error { return w.m.Convert(h, w.ino, l, min(n, here.Len), k > 13) })
 	case k < 18:
-		w.must(t, func(h *journal.Handle) error {
+		w.Must(t, func(h *journal.Handle) error {
 			_, _, err := w.m.Remove(h, w.ino, l, l+layout.Lblk(n))
 			return err
 		})
 	default:
 		from, by := l/layout.Lblk(ratio)*layout.Lblk(ratio), layout.Lblk(ratio*(1+n%8))
-		w.must(t, func(h *journal.Handle) error {
+		w.Must(t, func(h *journal.Handle) error {
 			if _, _, err := w.m.Remove(h, w.ino, from, from+by); err != nil {
 				return err
 			}
@@ -85,7 +85,7 @@ func (w *world) anything(t *testing.T, rnd *rand.Rand, span uint32) {
 			return err
 		})
 		at := layout.Lblk(rnd.Uint32N(span)) / layout.Lblk(ratio) * layout.Lblk(ratio)
-		w.must(t, func(h *journal.Handle) error {
+		w.Must(t, func(h *journal.Handle) error {
 			_, _, err := w.m.Shift(h, w.ino, at, ^layout.Lblk(0), int64(by))
 			return err
 		})
@@ -100,7 +100,7 @@ func TestIndirectJudged(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			w := newWorld(t, mke2fs(t, "64M", args...), 0)
-			per := layout.Lblk(w.g.BlockSize / 4)
+			per := layout.Lblk(w.G.BlockSize / 4)
 			last := layout.Lblk(12 + per + per*per + 2*per*per)
 			w.setSize(t, uint64(last)+20)
 			for _, l := range []layout.Lblk{last, 12 + per + per*per - 3, 12 + per - 3, 0, 12 + per + 5*per} {
@@ -116,7 +116,7 @@ func TestIndirectJudged(t *testing.T) {
 			path := w.judged(t)
 			w.reopen(t, path)
 			lists := 0
-			view := w.j.View()
+			view := w.J.View()
 			err = w.m.Nodes(view, w.ino, func(n Node) error {
 				if n.Block != 0 {
 					lists++
@@ -127,7 +127,7 @@ func TestIndirectJudged(t *testing.T) {
 			if err != nil || len(a.owned) != 100+lists {
 				t.Fatalf("%d lists, %d blocks: %v", lists, len(a.owned), err)
 			}
-			w.must(t, func(h *journal.Handle) error {
+			w.Must(t, func(h *journal.Handle) error {
 				_, _, err := w.m.Remove(h, w.ino, 5, 12+per)
 				return err
 			})

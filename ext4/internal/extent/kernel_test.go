@@ -4,22 +4,18 @@ import (
 	"encoding/binary"
 	"math/rand/v2"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"testing"
 	"time"
 
 	"ext4img/ext4/layout"
 	"ext4img/journal"
+	"ext4img/testimages/judge"
 )
 
 // TestKernelReads has the kernel read a file of scattered written blocks, in a file system full of other bytes: what is
 // written it sees, and all else as zeros.
 func TestKernelReads(t *testing.T) {
-	if os.Getuid() != 0 {
-		t.Skip("judge missing: mount")
-	}
-	judge(t, "mount")
 	const blocks = 20000
 	seed := uint64(time.Now().UnixNano())
 	t.Logf("seed %d", seed)
@@ -30,59 +26,45 @@ func TestKernelReads(t *testing.T) {
 	written := map[uint64]bool{}
 	for _, l := range rnd.Perm(blocks)[:4000] {
 		written[uint64(l)] = true
-		w.must(t, func(h *journal.Handle) error { return w.m.Convert(h, w.ino, layout.Lblk(l), 1, false) })
+		w.Must(t, func(h *journal.Handle) error { return w.m.Convert(h, w.ino, layout.Lblk(l), 1, false) })
 	}
-	w.must(t, func(h *journal.Handle) error {
+	w.Must(t, func(h *journal.Handle) error {
 		_, _, err := w.m.Remove(h, w.ino, 7000, 7777)
 		return err
 	})
-	p := make([]byte, w.g.BlockSize)
+	p := make([]byte, w.G.BlockSize)
 	for _, e := range w.walked(t) {
 		for i := range uint64(e.Len) {
 			stamp(p, uint64(e.Lblk)+i)
 			if e.Unwritten {
 				binary.LittleEndian.PutUint64(p, 0xAAAAAAAA)
 			}
-			if _, err := w.dev.WriteAt(p, int64((uint64(e.Pblk)+i)*uint64(len(p)))); err != nil {
+			if _, err := w.Dev.WriteAt(p, int64((uint64(e.Pblk)+i)*uint64(len(p)))); err != nil {
 				t.Fatal(err)
 			}
 		}
 	}
-	f := mounted(t, w.judged(t))
-	want := make([]byte, len(p))
-	for l := range uint64(blocks + 100) {
-		clear(want)
-		if written[l] && (l < 7000 || l >= 7777) {
-			stamp(want, l)
+	judge.Mount(t, w.judged(t), "ro", func(root string) {
+		f, err := os.Open(filepath.Join(root, "f0"))
+		if err != nil {
+			t.Fatal(err)
 		}
-		if _, err := f.ReadAt(p, int64(l)*int64(len(p))); err != nil || string(p) != string(want) {
-			t.Fatalf("block %d: the kernel reads % x, want % x: %v", l, p[:16], want[:16], err)
+		defer f.Close()
+		want := make([]byte, len(p))
+		for l := range uint64(blocks + 100) {
+			clear(want)
+			if written[l] && (l < 7000 || l >= 7777) {
+				stamp(want, l)
+			}
+			if _, err := f.ReadAt(p, int64(l)*int64(len(p))); err != nil || string(p) != string(want) {
+				t.Fatalf("block %d: the kernel reads % x, want % x: %v", l, p[:16], want[:16], err)
+			}
 		}
-	}
+	})
 }
 
 func stamp(p []byte, n uint64) {
 	for i := 0; i < len(p); i += 8 {
 		binary.LittleEndian.PutUint64(p[i:], n+1)
 	}
-}
-
-// mounted is the file f of an image, through the kernel.
-func mounted(t *testing.T, image string) *os.File {
-	t.Helper()
-	dir := t.TempDir()
-	if out, err := exec.Command("mount", "-o", "loop,ro", image, dir).CombinedOutput(); err != nil {
-		t.Skipf("judge missing: mount (%v: %s)", err, out)
-	}
-	f, err := os.Open(filepath.Join(dir, "f"))
-	t.Cleanup(func() {
-		f.Close()
-		if out, err := exec.Command("umount", dir).CombinedOutput(); err != nil {
-			t.Errorf("umount: %v: %s", err, out)
-		}
-	})
-	if err != nil {
-		t.Fatal(err)
-	}
-	return f
 }

@@ -81,7 +81,7 @@ func (m *model) check() {
 			m.t.Fatalf("logical block %d: %v, want %v", l, got, want)
 		}
 	}
-	v := m.j.View()
+	v := m.J.View()
 	defer v.Close()
 	m.checkLookup(v)
 	seen := 0
@@ -142,7 +142,7 @@ func (m *model) length(most uint64) uint32 {
 // allowed, nothing has changed and it returns false.
 func (m *model) try(fn func(h *journal.Handle) error, allowed ...error) bool {
 	cancel := rapid.IntRange(0, 4).Draw(m.t, "cancel") == 0
-	err := m.do(m.t, func(h *journal.Handle) error {
+	err := m.Do(m.t, func(h *journal.Handle) error {
 		if err := fn(h); err != nil || !cancel {
 			return err
 		}
@@ -163,7 +163,7 @@ func (m *model) try(fn func(h *journal.Handle) error, allowed ...error) bool {
 	return false
 }
 
-func (m *model) indirect() bool { return m.g.Incompat&layout.IncompatExtents == 0 }
+func (m *model) indirect() bool { return m.G.Incompat&layout.IncompatExtents == 0 }
 
 func (m *model) allocate() {
 	l, n := m.lblk(), m.length(30)
@@ -196,7 +196,7 @@ func (m *model) add(e layout.Extent) {
 }
 
 func (m *model) insert() {
-	if m.g.Bigalloc() {
+	if m.G.Bigalloc() {
 		m.t.Skip("clusters")
 	}
 	l, n := m.lblk(), m.length(5)
@@ -279,7 +279,7 @@ func (m *model) remove() {
 // removeRange removes in handles that are as small as they may be.
 func (m *model) removeRange(from, to uint64) {
 	for done := false; !done; {
-		h, err := m.j.Start(m.m.StepCredits())
+		h, err := m.J.Start(m.m.StepCredits())
 		if err != nil {
 			m.t.Fatalf("%v", err)
 		}
@@ -308,7 +308,7 @@ func (m *model) shift() {
 	if m.indirect() {
 		m.t.Skip("no shift")
 	}
-	ratio := uint64(m.g.ClusterRatio)
+	ratio := uint64(m.G.ClusterRatio)
 	from := m.lblk() / ratio * ratio
 	n := uint64(m.length(40)) * ratio
 	if rapid.Bool().Draw(m.t, "collapse") {
@@ -333,7 +333,7 @@ func (m *model) shift() {
 }
 
 func (m *model) wantShiftError(from uint64, delta int64) {
-	err := m.do(m.t, func(h *journal.Handle) error {
+	err := m.Do(m.t, func(h *journal.Handle) error {
 		_, _, err := m.m.Shift(h, m.ino, layout.Lblk(from), ^layout.Lblk(0), delta)
 		return err
 	})
@@ -345,7 +345,7 @@ func (m *model) wantShiftError(from uint64, delta int64) {
 func (m *model) shiftFrom(from uint64, delta int64) {
 	first, last := layout.Lblk(from), ^layout.Lblk(0)
 	for done := false; !done; {
-		h, err := m.j.Start(m.m.StepCredits())
+		h, err := m.J.Start(m.m.StepCredits())
 		if err != nil {
 			m.t.Fatalf("%v", err)
 		}

@@ -2,12 +2,7 @@ package extent
 
 import (
 	"encoding/binary"
-	"errors"
 	"fmt"
-	"os"
-	"os/exec"
-	"path/filepath"
-	"strings"
 	"testing"
 
 	"ext4img/aio/simdev"
@@ -16,19 +11,13 @@ import (
 	"ext4img/ext4/layout"
 	"ext4img/journal"
 	"ext4img/journal/buf"
+	"ext4img/testimages/bare"
+	"ext4img/testimages/judge"
 )
-
-// failer is what testing.TB and rapid.T have in common.
-type failer interface {
-	Helper()
-	Fatalf(format string, args ...any)
-}
 
 // world is a file system in memory with one empty file.
 type world struct {
-	dev    *simdev.Device
-	g      *layout.Geometry
-	j      *journal.Journal
+	*bare.FS
 	space  *group.Space
 	inodes *inode.Table
 	m      *Mapper
@@ -36,67 +25,33 @@ type world struct {
 	free   uint64 // at the start
 }
 
-const firstFile = 12 // the inode of the file that mke2fs -d copies first, beside lost+found
-
-// mke2fs makes an image with one empty file, inode 12.
+// mke2fs makes an image with one empty file, f0.
 func mke2fs(t testing.TB, size string, args ...string) *simdev.Image {
 	t.Helper()
-	judge(t, "mke2fs")
-	dir := t.TempDir()
-	tree, path := filepath.Join(dir, "tree"), filepath.Join(dir, "image")
-	if err := os.MkdirAll(tree, 0o755); err != nil {
-		t.Fatal(err)
-	}
-	if err := os.WriteFile(filepath.Join(tree, "f"), nil, 0o644); err != nil {
-		t.Fatal(err)
-	}
-	args = append(append([]string{"-q", "-F", "-t", "ext4", "-d", tree}, args...), path, size)
-	if out, err := exec.Command("mke2fs", args...).CombinedOutput(); err != nil {
-		t.Fatalf("mke2fs %s: %v: %s", strings.Join(args, " "), err, out)
-	}
-	image, err := simdev.LoadImage(path)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return image
-}
-
-func judge(t testing.TB, name string) {
-	t.Helper()
-	if _, err := exec.LookPath(name); err != nil {
-		t.Skip("judge missing: " + name)
-	}
+	return judge.Image(t, size, append([]string{"-d", judge.Tree(t, 1)}, args...)...)
 }
 
 // newWorld opens a copy of the image.
-func newWorld(t failer, image *simdev.Image, nodeLimit int) *world {
+func newWorld(t bare.T, image *simdev.Image, nodeLimit int) *world {
 	t.Helper()
-	w := &world{dev: simdev.FromImage(image.Clone()), ino: firstFile}
-	super := make([]byte, layout.SuperSize)
-	if _, err := w.dev.ReadAt(super, layout.SuperOffset); err != nil {
-		t.Fatalf("%v", err)
-	}
-	s, err := layout.ParseSuperblock(super)
-	if err != nil {
-		t.Fatalf("%v", err)
-	}
-	if w.g, err = layout.NewGeometry(s); err != nil {
-		t.Fatalf("%v", err)
-	}
-	if w.j, err = journal.Open(journal.Config{Device: w.dev, BlockSize: w.g.BlockSize, Blocks: w.g.Blocks}); err != nil {
-		t.Fatalf("%v", err)
-	}
-	w.space = group.New(w.g, w.j)
-	w.inodes = inode.New(w.space)
-	w.m = New(w.space, w.inodes)
-	w.m.nodeLimit = nodeLimit
+	w := &world{FS: bare.New(t, image), ino: judge.FirstFile}
+	w.Credits, w.Resting = 240, group.ErrResting
+	w.stack(nodeLimit)
 	w.free = w.freeNow(t)
 	return w
 }
 
-func (w *world) freeNow(t failer) uint64 {
+// stack puts the packages over the journal.
+func (w *world) stack(nodeLimit int) {
+	w.space = group.New(w.G, w.J)
+	w.inodes = inode.New(w.space)
+	w.m = New(w.space, w.inodes)
+	w.m.nodeLimit = nodeLimit
+}
+
+func (w *world) freeNow(t bare.T) uint64 {
 	t.Helper()
-	v := w.j.View()
+	v := w.J.View()
 	defer v.Close()
 	s, err := w.space.Super(v)
 	if err != nil {
@@ -105,60 +60,17 @@ func (w *world) freeNow(t failer) uint64 {
 	return s.FreeBlocksCount()
 }
 
-// do runs fn in a handle of its own. Where it meets space that rests, it commits and runs it again.
-func (w *world) do(t failer, fn func(h *journal.Handle) error) error {
-	t.Helper()
-	for range 3 {
-		h, err := w.j.Start(240)
-		if err != nil {
-			t.Fatalf("start: %v", err)
-		}
-		if err = fn(h); err != nil {
-			h.Cancel()
-			if errors.Is(err, group.ErrResting) {
-				if err := w.j.CommitAll(); err != nil {
-					t.Fatalf("commit: %v", err)
-				}
-				continue
-			}
-			return err
-		}
-		if _, err := h.Stop(); err != nil {
-			t.Fatalf("stop: %v", err)
-		}
-		return nil
-	}
-	return group.ErrResting
-}
-
-// must is do, for what must not fail.
-func (w *world) must(t failer, fn func(h *journal.Handle) error) {
-	t.Helper()
-	if err := w.do(t, fn); err != nil {
-		t.Fatalf("%v", err)
-	}
-}
-
 // judged closes the world and hands the image to e2fsck.
 func (w *world) judged(t *testing.T) string {
 	t.Helper()
-	if err := w.j.Close(); err != nil {
-		t.Fatal(err)
-	}
-	judge(t, "e2fsck")
-	path := filepath.Join(t.TempDir(), "image")
-	if err := w.dev.Save(path); err != nil {
-		t.Fatal(err)
-	}
-	if out, err := exec.Command("e2fsck", "-fn", path).CombinedOutput(); err != nil {
-		t.Fatalf("e2fsck -fn: %v: %s", err, out)
-	}
+	path := w.Save(t)
+	judge.Fsck(t, path)
 	return path
 }
 
-func (w *world) setSize(t failer, blocks uint64) {
+func (w *world) setSize(t bare.T, blocks uint64) {
 	t.Helper()
-	w.must(t, func(h *journal.Handle) error { return w.inodes.SetSize(h, w.ino, blocks*uint64(w.g.BlockSize)) })
+	w.Must(t, func(h *journal.Handle) error { return w.inodes.SetSize(h, w.ino, blocks*uint64(w.G.BlockSize)) })
 }
 
 // mapped is what a block of a file is mapped to.
@@ -180,7 +92,7 @@ type audit struct {
 
 // audit reads the file's map with code of its own, and checks whatever must hold at any time.
 func (w *world) audit() (*audit, error) {
-	v := w.j.View()
+	v := w.J.View()
 	defer v.Close()
 	a := &audit{world: w, v: v, blocks: map[uint64]mapped{}, owned: map[uint64]string{}}
 	raw, err := w.inodes.Read(v, w.ino)
@@ -197,8 +109,8 @@ func (w *world) audit() (*audit, error) {
 	if err != nil {
 		return nil, err
 	}
-	used := uint64(len(a.owned)) * uint64(w.g.ClusterRatio)
-	if got, want := w.inodes.Blocks(raw), used*uint64(w.g.BlockSize)/512; got != want {
+	used := uint64(len(a.owned)) * uint64(w.G.ClusterRatio)
+	if got, want := w.inodes.Blocks(raw), used*uint64(w.G.BlockSize)/512; got != want {
 		return nil, fmt.Errorf("i_blocks %d sectors, want %d", got, want)
 	}
 	s, err := w.space.Super(v)
@@ -213,14 +125,14 @@ func (w *world) audit() (*audit, error) {
 
 // bufRef is a block as bytes of no type.
 func (w *world) bufRef(block layout.Pblk) buf.Ref {
-	return buf.Ref{Block: uint64(block), Len: w.g.BlockSize, Type: layout.PlainType{Name: "audited block"}}
+	return buf.Ref{Block: uint64(block), Len: w.G.BlockSize, Type: layout.PlainType{Name: "audited block"}}
 }
 
 func (a *audit) raw(block uint64) ([]byte, error) { return a.v.Read(a.bufRef(layout.Pblk(block))) }
 
 func (a *audit) own(p uint64, what string) error {
-	cluster := p / uint64(a.g.ClusterRatio)
-	if old, taken := a.owned[cluster]; taken && (a.g.ClusterRatio == 1 || old != what) {
+	cluster := p / uint64(a.G.ClusterRatio)
+	if old, taken := a.owned[cluster]; taken && (a.G.ClusterRatio == 1 || old != what) {
 		return fmt.Errorf("block %d: %s and %s", p, old, what)
 	}
 	a.owned[cluster] = what
@@ -285,7 +197,7 @@ func (a *audit) extent(e []byte, key uint64) uint64 {
 		n, unwritten = n-32768, true
 	}
 	p := uint64(le.Uint32(e[8:])) | uint64(le.Uint16(e[6:]))<<32
-	ratio := uint64(a.g.ClusterRatio)
+	ratio := uint64(a.G.ClusterRatio)
 	if n == 0 || p%ratio != key%ratio {
 		a.err = fmt.Errorf("extent at %d: length %d, block %d", key, n, p)
 	}
@@ -301,7 +213,7 @@ func (a *audit) extent(e []byte, key uint64) uint64 {
 // lists checks a map by block numbers.
 func (a *audit) lists(iblock []byte) error {
 	le := binary.LittleEndian
-	per := uint64(a.g.BlockSize / 4)
+	per := uint64(a.G.BlockSize / 4)
 	for i := range 12 {
 		if p := uint64(le.Uint32(iblock[4*i:])); p != 0 {
 			a.blocks[uint64(i)] = mapped{p: p}
@@ -341,7 +253,7 @@ func (a *audit) list(block uint64, level int, first, span uint64) error {
 			a.blocks[first+i] = mapped{p: p}
 			err = a.own(p, "data")
 		default:
-			err = a.list(p, level-1, first+i*span, span/uint64(a.g.BlockSize/4))
+			err = a.list(p, level-1, first+i*span, span/uint64(a.G.BlockSize/4))
 		}
 		if err != nil {
 			return err
