@@ -1,6 +1,10 @@
 package check
 
-import "ext4img/ext4/layout"
+import (
+	"hash/crc32"
+
+	"ext4img/ext4/layout"
+)
 
 // The checksums, computed here once more from the format's description.
 
@@ -30,10 +34,18 @@ func (g *geometry) bitmapChecksum(p []byte, n uint32, wide int) uint32 {
 
 // inodeSeed begins the checksums of everything that belongs to one inode.
 func (g *geometry) inodeSeed(ino layout.Ino, generation uint32) uint32 {
-	var b [8]byte
-	le.PutUint32(b[:], uint32(ino))
-	le.PutUint32(b[4:], generation)
-	return layout.Crc32c(g.csumSeed, b[:])
+	return crcWord(crcWord(g.csumSeed, uint32(ino)), generation)
+}
+
+var castagnoli = crc32.MakeTable(crc32.Castagnoli)
+
+// crcWord goes on with the four bytes of a little-endian number: there are two for each inode, too few for a slice.
+func crcWord(crc, v uint32) uint32 {
+	for range 4 {
+		crc = castagnoli[byte(crc)^byte(v)] ^ crc>>8
+		v >>= 8
+	}
+	return crc
 }
 
 // inodeChecksumOK compares an inode's checksum. A record of zeros has none.
@@ -46,33 +58,27 @@ func (g *geometry) inodeChecksumOK(ino layout.Ino, p []byte) bool {
 	if wide {
 		got |= uint32(le.Uint16(p[0x82:])) << 16
 	}
-	var sum uint32
-	if len(p) == 256 { // the usual size, in one go
-		var rec [256]byte
-		copy(rec[:], p)
-		rec[0x7C], rec[0x7D] = 0, 0
-		if wide {
-			rec[0x82], rec[0x83] = 0, 0
-		}
-		sum = layout.Crc32c(seed, rec[:])
-	} else {
-		sum = inodeChecksum(seed, p, wide)
-	}
+	sum := inodeChecksum(seed, p, wide)
 	if !wide {
 		sum &= 0xFFFF
 	}
 	return sum == got || allZero(p[:128])
 }
 
-// inodeChecksum is the checksum of a record of any size; wide: it has the upper half too.
+// inodeChecksum is the checksum of a record; wide: it has the upper half too. The record is changed for the moment.
 func inodeChecksum(seed uint32, p []byte, wide bool) uint32 {
-	zero := []byte{0, 0}
-	s := layout.Crc32c(layout.Crc32c(seed, p[:0x7C]), zero)
-	if !wide {
-		return layout.Crc32c(s, p[0x7E:])
+	low, high := le.Uint16(p[0x7C:]), uint16(0)
+	le.PutUint16(p[0x7C:], 0)
+	if wide {
+		high = le.Uint16(p[0x82:])
+		le.PutUint16(p[0x82:], 0)
 	}
-	s = layout.Crc32c(layout.Crc32c(s, p[0x7E:0x82]), zero)
-	return layout.Crc32c(s, p[0x84:])
+	s := layout.Crc32c(seed, p)
+	le.PutUint16(p[0x7C:], low)
+	if wide {
+		le.PutUint16(p[0x82:], high)
+	}
+	return s
 }
 
 // extentNodeChecksumOK compares the checksum behind the entries of an extent node. max is its eh_max.

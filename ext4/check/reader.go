@@ -11,6 +11,8 @@ import (
 type blockCache struct {
 	c      *checker
 	blocks map[uint64][]byte
+	slab   []byte // memory for blocks
+	used   int    // of it
 }
 
 // maxPrefetch bounds the blocks a cache holds at once, in bytes; maxRead one request.
@@ -45,7 +47,7 @@ func (b *blockCache) prefetch(want []uint64) {
 // readRun reads n blocks from at on and keeps those in want.
 func (b *blockCache) readRun(at, n uint64, want []uint64) {
 	g := b.c.geo
-	p := make([]byte, n<<g.bits)
+	p := b.room(int(n << g.bits))
 	if b.c.readAt(p, int64(at)<<g.bits) != nil {
 		return
 	}
@@ -66,8 +68,21 @@ func (b *blockCache) read(at uint64) ([]byte, error) {
 	return p, nil
 }
 
-// clear forgets everything.
-func (b *blockCache) clear() { clear(b.blocks) }
+// room gives memory that serves until clear.
+func (b *blockCache) room(n int) []byte {
+	if b.used+n > len(b.slab) { // what was cut out of the old one stays as it is
+		b.slab, b.used = make([]byte, max(n, 2*len(b.slab), maxRead)), 0
+	}
+	p := b.slab[b.used:][:n:n]
+	b.used += n
+	return p
+}
+
+// clear forgets everything: the memory of blocks that were read will hold others.
+func (b *blockCache) clear() {
+	clear(b.blocks)
+	b.used = 0
+}
 
 // readInode reads one inode's record.
 func (c *checker) readInode(ino layout.Ino) ([]byte, error) {
