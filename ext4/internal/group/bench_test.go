@@ -24,7 +24,7 @@ func BenchmarkAllocFree(b *testing.B) {
 			return err
 		})
 		if i%1000 == 999 {
-			if err := w.j.CommitAll(); err != nil {
+			if err := w.J.CommitAll(); err != nil {
 				b.Fatal(err)
 			}
 		}
@@ -44,7 +44,7 @@ func BenchmarkAllocInode(b *testing.B) {
 			return err
 		})
 		if i%1000 == 999 {
-			if err := w.j.CommitAll(); err != nil {
+			if err := w.J.CommitAll(); err != nil {
 				b.Fatal(err)
 			}
 		}

@@ -6,7 +6,6 @@ import (
 	"syscall"
 	"testing"
 
-	"ext4img/aio/simdev"
 	"ext4img/ext4/layout"
 	"ext4img/journal"
 )
@@ -15,17 +14,16 @@ import (
 // Whatever is asked for then is answered, or refused as corrupt; nothing panics, hangs, or gives out metadata.
 func TestGarbage(t *testing.T) {
 	made := mkfs(t, 48<<20, 0, "-b", "1024", "-O", "^metadata_csum,uninit_bg,^has_journal")
-	image := made.dev.Image()
+	image := made.Dev.Image()
 	const seed = 11
 	t.Logf("seed %d", seed)
 	r := rand.New(rand.NewSource(seed))
 	for range 400 {
-		w := &world{t: t, dev: simdev.FromImage(image)}
-		w.open()
+		w := newWorld(t, image)
 		w.damage(r)
-		w.open() // nothing of the old bytes is cached
+		w.open(w.Dev) // nothing of the old bytes is cached
 		for range 20 {
-			h, err := w.j.Start(100)
+			h, err := w.J.Start(100)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -46,11 +44,11 @@ func TestGarbage(t *testing.T) {
 func (w *world) damage(r *rand.Rand) {
 	w.t.Helper()
 	for range 1 + r.Intn(3) {
-		group := layout.Group(r.Intn(int(w.g.Groups)))
-		block, off := w.g.DescLoc(group)
-		d := make([]byte, w.g.DescSize)
-		bs := int64(w.g.BlockSize)
-		if _, err := w.dev.ReadAt(d, int64(block)*bs+int64(off)); err != nil {
+		group := layout.Group(r.Intn(int(w.G.Groups)))
+		block, off := w.G.DescLoc(group)
+		d := make([]byte, w.G.DescSize)
+		bs := int64(w.G.BlockSize)
+		if _, err := w.Dev.ReadAt(d, int64(block)*bs+int64(off)); err != nil {
 			w.t.Fatal(err)
 		}
 		value := []byte{byte(r.Intn(256)), byte(r.Intn(3) * r.Intn(128))}[:1+r.Intn(2)]
@@ -64,10 +62,10 @@ func (w *world) damage(r *rand.Rand) {
 			at = layout.SuperOffset + 0xC + int64(r.Intn(7))
 		default: // with the right checksum, so that the defect is in the meaning
 			copy(d[r.Intn(0x1E):0x1E], value)
-			desc.SetChecksum(w.g.DescChecksum(group, desc))
+			desc.SetChecksum(w.G.DescChecksum(group, desc))
 			value, at = d, int64(block)*bs+int64(off)
 		}
-		if _, err := w.dev.WriteAt(value, at); err != nil {
+		if _, err := w.Dev.WriteAt(value, at); err != nil {
 			w.t.Fatal(err)
 		}
 	}
@@ -77,13 +75,13 @@ func (w *world) damage(r *rand.Rand) {
 func (w *world) anything(h *journal.Handle, r *rand.Rand) (err error) {
 	switch r.Intn(4) {
 	case 0:
-		return w.s.Free(h, layout.Pblk(r.Int63n(int64(w.g.Blocks))), 1+uint64(r.Intn(20)))
+		return w.s.Free(h, layout.Pblk(r.Int63n(int64(w.G.Blocks))), 1+uint64(r.Intn(20)))
 	case 1:
-		_, err = w.s.AllocInode(h, layout.Ino(1+r.Intn(int(w.g.Inodes))), r.Intn(2) == 0)
+		_, err = w.s.AllocInode(h, layout.Ino(1+r.Intn(int(w.G.Inodes))), r.Intn(2) == 0)
 	case 2:
-		return w.s.FreeInode(h, layout.Ino(r.Intn(int(w.g.Inodes)+2)), r.Intn(2) == 0)
+		return w.s.FreeInode(h, layout.Ino(r.Intn(int(w.G.Inodes)+2)), r.Intn(2) == 0)
 	default:
-		q := Request{Goal: layout.Pblk(r.Int63n(int64(w.g.Blocks))), Min: uint32(r.Intn(100)), Max: uint32(r.Intn(1 << 15)), Root: true}
+		q := Request{Goal: layout.Pblk(r.Int63n(int64(w.G.Blocks))), Min: uint32(r.Intn(100)), Max: uint32(r.Intn(1 << 15)), Root: true}
 		_, _, err = w.s.Alloc(h, q)
 	}
 	return err

@@ -3,11 +3,8 @@ package group
 import (
 	"errors"
 	"fmt"
-	"io"
 	"math/rand"
 	"os"
-	"os/exec"
-	"path/filepath"
 	"syscall"
 	"testing"
 
@@ -15,129 +12,58 @@ import (
 	"ext4img/ext4/layout"
 	"ext4img/journal"
 	"ext4img/journal/buf"
+	"ext4img/testimages/bare"
+	"ext4img/testimages/judge"
 )
 
 // A world is a file system of mke2fs on a device in memory.
 type world struct {
-	t   testing.TB
-	dev *simdev.Device
-	g   *layout.Geometry
-	j   *journal.Journal
-	s   *Space
-}
-
-// need skips the test where a program that judges is missing.
-func need(t testing.TB, names ...string) {
-	t.Helper()
-	for _, name := range names {
-		if _, err := exec.LookPath(name); err != nil {
-			t.Skip("judge missing: " + name)
-		}
-	}
+	*bare.FS
+	t testing.TB
+	s *Space
 }
 
 // mkfs makes a file system with empty files /f0, /f1, … and opens it.
 func mkfs(t testing.TB, size int64, files int, args ...string) *world {
 	t.Helper()
-	need(t, "mke2fs", "e2fsck")
-	dir := t.TempDir()
-	path, tree := filepath.Join(dir, "img"), filepath.Join(dir, "tree")
-	if err := os.Mkdir(tree, 0o755); err != nil {
-		t.Fatal(err)
-	}
-	for i := range files {
-		if err := os.WriteFile(filepath.Join(tree, fmt.Sprintf("f%d", i)), nil, 0o644); err != nil {
-			t.Fatal(err)
-		}
-	}
-	f, err := os.Create(path)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := f.Truncate(size); err != nil {
-		t.Fatal(err)
-	}
-	f.Close()
-	args = append([]string{"-q", "-F", "-t", "ext4", "-E", "lazy_itable_init=1,lazy_journal_init=1", "-d", tree}, args...)
-	if out, err := exec.Command("mke2fs", append(args, path)...).CombinedOutput(); err != nil {
-		t.Fatalf("mke2fs %v: %v: %s", args, err, out)
-	}
+	judge.Need(t, "e2fsck")
+	args = append([]string{"-E", "lazy_itable_init=1,lazy_journal_init=1", "-d", judge.Tree(t, files)}, args...)
+	return newWorld(t, judge.Image(t, fmt.Sprintf("%dk", size>>10), args...))
+}
+
+// newWorld opens a copy of an image.
+func newWorld(t testing.TB, image *simdev.Image) *world {
+	t.Helper()
 	w := &world{t: t}
-	if w.dev, err = load(path); err != nil {
-		t.Fatal(err)
-	}
-	os.Remove(path)
-	w.open()
+	w.open(simdev.FromImage(image))
 	return w
 }
 
-// load reads the parts of a sparse file that hold data: from seeks for data to seeks for holes.
-func load(path string) (*simdev.Device, error) {
-	const seekData, seekHole = 3, 4
-	f, err := os.Open(path)
-	if err != nil {
-		return nil, err
-	}
-	defer f.Close()
-	size, err := f.Seek(0, io.SeekEnd)
-	if err != nil {
-		return nil, err
-	}
-	dev := simdev.New(size)
-	for end := int64(0); end < size; {
-		at, err := f.Seek(end, seekData)
-		if errors.Is(err, syscall.ENXIO) {
-			break
-		}
-		if err != nil {
-			return nil, err
-		}
-		if end, err = f.Seek(at, seekHole); err != nil {
-			return nil, err
-		}
-		p := make([]byte, end-at)
-		if _, err := f.ReadAt(p, at); err != nil {
-			return nil, err
-		}
-		if _, err := dev.WriteAt(p, at); err != nil {
-			return nil, err
-		}
-	}
-	return dev, dev.Flush()
-}
-
 // open opens the journal, if the file system has one in an inode with few extents.
-func (w *world) open() {
+func (w *world) open(dev *simdev.Device) {
 	w.t.Helper()
-	p := make([]byte, layout.SuperSize)
-	if _, err := w.dev.ReadAt(p, layout.SuperOffset); err != nil {
-		w.t.Fatal(err)
-	}
 	var err error
-	if w.g, err = layout.NewGeometry(layout.Superblock(p)); err != nil {
+	if w.FS, err = bare.Parse(dev); err != nil {
 		w.t.Fatal(err)
 	}
-	c := journal.Config{Device: w.dev, BlockSize: w.g.BlockSize, Blocks: w.g.Blocks}
-	if w.g.Compat&layout.CompatHasJournal != 0 {
-		c.Log = w.log()
+	if w.G.Compat&layout.CompatHasJournal != 0 {
+		w.Config.Log = w.log()
 	}
-	if w.j, err = journal.Open(c); err != nil {
-		w.t.Fatal(err)
-	}
-	w.s = New(w.g, w.j)
+	w.Open(w.t)
+	w.s = New(w.G, w.J)
 }
 
 func (w *world) log() *journal.Area {
-	at, off := w.g.DescLoc(0)
-	p := make([]byte, w.g.DescSize)
-	w.dev.ReadAt(p, int64(at)*int64(w.g.BlockSize)+int64(off))
-	in := make([]byte, w.g.InodeSize)
-	w.dev.ReadAt(in, int64(layout.Desc(p).InodeTable())*int64(w.g.BlockSize)+int64(layout.JournalIno-1)*int64(w.g.InodeSize))
+	at, off := w.G.DescLoc(0)
+	p := make([]byte, w.G.DescSize)
+	w.Dev.ReadAt(p, int64(at)*int64(w.G.BlockSize)+int64(off))
+	in := make([]byte, w.G.InodeSize)
+	w.Dev.ReadAt(in, int64(layout.Desc(p).InodeTable())*int64(w.G.BlockSize)+int64(layout.JournalIno-1)*int64(w.G.InodeSize))
 	root, err := layout.ParseExtentNode(layout.Inode(in).Block())
 	if err != nil || !root.Leaf() {
 		w.t.Fatalf("the journal's extents: %v", err)
 	}
-	area := &journal.Area{BlockSize: w.g.BlockSize}
+	area := &journal.Area{BlockSize: w.G.BlockSize}
 	for i := range root.Entries() {
 		e := root.Extent(i)
 		area.Blocks = append(area.Blocks, journal.Run{Phys: uint64(e.Pblk), Len: e.Len})
@@ -145,29 +71,16 @@ func (w *world) log() *journal.Area {
 	return area
 }
 
-// do runs fn in a handle of its own, and commits or cancels.
+// do runs fn in a handle of its own.
 func (w *world) do(fn func(h *journal.Handle) error) error {
 	w.t.Helper()
-	h, err := w.j.Start(64)
-	if err != nil {
-		w.t.Fatal(err)
-	}
-	if err := fn(h); err != nil {
-		h.Cancel()
-		return err
-	}
-	if _, err := h.Stop(); err != nil {
-		w.t.Fatal(err)
-	}
-	return nil
+	return w.Do(w.t, fn)
 }
 
 // must is do where an error ends the test.
 func (w *world) must(fn func(h *journal.Handle) error) {
 	w.t.Helper()
-	if err := w.do(fn); err != nil {
-		w.t.Fatal(err)
-	}
+	w.Must(w.t, fn)
 }
 
 func (w *world) alloc(q Request) (p layout.Pblk, n uint32, err error) {
@@ -187,29 +100,21 @@ func (w *world) free(p layout.Pblk, n uint64) {
 // fsck closes the journal and lets e2fsck judge.
 func (w *world) fsck() {
 	w.t.Helper()
-	if err := w.j.Close(); err != nil {
-		w.t.Fatal(err)
-	}
-	path := filepath.Join(w.t.TempDir(), "img")
-	if err := w.dev.Save(path); err != nil {
-		w.t.Fatal(err)
-	}
-	defer os.Remove(path)
-	if out, err := exec.Command("e2fsck", "-fn", path).CombinedOutput(); err != nil {
-		w.t.Fatalf("e2fsck: %v\n%s", err, out)
-	}
+	path := w.Save(w.t)
+	judge.Fsck(w.t, path)
+	os.Remove(path)
 }
 
 // inodeRef is the record of one of the files made by mkfs.
 func (w *world) inodeRef(r journal.Reader, ino layout.Ino) buf.Ref {
-	group, at := w.g.InodeGroup(ino)
+	group, at := w.G.InodeGroup(ino)
 	d, err := w.s.Desc(r, group)
 	if err != nil {
 		w.t.Fatal(err)
 	}
-	per := w.g.InodesPerBlock()
-	return buf.Ref{Block: uint64(d.InodeTable()) + uint64(at/per), Off: int(at%per) * w.g.InodeSize, Len: w.g.InodeSize,
-		Type: layout.InodeType{G: w.g, Ino: ino}}
+	per := w.G.InodesPerBlock()
+	return buf.Ref{Block: uint64(d.InodeTable()) + uint64(at/per), Off: int(at%per) * w.G.InodeSize, Len: w.G.InodeSize,
+		Type: layout.InodeType{G: w.G, Ino: ino}}
 }
 
 // give makes runs the content of a file, as e2fsck likes it. At most four extents fit.
@@ -228,8 +133,8 @@ func (w *world) give(h *journal.Handle, ino layout.Ino, runs []layout.Extent) er
 		at += uint64(e.Len)
 	}
 	in.SetFlags(in.Flags() | layout.FlagExtents)
-	in.SetSize(at * uint64(w.g.BlockSize))
-	in.SetRawBlocks(at * uint64(w.g.BlockSize/512))
+	in.SetSize(at * uint64(w.G.BlockSize))
+	in.SetRawBlocks(at * uint64(w.G.BlockSize/512))
 	return nil
 }
 
@@ -284,7 +189,7 @@ func (w *world) randomly(r *rand.Rand, steps int) {
 		f := r.Intn(len(owned))
 		ino := layout.Ino(firstFile + f)
 		cancel := r.Intn(8) == 0
-		h, err := w.j.Start(64)
+		h, err := w.J.Start(64)
 		if err != nil {
 			w.t.Fatal(err)
 		}
@@ -313,7 +218,7 @@ func (w *world) randomly(r *rand.Rand, steps int) {
 		}
 		owned[f] = next
 		if r.Intn(10) == 0 {
-			if err := w.j.CommitAll(); err != nil {
+			if err := w.J.CommitAll(); err != nil {
 				w.t.Fatal(err)
 			}
 		}
@@ -321,7 +226,7 @@ func (w *world) randomly(r *rand.Rand, steps int) {
 }
 
 func (w *world) grow(h *journal.Handle, r *rand.Rand, have []layout.Extent) ([]layout.Extent, error) {
-	q := Request{Goal: layout.Pblk(r.Int63n(int64(w.g.Blocks))), Min: 1, Max: 1 << r.Intn(15), Root: true}
+	q := Request{Goal: layout.Pblk(r.Int63n(int64(w.G.Blocks))), Min: 1, Max: 1 << r.Intn(15), Root: true}
 	if len(have) > 0 && r.Intn(2) == 0 {
 		last := have[len(have)-1]
 		q.Goal = last.Pblk + layout.Pblk(last.Len)
@@ -330,7 +235,7 @@ func (w *world) grow(h *journal.Handle, r *rand.Rand, have []layout.Extent) ([]l
 	if err != nil {
 		return nil, err
 	}
-	if n > q.Max+w.g.ClusterRatio || uint64(p)+uint64(n) > w.g.Blocks {
+	if n > q.Max+w.G.ClusterRatio || uint64(p)+uint64(n) > w.G.Blocks {
 		return nil, fmt.Errorf("%v gives %d+%d", q, p, n)
 	}
 	next := append([]layout.Extent(nil), have...)

@@ -5,11 +5,10 @@ import (
 	"syscall"
 	"testing"
 
-	"pgregory.net/rapid"
-
-	"ext4img/aio/simdev"
 	"ext4img/ext4/layout"
 	"ext4img/journal"
+
+	"pgregory.net/rapid"
 )
 
 // A cell is what a model knows of a block.
@@ -35,11 +34,10 @@ type model struct {
 func TestModel(t *testing.T) {
 	for _, args := range [][]string{{"-O", "^has_journal"}, {"-O", "^has_journal,bigalloc", "-C", "4096"}} {
 		made := mkfs(t, 8<<20, 0, append(args, "-b", "1024", "-g", "2048", "-m", "0")...)
-		image := made.dev.Image()
+		image := made.Dev.Image()
 		rapid.Check(t, func(rt *rapid.T) {
-			w := &world{t: t, dev: simdev.FromImage(image)}
-			w.open()
-			m := &model{w: w, cells: make([]cell, w.g.Blocks)}
+			w := newWorld(t, image)
+			m := &model{w: w, cells: make([]cell, w.G.Blocks)}
 			m.learn()
 			for range rapid.IntRange(1, 40).Draw(rt, "handles") {
 				m.step(rt)
@@ -50,16 +48,16 @@ func TestModel(t *testing.T) {
 
 // learn takes the initial state from the bitmaps.
 func (m *model) learn() {
-	v := m.w.j.View()
+	v := m.w.J.View()
 	defer v.Close()
-	for g := range m.w.g.Groups {
+	for g := range m.w.G.Groups {
 		b, err := m.w.s.bitmap(v, g, blocks)
 		if err != nil {
 			m.w.t.Fatal(err)
 		}
 		for i := range m.w.s.size(g, blocks) {
 			if b[i/8]>>(i%8)&1 != 0 {
-				m.mark(m.w.s.block(g, i), m.w.g.ClusterRatio, isMeta)
+				m.mark(m.w.s.block(g, i), m.w.G.ClusterRatio, isMeta)
 			}
 		}
 	}
@@ -73,7 +71,7 @@ func (m *model) mark(p layout.Pblk, n uint32, c cell) {
 
 // step is one handle.
 func (m *model) step(t *rapid.T) {
-	h, err := m.w.j.Start(200)
+	h, err := m.w.J.Start(200)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -95,7 +93,7 @@ func (m *model) step(t *rapid.T) {
 		t.Fatal(err)
 	}
 	if rapid.IntRange(0, 3).Draw(t, "commit") == 0 {
-		if err := m.w.j.CommitAll(); err != nil {
+		if err := m.w.J.CommitAll(); err != nil {
 			t.Fatal(err)
 		}
 		for i, c := range m.cells {
@@ -108,7 +106,7 @@ func (m *model) step(t *rapid.T) {
 
 func (m *model) free(t *rapid.T, h *journal.Handle) {
 	i := rapid.IntRange(0, len(m.used)-1).Draw(t, "which")
-	e, ratio := m.used[i], m.w.g.ClusterRatio
+	e, ratio := m.used[i], m.w.G.ClusterRatio
 	from := rapid.Uint32Range(0, e.Len/ratio-1).Draw(t, "from") * ratio
 	n := rapid.Uint32Range(1, (e.Len-from)/ratio).Draw(t, "clusters") * ratio
 	if err := m.w.s.Free(h, e.Pblk+layout.Pblk(from), uint64(n)); err != nil {
@@ -131,9 +129,9 @@ func (m *model) free(t *rapid.T, h *journal.Handle) {
 }
 
 func (m *model) alloc(t *rapid.T, h *journal.Handle) {
-	ratio := m.w.g.ClusterRatio
+	ratio := m.w.G.ClusterRatio
 	q := Request{
-		Goal: layout.Pblk(rapid.Uint64Range(0, m.w.g.Blocks+5).Draw(t, "goal")), Min: rapid.Uint32Range(1, 300).Draw(t, "min"),
+		Goal: layout.Pblk(rapid.Uint64Range(0, m.w.G.Blocks+5).Draw(t, "goal")), Min: rapid.Uint32Range(1, 300).Draw(t, "min"),
 		Root: true,
 	}
 	q.Max = q.Min + rapid.Uint32Range(0, 3000).Draw(t, "more")
@@ -167,8 +165,8 @@ func (m *model) alloc(t *rapid.T, h *journal.Handle) {
 // longest is the longest free run within a group.
 func (m *model) longest() (most uint32) {
 	run := uint32(0)
-	for p := layout.Pblk(m.w.g.FirstDataBlock); p < layout.Pblk(m.w.g.Blocks); p++ {
-		if _, at := m.w.g.GroupOf(p); at == 0 {
+	for p := layout.Pblk(m.w.G.FirstDataBlock); p < layout.Pblk(m.w.G.Blocks); p++ {
+		if _, at := m.w.G.GroupOf(p); at == 0 {
 			run = 0
 		}
 		if m.cells[p] != isFree {

@@ -28,7 +28,7 @@ func (w *world) fill() (all []layout.Extent) {
 
 func (w *world) freeCount() uint64 {
 	w.t.Helper()
-	v := w.j.View()
+	v := w.J.View()
 	defer v.Close()
 	n, err := w.s.FreeCount(v)
 	if err != nil {
@@ -47,7 +47,7 @@ func TestFreedBlocksRest(t *testing.T) {
 			if n := w.freeCount(); n != 0 {
 				t.Fatalf("%d blocks free after filling", n)
 			}
-			if err := w.j.CommitAll(); err != nil {
+			if err := w.J.CommitAll(); err != nil {
 				t.Fatal(err)
 			}
 			one := all[3]
@@ -55,7 +55,7 @@ func TestFreedBlocksRest(t *testing.T) {
 			if _, _, err := w.alloc(Request{Min: 1, Max: 1}); !errors.Is(err, ErrResting) || !errors.Is(err, syscall.ENOSPC) {
 				t.Fatalf("allocating what rests: %v", err)
 			}
-			if err := w.j.CommitAll(); err != nil {
+			if err := w.J.CommitAll(); err != nil {
 				t.Fatal(err)
 			}
 			p, n, err := w.alloc(Request{Max: one.Len, Root: true})
@@ -80,7 +80,7 @@ func TestFreedBlocksRest(t *testing.T) {
 func TestCancelForgets(t *testing.T) {
 	w := mkfs(t, 32<<20, 0, "-b", "1024")
 	before := w.freeCount()
-	h, err := w.j.Start(500)
+	h, err := w.J.Start(500)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -96,7 +96,7 @@ func TestCancelForgets(t *testing.T) {
 		t.Fatalf("%d free after the cancelled handle, %d before", n, before)
 	}
 	all := w.fill()
-	if h, err = w.j.Start(500); err != nil {
+	if h, err = w.J.Start(500); err != nil {
 		t.Fatal(err)
 	}
 	for _, e := range all {
@@ -121,7 +121,7 @@ func TestCancelForgets(t *testing.T) {
 func TestReserve(t *testing.T) {
 	w := mkfs(t, 32<<20, 0, "-b", "1024", "-m", "10")
 	reserve := func(n uint64) error {
-		v := w.j.View()
+		v := w.J.View()
 		defer v.Close()
 		return w.s.Reserve(v, n)
 	}
@@ -145,7 +145,7 @@ func TestReserve(t *testing.T) {
 	}
 	w.s.Release(10)
 	w.free(p, uint64(n))
-	if err := w.j.CommitAll(); err != nil {
+	if err := w.J.CommitAll(); err != nil {
 		t.Fatal(err)
 	}
 	if _, _, err := w.alloc(Request{Max: 1}); !errors.Is(err, syscall.ENOSPC) {
@@ -156,7 +156,7 @@ func TestReserve(t *testing.T) {
 // TestBadFree frees what nobody may free.
 func TestBadFree(t *testing.T) {
 	w := mkfs(t, 64<<20, 0, "-b", "1024")
-	v := w.j.View()
+	v := w.J.View()
 	d, err := w.s.Desc(v, 1)
 	if err != nil {
 		t.Fatal(err)
@@ -184,10 +184,10 @@ func TestBadFree(t *testing.T) {
 func TestContiguous(t *testing.T) {
 	for _, args := range [][]string{nil, {"-b", "1024"}, {"-O", "^flex_bg"}} {
 		w := mkfs(t, 2<<30, 0, args...)
-		runs := w.stream(1<<30/w.g.BlockSize, layout.MaxUnwrittenLen)
+		runs := w.stream(1<<30/w.G.BlockSize, layout.MaxUnwrittenLen)
 		limit := 12
-		if w.g.BlockSize == 1024 {
-			limit = 1<<20/int(w.g.BlocksPerGroup) + 2
+		if w.G.BlockSize == 1024 {
+			limit = 1<<20/int(w.G.BlocksPerGroup) + 2
 		}
 		if len(runs) > limit {
 			t.Errorf("mke2fs %v: %d extents for 1 GiB, want at most %d: %v", args, len(runs), limit, runs)
@@ -222,7 +222,7 @@ func TestHuge(t *testing.T) {
 	}
 	w := mkfs(t, 15<<40, 0, "-O", "^has_journal", "-E", "lazy_itable_init=1,nodiscard", "-N", "4000000")
 	start := time.Now()
-	runs := w.stream(1<<40/w.g.BlockSize, layout.MaxUnwrittenLen)
+	runs := w.stream(1<<40/w.G.BlockSize, layout.MaxUnwrittenLen)
 	t.Logf("%d extents in %v", len(runs), time.Since(start))
 	if d := time.Since(start); d > 20*time.Second {
 		t.Errorf("1 TiB took %v", d)
@@ -239,7 +239,7 @@ func TestHuge(t *testing.T) {
 // TestGoalAtGroupEnd asks for much where the rest of the goal's group is in use, and the next group is free.
 func TestGoalAtGroupEnd(t *testing.T) {
 	w := mkfs(t, 2<<30, 0)
-	first := w.g.GroupFirst(6)
+	first := w.G.GroupFirst(6)
 	if p, n, err := w.alloc(Request{Goal: first + 32760, Max: 8}); err != nil || p != first+32760 || n != 8 {
 		t.Fatalf("%d+%d, %v", p, n, err)
 	}

@@ -16,7 +16,7 @@ func TestOrphanFileGarbage(t *testing.T) {
 	for i, args := range [][]string{{"-O", "orphan_file,^metadata_csum"}, {"-O", "orphan_file,^metadata_csum,^extent,^64bit"}} {
 		w := mkfs(t, 8<<20, append(args, "-b", "1024")...)
 		orphan := w.make(layout.ModeRegular, 0)
-		image := w.dev.Image()
+		image := w.Dev.Image()
 		places := w.orphanPlaces()
 		r := rand.New(rand.NewSource(int64(i)))
 		for range 500 {
@@ -27,8 +27,7 @@ func TestOrphanFileGarbage(t *testing.T) {
 					t.Fatal(err)
 				}
 			}
-			damaged := &world{t: t, dev: dev, g: w.g}
-			damaged.open()
+			damaged := newWorld(t, dev.Image())
 			damaged.useOrphans(orphan)
 		}
 	}
@@ -37,7 +36,7 @@ func TestOrphanFileGarbage(t *testing.T) {
 // orphanPlaces is where the orphan file's record, its first block, and what may be its indirect block lie, in bytes.
 func (w *world) orphanPlaces() []int64 {
 	w.t.Helper()
-	v := w.j.View()
+	v := w.J.View()
 	defer v.Close()
 	super, err := w.tab.s.Super(v)
 	if err != nil {
@@ -56,7 +55,7 @@ func (w *world) orphanPlaces() []int64 {
 	if err != nil {
 		w.t.Fatal(err)
 	}
-	bs := int64(w.g.BlockSize)
+	bs := int64(w.G.BlockSize)
 	out := []int64{int64(rec.Block)*bs + int64(rec.Off), int64(refs[0].Block) * bs, int64(refs[0].Block+1)*bs - 128}
 	if !in.HasFlag(layout.FlagExtents) {
 		out = append(out, int64(layout.BlockList(in.Block()).Get(layout.DirectBlocks))*bs)
@@ -66,7 +65,7 @@ func (w *world) orphanPlaces() []int64 {
 
 func (w *world) useOrphans(ino layout.Ino) {
 	w.t.Helper()
-	v := w.j.View()
+	v := w.J.View()
 	_, err := w.tab.Orphans(v)
 	v.Close()
 	for _, step := range []func(*journal.Handle, layout.Ino) error{w.tab.AddOrphan, w.tab.DelOrphan} {

@@ -7,7 +7,6 @@ import (
 	"maps"
 	"math/rand"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -19,14 +18,14 @@ import (
 	"ext4img/ext4/internal/group"
 	"ext4img/ext4/layout"
 	"ext4img/journal"
+	"ext4img/testimages/bare"
+	"ext4img/testimages/judge"
 )
 
 // A world is a file system of mke2fs on a device in memory.
 type world struct {
+	*bare.FS
 	t   testing.TB
-	dev *simdev.Device
-	g   *layout.Geometry
-	j   *journal.Journal
 	tab *Table
 }
 
@@ -34,65 +33,32 @@ type world struct {
 // not used: handles reach the device when they stop.
 func mkfs(t testing.TB, size int, args ...string) *world {
 	t.Helper()
-	for _, name := range []string{"mke2fs", "e2fsck", "debugfs"} {
-		if _, err := exec.LookPath(name); err != nil {
-			t.Skip("judge missing: " + name)
-		}
-	}
+	judge.Need(t, "e2fsck", "debugfs")
 	path := filepath.Join(t.TempDir(), "img")
 	if err := os.WriteFile(path, bytes.Repeat([]byte{0xAA}, size), 0o644); err != nil {
 		t.Fatal(err)
 	}
 	args = append([]string{"-q", "-F", "-t", "ext4", "-E", "lazy_itable_init=1,nodiscard"}, args...)
-	if out, err := exec.Command("mke2fs", append(args, path)...).CombinedOutput(); err != nil {
-		t.Fatalf("mke2fs %v: %v: %s", args, err, out)
-	}
-	w := &world{t: t}
-	var err error
-	if w.dev, err = simdev.Load(path); err != nil {
-		t.Fatal(err)
-	}
-	w.open()
-	return w
+	judge.Run(t, "mke2fs", append(args, path)...)
+	return newWorld(t, judge.Load(t, path))
 }
 
-func (w *world) open() {
-	w.t.Helper()
-	p := make([]byte, layout.SuperSize)
-	if _, err := w.dev.ReadAt(p, layout.SuperOffset); err != nil {
-		w.t.Fatal(err)
-	}
-	var err error
-	if w.g, err = layout.NewGeometry(layout.Superblock(p)); err != nil {
-		w.t.Fatal(err)
-	}
-	if w.j, err = journal.Open(journal.Config{Device: w.dev, BlockSize: w.g.BlockSize, Blocks: w.g.Blocks}); err != nil {
-		w.t.Fatal(err)
-	}
-	w.tab = New(group.New(w.g, w.j))
+// newWorld opens a copy of an image.
+func newWorld(t testing.TB, image *simdev.Image) *world {
+	t.Helper()
+	w := &world{FS: bare.New(t, image), t: t}
+	w.tab = New(group.New(w.G, w.J))
+	return w
 }
 
 func (w *world) do(fn func(h *journal.Handle) error) error {
 	w.t.Helper()
-	h, err := w.j.Start(64)
-	if err != nil {
-		w.t.Fatal(err)
-	}
-	if err := fn(h); err != nil {
-		h.Cancel()
-		return err
-	}
-	if _, err := h.Stop(); err != nil {
-		w.t.Fatal(err)
-	}
-	return nil
+	return w.Do(w.t, fn)
 }
 
 func (w *world) must(fn func(h *journal.Handle) error) {
 	w.t.Helper()
-	if err := w.do(fn); err != nil {
-		w.t.Fatal(err)
-	}
+	w.Must(w.t, fn)
 }
 
 // make makes an inode with some links.
@@ -122,28 +88,6 @@ func (w *world) remove(ino layout.Ino) {
 	})
 }
 
-// save closes the journal and writes the device to a file.
-func (w *world) save() string {
-	w.t.Helper()
-	if err := w.j.Close(); err != nil {
-		w.t.Fatal(err)
-	}
-	path := filepath.Join(w.t.TempDir(), "img")
-	if err := w.dev.Save(path); err != nil {
-		w.t.Fatal(err)
-	}
-	return path
-}
-
-func run(t testing.TB, name string, args ...string) string {
-	t.Helper()
-	out, err := exec.Command(name, args...).CombinedOutput()
-	if err != nil {
-		t.Fatalf("%s %v: %v\n%s", name, args, err, out)
-	}
-	return string(out)
-}
-
 // link gives names to inodes: a name each, by debugfs.
 func (w *world) link(path string, inos map[layout.Ino]bool) {
 	w.t.Helper()
@@ -154,11 +98,7 @@ func (w *world) link(path string, inos map[layout.Ino]bool) {
 		}
 		fmt.Fprintf(&script, "ln <%d> n%d\n", ino, ino)
 	}
-	file := path + ".debugfs"
-	if err := os.WriteFile(file, []byte(script.String()), 0o644); err != nil {
-		w.t.Fatal(err)
-	}
-	run(w.t, "debugfs", "-w", "-f", file, path)
+	judge.Change(w.t, path, script.String())
 }
 
 var shapes = [][]string{
@@ -187,12 +127,12 @@ func TestRandom(t *testing.T) {
 			t.Logf("seed %d", seed)
 			w := mkfs(t, 24<<20, args...)
 			alive := w.randomly(rand.New(rand.NewSource(seed)))
-			if w.g.ROCompat&layout.ROCompatQuota != 0 {
+			if w.G.ROCompat&layout.ROCompatQuota != 0 {
 				return // usage is not this package's
 			}
-			path := w.save()
+			path := w.Save(w.t)
 			w.link(path, alive)
-			run(t, "e2fsck", "-fn", path)
+			judge.Fsck(t, path)
 		})
 	}
 }
@@ -205,14 +145,14 @@ func (w *world) randomly(r *rand.Rand) map[layout.Ino]bool {
 		switch k := r.Intn(10); {
 		case k < 6:
 			ino := w.make(layout.ModeRegular|0o640, 1)
-			if alive[ino] || dirs[ino] || ino < w.g.FirstIno {
+			if alive[ino] || dirs[ino] || ino < w.G.FirstIno {
 				w.t.Fatalf("inode %d given out twice", ino)
 			}
 			alive[ino] = true
 		case k == 6:
 			dirs[w.make(layout.ModeDir|0o755, 2)] = true
 		case k == 7:
-			h, err := w.j.Start(64)
+			h, err := w.J.Start(64)
 			if err != nil {
 				w.t.Fatal(err)
 			}
@@ -243,20 +183,20 @@ func TestFirstInBlock(t *testing.T) {
 	w := mkfs(t, 24<<20, "-b", "1024")
 	for range 40 {
 		ino := w.make(layout.ModeRegular, 1)
-		if _, at := w.g.InodeGroup(ino); at%w.g.InodesPerBlock() != 0 {
+		if _, at := w.G.InodeGroup(ino); at%w.G.InodesPerBlock() != 0 {
 			continue
 		}
-		v := w.j.View()
+		v := w.J.View()
 		r, err := w.tab.ref(v, ino)
 		v.Close()
 		if err != nil {
 			t.Fatal(err)
 		}
-		p := make([]byte, w.g.BlockSize)
-		if _, err := w.dev.ReadAt(p, int64(r.Block)*int64(len(p))); err != nil {
+		p := make([]byte, w.G.BlockSize)
+		if _, err := w.Dev.ReadAt(p, int64(r.Block)*int64(len(p))); err != nil {
 			t.Fatal(err)
 		}
-		if rest := p[w.g.InodeSize:]; !bytes.Equal(rest, make([]byte, len(rest))) {
+		if rest := p[w.G.InodeSize:]; !bytes.Equal(rest, make([]byte, len(rest))) {
 			t.Errorf("behind inode %d the block is not zero", ino)
 		}
 		return
@@ -286,7 +226,7 @@ func TestAll(t *testing.T) {
 		}
 		alive[ino] = true
 	}
-	if want := int(w.g.Inodes) - int(w.g.FirstIno); len(alive) != want { // lost+found has one
+	if want := int(w.G.Inodes) - int(w.G.FirstIno); len(alive) != want { // lost+found has one
 		t.Errorf("%d inodes, want %d", len(alive), want)
 	}
 	for ino := range alive { // what was freed a moment ago comes last, but it comes
@@ -296,9 +236,9 @@ func TestAll(t *testing.T) {
 		}
 		break
 	}
-	path := w.save()
+	path := w.Save(w.t)
 	w.link(path, alive)
-	run(t, "e2fsck", "-fn", path)
+	judge.Fsck(t, path)
 }
 
 // TestRecord looks at a new record through debugfs.
@@ -306,7 +246,7 @@ func TestRecord(t *testing.T) {
 	w := mkfs(t, 8<<20)
 	w.tab.Clock = func() time.Time { return time.Date(2175, 3, 4, 5, 6, 7, 123456789, time.UTC) }
 	ino := w.make(layout.ModeRegular|0o640, 1)
-	v := w.j.View()
+	v := w.J.View()
 	in, err := w.tab.Read(v, ino)
 	if err != nil {
 		t.Fatal(err)
@@ -316,7 +256,7 @@ func TestRecord(t *testing.T) {
 	}
 	v.Close()
 	t.Setenv("TZ", "UTC")
-	out := run(t, "debugfs", "-R", fmt.Sprintf("stat <%d>", ino), w.save())
+	out := judge.Run(t, "debugfs", "-R", fmt.Sprintf("stat <%d>", ino), w.Save(w.t))
 	for _, want := range []string{"Mode:  0640", "Flags: 0x80000", "Links: 1", "Size of extra inode fields: 32", "Size: 0",
 		"crtime: 0x81ea2d3f:1d6f3456 -- Sat Mar  4 05:06:07 2175", "EXTENTS:"} {
 		if !strings.Contains(out, want) {
@@ -378,7 +318,7 @@ func TestBlocks(t *testing.T) {
 			if err != nil || feature != "huge_file" {
 				continue
 			}
-			v := w.j.View()
+			v := w.J.View()
 			in, err := w.tab.Read(v, ino)
 			if err != nil {
 				t.Fatal(err)
@@ -394,9 +334,9 @@ func TestBlocks(t *testing.T) {
 // TestNever reads what is not an inode.
 func TestNever(t *testing.T) {
 	w := mkfs(t, 24<<20, "-b", "1024")
-	v := w.j.View()
+	v := w.J.View()
 	defer v.Close()
-	for _, ino := range []layout.Ino{0, layout.Ino(w.g.Inodes) + 1, 1<<32 - 1, 200, layout.Ino(w.g.Inodes)} {
+	for _, ino := range []layout.Ino{0, layout.Ino(w.G.Inodes) + 1, 1<<32 - 1, 200, layout.Ino(w.G.Inodes)} {
 		if _, err := w.tab.Read(v, ino); !errors.Is(err, layout.ErrCorrupt) {
 			t.Errorf("inode %d: %v", ino, err)
 		}

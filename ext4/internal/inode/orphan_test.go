@@ -10,11 +10,12 @@ import (
 
 	"ext4img/ext4/layout"
 	"ext4img/journal"
+	"ext4img/testimages/judge"
 )
 
 func (w *world) orphansNow() []layout.Ino {
 	w.t.Helper()
-	v := w.j.View()
+	v := w.J.View()
 	defer v.Close()
 	list, err := w.tab.Orphans(v)
 	if err != nil {
@@ -25,7 +26,7 @@ func (w *world) orphansNow() []layout.Ino {
 
 func (w *world) present() bool {
 	w.t.Helper()
-	v := w.j.View()
+	v := w.J.View()
 	defer v.Close()
 	super, err := w.tab.s.Super(v)
 	if err != nil {
@@ -60,13 +61,13 @@ func TestOrphans(t *testing.T) {
 					w.remove(ino)
 				}
 			}
-			path := w.save()
+			path := w.Save(w.t)
 			out, _ := exec.Command("e2fsck", "-fy", path).CombinedOutput()
 			asked := strings.Count(string(out), "? yes") - strings.Count(string(out), "is not clean.\nClear? yes")
 			if n := strings.Count(string(out), "Clearing orphaned inode"); n != len(got) || asked != 0 {
 				t.Errorf("e2fsck cleared %d orphans of %d:\n%s", n, len(got), out)
 			}
-			run(t, "e2fsck", "-fn", path)
+			judge.Fsck(t, path)
 		})
 	}
 }
@@ -74,7 +75,7 @@ func TestOrphans(t *testing.T) {
 // changeOrphan adds an orphan or takes it away, and sometimes thinks better of it.
 func (w *world) changeOrphan(r *rand.Rand, ino layout.Ino, noted map[layout.Ino]bool) {
 	w.t.Helper()
-	h, err := w.j.Start(16)
+	h, err := w.J.Start(16)
 	if err != nil {
 		w.t.Fatal(err)
 	}
@@ -104,7 +105,7 @@ func TestOrphanFileFull(t *testing.T) {
 	w.must(func(h *journal.Handle) error {
 		f, err := w.tab.file(h)
 		if err == nil {
-			slots = len(f.refs) * layout.OrphanBlock(make([]byte, w.g.BlockSize)).Slots()
+			slots = len(f.refs) * layout.OrphanBlock(make([]byte, w.G.BlockSize)).Slots()
 		}
 		return err
 	})
@@ -135,14 +136,14 @@ func TestOrphanFileFull(t *testing.T) {
 	if w.present() {
 		t.Error("orphan_present is still set")
 	}
-	run(t, "e2fsck", "-fn", w.save())
+	judge.Run(t, "e2fsck", "-fn", w.Save(w.t))
 }
 
 // TestOrphanCycle reads lists that lead nowhere.
 func TestOrphanCycle(t *testing.T) {
 	w := mkfs(t, 8<<20)
 	a, b := w.make(layout.ModeRegular, 0), w.make(layout.ModeRegular, 0)
-	for _, next := range []uint32{uint32(a), uint32(b), 5, 1 << 31, w.g.Inodes} {
+	for _, next := range []uint32{uint32(a), uint32(b), 5, 1 << 31, w.G.Inodes} {
 		w.must(func(h *journal.Handle) error {
 			super, err := w.tab.s.EditSuper(h)
 			if err != nil {
@@ -160,7 +161,7 @@ func TestOrphanCycle(t *testing.T) {
 			in.SetDtime(next)
 			return nil
 		})
-		v := w.j.View()
+		v := w.J.View()
 		if _, err := w.tab.Orphans(v); !errors.Is(err, layout.ErrCorrupt) {
 			t.Errorf("next %d: %v", next, err)
 		}
