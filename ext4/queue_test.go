@@ -7,6 +7,7 @@ import (
 	"io/fs"
 	"math/rand/v2"
 	"os"
+	"runtime"
 	"sync"
 	"syscall"
 	"testing"
@@ -357,28 +358,37 @@ func TestCloseInFlight(t *testing.T) {
 	r.dev.Hold(func(*aio.Request) bool { return true })
 	must(t, r.q.Submit(append(requests(f, rigBlock, 0), &Request{File: f, Op: aio.Read, Off: rigBlock, Buf: make([]byte, rigBlock)})...))
 	r.dev.WaitHeld(2)
-	cut := make(chan error)
+	cut := make(chan error, 1)
+	again := f
 	go func() {
 		err := f.Close()
 		if err == nil {
-			f, err = r.fs.OpenFile("/db", os.O_RDWR, 0)
+			again, err = r.fs.OpenFile("/db", os.O_RDWR, 0)
 		}
 		if err == nil {
-			err = f.Truncate(0)
+			err = again.Truncate(0)
 		}
 		cut <- err
 	}()
-	for !f.isClosed() || r.fs.urgent.Load() == 0 && len(cut) == 0 { // until it waits, or should have
-		select {
-		case err := <-cut:
-			t.Fatalf("the file was closed, opened and cut with requests in flight: %v", err)
-		default:
+	for !holdsOff(f) {
+		if len(cut) > 0 {
+			t.Fatalf("the file was closed, opened and cut with requests in flight: %v", <-cut)
 		}
+		runtime.Gosched()
 	}
 	r.dev.Unhold()
 	must(t, <-cut)
 	for _, req := range r.reap(r.q, 2) {
 		must(t, req.Err)
 	}
-	r.end(f)
+	r.end(again)
+}
+
+// holdsOff tells whether new direct I/O of a file has to wait at the moment.
+func holdsOff(f *File) bool {
+	if f.n.end.TryBeginRead() {
+		f.n.end.EndRead()
+		return false
+	}
+	return true
 }
