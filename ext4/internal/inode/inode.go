@@ -33,6 +33,10 @@ type Table struct {
 	g     *layout.Geometry
 	Clock func() time.Time // the time for new and freed inodes; time.Now until replaced
 
+	// Values counts the attributes of an inode whose values are in inodes of their own: quotas count each of those for
+	// the owner of the attribute. nil: there are none.
+	Values func(r journal.Reader, ino layout.Ino) (uint64, error)
+
 	// Guarded by the running handle.
 	made    uint32      // inodes made so far: part of a generation
 	orphans *orphanFile // what is known of the orphan file; nil until it is needed
@@ -125,8 +129,8 @@ func (t *Table) Edit(h *journal.Handle, ino layout.Ino) (layout.Inode, error) {
 	if err != nil {
 		return nil, fmt.Errorf("inode %d: %w", ino, err)
 	}
-	t.watch(h, ino, func() Usage { return t.usage(ino, p) })
-	return layout.Inode(p), nil
+	err = t.watch(h, ino, func() (Usage, error) { return t.usage(h, ino, p) })
+	return layout.Inode(p), err
 }
 
 // New allocates an inode and makes its record: mode with a type, times of now, a generation, no links, no owner, an
@@ -178,9 +182,9 @@ func (t *Table) blank(h *journal.Handle, ino layout.Ino) (layout.Inode, error) {
 	if err != nil {
 		return nil, fmt.Errorf("inode %d: %w", ino, err)
 	}
-	t.watch(h, ino, func() Usage { return Usage{} })
+	err = t.watch(h, ino, func() (Usage, error) { return Usage{}, nil })
 	delete(t.watched.freed, ino)
-	return layout.Inode(p), nil
+	return layout.Inode(p), err
 }
 
 // Claim takes an inode number that is free and gives its record, which is empty, to be filled. It is for the recovery

@@ -11,7 +11,7 @@ import (
 // Usage is what an inode counts for in quotas: nothing while it is not in use.
 type Usage struct {
 	UID, GID, Project uint32
-	Inodes            uint64 // 1, or 0 while it is not in use
+	Inodes            uint64 // 1 and the values in inodes of their own, or 0 while it is not in use
 	Bytes             uint64 // of i_blocks
 }
 
@@ -29,25 +29,36 @@ type watched struct {
 
 // usage is what a record counts for. The file system's own inodes, and those that hold the values of attributes,
 // count for nobody.
-func (t *Table) usage(ino layout.Ino, in layout.Inode) Usage {
+func (t *Table) usage(h *journal.Handle, ino layout.Ino, in layout.Inode) (Usage, error) {
 	if ino != layout.RootIno && ino < t.g.FirstIno || in.HasFlag(layout.FlagEAInode) {
-		return Usage{}
+		return Usage{}, nil
 	}
-	return Usage{in.UID(), in.GID(), in.ProjectID(), 1, t.Blocks(in) * 512}
+	u := Usage{in.UID(), in.GID(), in.ProjectID(), 1, t.Blocks(in) * 512}
+	if t.Values == nil || t.g.Incompat&layout.IncompatEAInode == 0 {
+		return u, nil
+	}
+	n, err := t.Values(h, ino)
+	u.Inodes += n
+	return u, err
 }
 
 // watch notes what an inode counts for before the handle first edits it.
-func (t *Table) watch(h *journal.Handle, ino layout.Ino, before func() Usage) {
+func (t *Table) watch(h *journal.Handle, ino layout.Ino, before func() (Usage, error)) error {
 	if t.g.ROCompat&layout.ROCompatQuota == 0 {
-		return
+		return nil
 	}
 	if t.watched.before == nil {
 		t.watched = watched{make(map[layout.Ino]Usage), make(map[layout.Ino]bool)}
 		h.AtEnd(func(bool) { t.watched = watched{} })
 	}
-	if _, ok := t.watched.before[ino]; !ok {
-		t.watched.before[ino] = before()
+	if _, ok := t.watched.before[ino]; ok {
+		return nil
 	}
+	u, err := before()
+	if err == nil {
+		t.watched.before[ino] = u
+	}
+	return err
 }
 
 // Changes lists the inodes that the handle has made, freed or edited so that they count for something else now, in the
@@ -61,7 +72,9 @@ func (t *Table) Changes(h *journal.Handle) ([]Change, error) {
 			if err != nil {
 				return nil, err
 			}
-			c.After = t.usage(ino, in)
+			if c.After, err = t.usage(h, ino, in); err != nil {
+				return nil, err
+			}
 		}
 		if c.Before != c.After {
 			out = append(out, c)

@@ -198,6 +198,9 @@ func (x *Store) change(h *journal.Handle, a *attrs, edit func(next *attrs) error
 	if err := edit(next); err != nil {
 		return err
 	}
+	if _, err := x.t.Edit(h, a.ino); err != nil { // quotas look at the attributes before they change
+		return err
+	}
 	refs := make(map[layout.Ino]int)
 	if err := x.storeRecord(h, before, next, refs); err != nil {
 		return err
@@ -229,6 +232,22 @@ func (x *Store) markFeature(h *journal.Handle, a *attrs) error {
 		s.SetFeatureCompat(s.FeatureCompat() | layout.CompatExtAttr)
 	}
 	return err
+}
+
+// countValues counts the attributes whose values are in inodes of their own: quotas count those for the owner of the attribute.
+func (x *Store) countValues(r journal.Reader, ino layout.Ino) (n uint64, err error) {
+	a, err := x.load(r, ino)
+	if err != nil {
+		return 0, err
+	}
+	for _, list := range a.list {
+		for _, e := range list {
+			if e.Inum != 0 {
+				n++
+			}
+		}
+	}
+	return n, nil
 }
 
 // cost is what attributes count in i_blocks, in file system blocks: the block, and for each value in an inode of its own

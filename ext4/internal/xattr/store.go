@@ -58,7 +58,9 @@ type Store struct {
 
 // New makes a Store.
 func New(s *group.Space, t *inode.Table, m Mapper) *Store {
-	return &Store{g: s.Geometry(), s: s, t: t, m: m}
+	x := &Store{g: s.Geometry(), s: s, t: t, m: m}
+	t.Values = x.countValues
+	return x
 }
 
 // An Attr is one attribute in a list.
