@@ -10,7 +10,7 @@ import (
 	"ext4img/journal"
 )
 
-// reservePool bounds the pool in blocks, as the kernel bounds its own (s_resv_clusters): 2% of what is free, at most
+// reservePool bounds the pool in clusters, as the kernel bounds its own (s_resv_clusters): 2% of what is free, at most
 // 4096 clusters.
 const reservePool = 4096
 
@@ -19,7 +19,7 @@ const reservePool = 4096
 // succeeds also when everything else has been allocated.
 type reserve struct {
 	mu    sync.Mutex
-	pool  uint64 // blocks set aside and not promised
+	pool  uint64 // clusters set aside and not promised
 	limit uint64 // what the pool grows back to
 }
 
@@ -29,7 +29,7 @@ func (r *reserve) fill(space *group.Space, v journal.Reader, g *layout.Geometry)
 	if err != nil {
 		return err
 	}
-	n := min(free/50, reservePool*uint64(g.ClusterRatio))
+	n := min(free/uint64(g.ClusterRatio)/50, reservePool)
 	if err := space.Reserve(v, n); err != nil {
 		return err
 	}
@@ -37,7 +37,7 @@ func (r *reserve) fill(space *group.Space, v journal.Reader, g *layout.Geometry)
 	return nil
 }
 
-// take promises n blocks: from the pool, else from what is free.
+// take promises n clusters, one for each block of a tree: from the pool, else from what is free.
 func (r *reserve) take(space *group.Space, v journal.Reader, n uint64) error {
 	r.mu.Lock()
 	defer r.mu.Unlock()
