@@ -177,7 +177,7 @@ func (k *dirCheck) checkName(off int, d dirent, name []byte) {
 		if bytes.IndexByte(name, '/') >= 0 || bytes.IndexByte(name, 0) >= 0 {
 			k.bad(codeEntryName, off, name, d)
 		}
-		if k.folded && !utf8.Valid(name) {
+		if k.folded && k.c.sb.EncodingFlags()&layout.EncodingStrict != 0 && !utf8.Valid(name) {
 			k.bad(codeEntryEncoding, off, name, d)
 		}
 		return
