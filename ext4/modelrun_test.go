@@ -113,6 +113,7 @@ func foldRoot(t *testing.T, img string) {
 // judged has the closed image judged by our check and by e2fsck.
 func judged(t *testing.T, img string) {
 	t.Helper()
+	fsckClean(t, img)
 	dev, err := aio.Open(img, aio.Options{})
 	must(t, err)
 	defer dev.Close()
@@ -121,7 +122,6 @@ func judged(t *testing.T, img string) {
 	if !rep.Clean() {
 		t.Fatalf("our check: %v %+v", rep.Fatal, rep.Problems[:min(len(rep.Problems), 10)])
 	}
-	fsckClean(t, img)
 }
 
 // compareTree compares a driver's tree with the model's.
