@@ -133,6 +133,16 @@ func (d *Device) Trace() *Trace {
 	return t
 }
 
+// Change lets fn edit what the trace says of each write: for tests that plant a defect in an order that was right. Data
+// must be replaced, not edited.
+func (t *Trace) Change(fn func(w *Write)) {
+	for _, w := range t.Writes {
+		fn(w)
+	}
+	slices.SortStableFunc(t.order, func(a, b *Write) int { return cmp.Compare(a.Until, b.Until) })
+	t.image, t.applied = t.start.Clone(), 0
+}
+
 // Open returns the writes that a power cut during epoch e may lose, in order of acceptance.
 func (t *Trace) Open(e int) []*Write {
 	var ws []*Write
