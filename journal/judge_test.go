@@ -11,6 +11,7 @@ import (
 
 	"ext4img/aio/simdev"
 	"ext4img/journal/buf"
+	"ext4img/testimages/judge"
 )
 
 // raw is a block without a checksum of its own.
@@ -23,9 +24,7 @@ func (raw) Seal([]byte)         {}
 
 // TestJudgeOurLog writes logs into file systems made by mke2fs and crashes: e2fsck and debugfs recover what we recover.
 func TestJudgeOurLog(t *testing.T) {
-	for _, tool := range []string{"mke2fs", "e2fsck", "debugfs"} {
-		judge(t, tool)
-	}
+	judge.Need(t, "mke2fs", "e2fsck", "debugfs")
 	for _, f := range []struct {
 		name     string
 		args     string
@@ -44,8 +43,7 @@ func TestJudgeOurLog(t *testing.T) {
 
 func judgeLog(t *testing.T, args string, features Features) {
 	dir := t.TempDir()
-	path := filepath.Join(dir, "img")
-	run(t, "mke2fs", append(strings.Fields(args), "-q", "-F", "-J", "size=8", path, "64M")...)
+	path := judge.Mke2fs(t, "64M", append(strings.Fields(args), "-J", "size=8")...)
 	free := freeBlocks(t, path, 60)
 	m := loadImage(t, path, "")
 	r := &rig{t: t, dev: m.dev, cfg: Config{
@@ -134,9 +132,10 @@ func compareRecovery(t *testing.T, dir string, crashed *simdev.Device, m *image,
 	}
 }
 
+// run runs a program on a file system whose clock stands still. e2fsck may say that it has mended something.
 func run(t *testing.T, tool string, args ...string) string {
 	t.Helper()
-	cmd := exec.Command(judge(t, tool), args...)
+	cmd := exec.Command(tool, args...)
 	cmd.Env = append(os.Environ(), "E2FSCK_TIME=1900000000")
 	out, err := cmd.CombinedOutput()
 	if err != nil && !(tool == "e2fsck" && cmd.ProcessState.ExitCode() == 1) {
@@ -149,7 +148,7 @@ func run(t *testing.T, tool string, args ...string) string {
 func freeBlocks(t *testing.T, path string, n int) []uint64 {
 	t.Helper()
 	var blocks []uint64
-	for _, f := range strings.Fields(run(t, "debugfs", "-R", fmt.Sprintf("ffb %d 5000", n), path)) {
+	for _, f := range strings.Fields(judge.Debugfs(t, path, fmt.Sprintf("ffb %d 5000", n))) {
 		var b uint64
 		if _, err := fmt.Sscanf(f, "%d", &b); err == nil && b > 1000 {
 			blocks = append(blocks, b)

@@ -3,14 +3,12 @@ package journal
 import (
 	"bufio"
 	"bytes"
-	"compress/gzip"
 	"crypto/sha256"
 	"encoding/binary"
 	"encoding/hex"
 	"errors"
-	"io"
+	"fmt"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"regexp"
 	"strconv"
@@ -18,53 +16,8 @@ import (
 	"testing"
 
 	"ext4img/aio/simdev"
+	"ext4img/testimages/judge"
 )
-
-// oracles is the folder of images with known results.
-func oracles(t *testing.T) string {
-	t.Helper()
-	dir := os.Getenv("EXT4IMG_ORACLES")
-	if dir == "" {
-		dir = "../../shared/oracles"
-	}
-	if _, err := os.Stat(dir); err != nil {
-		t.Skip("judge missing: oracles")
-	}
-	return dir
-}
-
-func judge(t *testing.T, name string) string {
-	t.Helper()
-	p, err := exec.LookPath(name)
-	if err != nil {
-		t.Skip("judge missing: " + name)
-	}
-	return p
-}
-
-// unpack writes the content of a gzip file to dst.
-func unpack(t *testing.T, src, dst string) {
-	t.Helper()
-	in, err := os.Open(src)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer in.Close()
-	z, err := gzip.NewReader(in)
-	if err != nil {
-		t.Fatal(err)
-	}
-	out, err := os.Create(dst)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if _, err := io.Copy(out, z); err != nil {
-		t.Fatal(err)
-	}
-	if err := out.Close(); err != nil {
-		t.Fatal(err)
-	}
-}
 
 // image is a file system image with what these tests need to know of it.
 type image struct {
@@ -98,11 +51,7 @@ func loadImage(t *testing.T, path, journal string) *image {
 		return m
 	}
 	ino := binary.LittleEndian.Uint32(sb[0xE0:])
-	out, err := exec.Command(judge(t, "debugfs"), "-c", "-R", "stat <"+strconv.Itoa(int(ino))+">", path).Output()
-	if err != nil {
-		t.Fatal(err)
-	}
-	for _, r := range statRange.FindAllStringSubmatch(string(out), -1) {
+	for _, r := range statRange.FindAllStringSubmatch(judge.Debugfs(t, path, fmt.Sprintf("stat <%d>", ino), "-c"), -1) {
 		from, _ := strconv.ParseUint(r[2], 10, 64)
 		to := from
 		if r[3] != "" {
@@ -113,14 +62,7 @@ func loadImage(t *testing.T, path, journal string) *image {
 	return m
 }
 
-func load(t *testing.T, path string) *simdev.Device {
-	t.Helper()
-	dev, err := simdev.Load(path)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return dev
-}
+func load(t *testing.T, path string) *simdev.Device { return simdev.FromImage(judge.Load(t, path)) }
 
 // dataSum is the oracle's data_sha: over the blocks that differ, without those of the two superblocks.
 func (m *image) dataSum(t *testing.T, before, after *simdev.Device) (int, string) {
@@ -156,8 +98,8 @@ func (m *image) dataSum(t *testing.T, before, after *simdev.Device) (int, string
 
 // TestOracleReplay recovers logs of every format and compares what changes with what debugfs changes.
 func TestOracleReplay(t *testing.T) {
-	dir := filepath.Join(oracles(t), "e2fsprogs")
-	judge(t, "debugfs")
+	dir := judge.Oracles(t, "e2fsprogs")
+	judge.Need(t, "debugfs")
 	f, err := os.Open(filepath.Join(dir, "replay.tsv"))
 	if err != nil {
 		t.Skip("judge missing: oracles")
@@ -190,13 +132,10 @@ var otherSums = map[string]string{
 }
 
 func replayOne(t *testing.T, dir, name, want string) {
-	tmp := t.TempDir()
-	path, journal := filepath.Join(tmp, "img"), ""
-	unpack(t, filepath.Join(dir, name+".img.gz"), path)
+	path, journal := judge.Unpack(t, filepath.Join(dir, name+".img.gz")), ""
 	for _, ext := range []string{".jnl.gz", ".jnl.img.gz"} {
 		if p := filepath.Join(dir, name+ext); exists(p) {
-			journal = filepath.Join(tmp, "jnl")
-			unpack(t, p, journal)
+			journal = judge.Unpack(t, p)
 		}
 	}
 	if underRace && strings.HasPrefix(name, "jdump-") {

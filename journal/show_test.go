@@ -2,11 +2,12 @@ package journal
 
 import (
 	"fmt"
-	"os/exec"
 	"path/filepath"
 	"regexp"
 	"strings"
 	"testing"
+
+	"ext4img/testimages/judge"
 )
 
 // logdump prints what Show yields as "debugfs -R 'logdump -a'" does.
@@ -57,20 +58,14 @@ func TestOracleShow(t *testing.T) {
 	if testing.Short() || underRace {
 		t.Skip("long")
 	}
-	dir := filepath.Join(oracles(t), "e2fsprogs")
-	debugfs := judge(t, "debugfs")
+	dir := judge.Oracles(t, "e2fsprogs")
 	fast := regexp.MustCompile(`(?s)\n\*\*\* Fast Commit Area.*`)
 	for _, name := range []string{"f_jnl_32bit", "f_jnl_64bit", "j_corrupt_descr_tid", "j_corrupt_commit_csum",
 		"j_corrupt_revoke_csum", "j_recover_csum2_32bit", "j_recover_csum2_64bit", "j_recover_fast_commit",
 		"f_clear_orphan_file", "jdump-j_short_trans_old_csum", "jdump-j_long_revoke_trans_mcsum_64bit"} {
 		t.Run(name, func(t *testing.T) {
-			path := filepath.Join(t.TempDir(), "img")
-			unpack(t, filepath.Join(dir, name+".img.gz"), path)
-			out, err := exec.Command(debugfs, "-R", "logdump -a", path).Output()
-			if err != nil {
-				t.Fatal(err)
-			}
-			want := fast.ReplaceAllString(string(out), "")
+			path := judge.Unpack(t, filepath.Join(dir, name+".img.gz"))
+			want := fast.ReplaceAllString(judge.Debugfs(t, path, "logdump -a"), "")
 			if got := logdump(t, loadImage(t, path, "")); got != want {
 				g, w := strings.Split(got, "\n"), strings.Split(want, "\n")
 				for i := range min(len(g), len(w)) {
@@ -86,8 +81,7 @@ func TestOracleShow(t *testing.T) {
 
 // TestOracleFast decodes the fast commit of a real log.
 func TestOracleFast(t *testing.T) {
-	path := filepath.Join(t.TempDir(), "img")
-	unpack(t, filepath.Join(oracles(t), "e2fsprogs", "j_recover_fast_commit.img.gz"), path)
+	path := judge.Unpack(t, filepath.Join(judge.Oracles(t, "e2fsprogs"), "j_recover_fast_commit.img.gz"))
 	m := loadImage(t, path, "")
 	rec, err := Recover(m.dev, m.area)
 	if err != nil {

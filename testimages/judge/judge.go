@@ -86,11 +86,12 @@ func Fsck(t testing.TB, path string) {
 	Run(t, "e2fsck", "-fn", path)
 }
 
-// Debugfs puts one request to debugfs and returns the answer, without what goes to standard error.
-func Debugfs(t testing.TB, path, request string) string {
+// Debugfs puts one request to debugfs and returns the answer, without what goes to standard error. With the option "-c" it
+// looks at images whose bitmaps are damaged, too.
+func Debugfs(t testing.TB, path, request string, options ...string) string {
 	t.Helper()
 	Need(t, "debugfs")
-	out, err := exec.Command("debugfs", "-R", request, path).Output()
+	out, err := exec.Command("debugfs", append(options, "-R", request, path)...).Output()
 	if err != nil {
 		t.Fatalf("debugfs %s: %v", request, err)
 	}

@@ -4,9 +4,6 @@ import (
 	"errors"
 	"fmt"
 	"math/rand"
-	"os"
-	"os/exec"
-	"path/filepath"
 	"strings"
 	"testing"
 
@@ -16,14 +13,14 @@ import (
 	"ext4img/ext4/internal/inode"
 	"ext4img/ext4/layout"
 	"ext4img/journal"
+	"ext4img/testimages/bare"
+	"ext4img/testimages/judge"
 )
 
 // A world is a file system of mke2fs on a device in memory.
 type world struct {
+	*bare.FS
 	t   testing.TB
-	dev *simdev.Device
-	g   *layout.Geometry
-	j   *journal.Journal
 	tab *inode.Table
 	m   *extent.Mapper
 	q   *Quota
@@ -31,85 +28,53 @@ type world struct {
 
 func mkfs(t testing.TB, args ...string) *world {
 	t.Helper()
-	for _, name := range []string{"mke2fs", "e2fsck", "debugfs"} {
-		if _, err := exec.LookPath(name); err != nil {
-			t.Skip("judge missing: " + name)
-		}
-	}
-	path := filepath.Join(t.TempDir(), "img")
-	args = append([]string{"-q", "-F", "-t", "ext4", "-O", "quota"}, args...)
-	run(t, "mke2fs", append(args, path, "64M")...)
-	w := &world{t: t}
-	var err error
-	if w.dev, err = simdev.Load(path); err != nil {
-		t.Fatal(err)
-	}
-	p := make([]byte, layout.SuperSize)
-	if _, err := w.dev.ReadAt(p, layout.SuperOffset); err != nil {
-		t.Fatal(err)
-	}
-	if w.g, err = layout.NewGeometry(layout.Superblock(p)); err != nil {
-		t.Fatal(err)
-	}
-	if w.j, err = journal.Open(journal.Config{Device: w.dev, BlockSize: w.g.BlockSize, Blocks: w.g.Blocks}); err != nil {
-		t.Fatal(err)
-	}
-	s := group.New(w.g, w.j)
+	judge.Need(t, "e2fsck", "debugfs")
+	return newWorld(t, judge.Image(t, "64M", append([]string{"-O", "quota"}, args...)...))
+}
+
+// newWorld opens a copy of an image.
+func newWorld(t testing.TB, image *simdev.Image) *world {
+	t.Helper()
+	w := &world{FS: bare.New(t, image), t: t}
+	w.Credits = 400 // enough to remove a file in one go
+	s := group.New(w.G, w.J)
 	w.tab = inode.New(s)
 	w.m = extent.New(s, w.tab)
 	w.q = New(w.tab, w.m)
 	return w
 }
 
-func run(t testing.TB, name string, args ...string) string {
-	t.Helper()
-	out, err := exec.Command(name, args...).CombinedOutput()
-	if err != nil {
-		t.Fatalf("%s %v: %v\n%s", name, args, err, out)
-	}
-	return string(out)
-}
+var errCancel = errors.New("cancel")
 
 // do runs fn in a handle and settles; with cancel it undoes all of it.
 func (w *world) do(cancel bool, fn func(h *journal.Handle) error) error {
 	w.t.Helper()
-	h, err := w.j.Start(400) // enough to remove a file in one go
-	if err != nil {
-		w.t.Fatal(err)
-	}
-	if err = fn(h); err == nil {
-		err = w.q.Settle(h)
-	}
-	if err != nil || cancel {
-		h.Cancel()
+	err := w.Do(w.t, func(h *journal.Handle) error {
+		err := fn(h)
+		if err == nil {
+			err = w.q.Settle(h)
+		}
+		if err == nil && cancel {
+			err = errCancel
+		}
 		return err
+	})
+	if err == errCancel {
+		return nil
 	}
-	if _, err := h.Stop(); err != nil {
-		w.t.Fatal(err)
-	}
-	return nil
+	return err
 }
 
 // fsck gives the files names, which debugfs does without a new block, and lets e2fsck judge the usage of everybody.
 func (w *world) fsck(files map[layout.Ino]bool) {
 	w.t.Helper()
-	if err := w.j.Close(); err != nil {
-		w.t.Fatal(err)
-	}
-	path := filepath.Join(w.t.TempDir(), "img")
-	if err := w.dev.Save(path); err != nil {
-		w.t.Fatal(err)
-	}
+	path := w.Save(w.t)
 	var script strings.Builder
 	for ino := range files {
 		fmt.Fprintf(&script, "ln <%d> %d\n", ino, ino)
 	}
-	file := path + ".debugfs"
-	if err := os.WriteFile(file, []byte(script.String()), 0o644); err != nil {
-		w.t.Fatal(err)
-	}
-	run(w.t, "debugfs", "-w", "-f", file, path)
-	if out := run(w.t, "e2fsck", "-fn", path); strings.Contains(out, "QUOTA") {
+	judge.Change(w.t, path, script.String())
+	if out := judge.Run(w.t, "e2fsck", "-fn", path); strings.Contains(out, "QUOTA") {
 		w.t.Fatal(out)
 	}
 }
@@ -182,7 +147,7 @@ func (w *world) make(h *journal.Handle, r *rand.Rand) (layout.Ino, error) {
 func (w *world) chown(in layout.Inode, r *rand.Rand) {
 	in.SetUID(someID(r))
 	in.SetGID(someID(r))
-	if w.g.ROCompat&layout.ROCompatProject != 0 {
+	if w.G.ROCompat&layout.ROCompatProject != 0 {
 		in.SetProjectID(someID(r))
 	}
 }
@@ -203,12 +168,12 @@ func (w *world) change(h *journal.Handle, r *rand.Rand, ino layout.Ino, what int
 		in.SetLinks(0)
 		return w.tab.Free(h, ino)
 	default:
-		at := in.Size() / uint64(w.g.BlockSize)
+		at := in.Size() / uint64(w.G.BlockSize)
 		e, err := w.m.Allocate(h, ino, layout.Lblk(at), uint32(1+r.Intn(20)), false)
 		if err != nil {
 			return err
 		}
-		return w.tab.SetSize(h, ino, e.End()*uint64(w.g.BlockSize))
+		return w.tab.SetSize(h, ino, e.End()*uint64(w.G.BlockSize))
 	}
 	return nil
 }
@@ -243,7 +208,7 @@ func TestManyOwners(t *testing.T) {
 		}
 		want[uid]++
 	}
-	v := w.j.View()
+	v := w.J.View()
 	for uid, n := range want {
 		if bytes, inodes, err := w.q.Usage(v, Users, uid); err != nil || bytes != 0 || inodes != n {
 			t.Errorf("user %d: %d bytes, %d inodes, %v; want %d inodes", uid, bytes, inodes, err, n)
@@ -259,8 +224,8 @@ func TestManyOwners(t *testing.T) {
 // TestGarbage puts garbage into every word of the header and the tree; nothing panics or hangs, and errors say corrupt.
 func TestGarbage(t *testing.T) {
 	w := mkfs(t, "-b", "4096")
-	image := w.dev.Image()
-	v := w.j.View()
+	image := w.Dev.Image()
+	v := w.J.View()
 	var at [7]layout.Pblk
 	for block := range at {
 		e, err := w.m.Lookup(v, layout.UserQuotaIno, layout.Lblk(block/4))
@@ -282,7 +247,7 @@ func TestGarbage(t *testing.T) {
 				t.Fatal(err)
 			}
 		}
-		w.reopen(dev)
+		w := newWorld(t, dev.Image())
 		for range 3 {
 			err := w.do(false, func(h *journal.Handle) error {
 				_, err := w.make(h, r)
@@ -293,18 +258,6 @@ func TestGarbage(t *testing.T) {
 			}
 		}
 	}
-}
-
-func (w *world) reopen(dev *simdev.Device) {
-	w.t.Helper()
-	var err error
-	if w.j, err = journal.Open(journal.Config{Device: dev, BlockSize: w.g.BlockSize, Blocks: w.g.Blocks}); err != nil {
-		w.t.Fatal(err)
-	}
-	s := group.New(w.g, w.j)
-	w.tab = inode.New(s)
-	w.m = extent.New(s, w.tab)
-	w.q = New(w.tab, w.m)
 }
 
 // TestHole finds a quota file with a hole corrupt.
