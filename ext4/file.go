@@ -83,6 +83,9 @@ func (f *File) WriteAt(p []byte, off int64) (int, error) {
 	if err := f.allows(aio.Write); err != nil {
 		return 0, f.wrap("write", err)
 	}
+	if len(p) == 0 {
+		return 0, nil
+	}
 	if err := f.n.checkRange(off, len(p)); err != nil {
 		return 0, f.wrap("write", err)
 	}
