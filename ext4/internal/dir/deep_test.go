@@ -10,6 +10,7 @@ import (
 	"syscall"
 	"testing"
 
+	"ext4img/ext4/internal/stack"
 	"ext4img/ext4/layout"
 	"ext4img/journal"
 	"ext4img/testimages/judge"
@@ -34,7 +35,7 @@ func TestDeep(t *testing.T) {
 			if os.Getenv("EXT4IMG_LONG") != "" {
 				n = k.long
 			}
-			w := newWorld(t, mke2fs(t, k.size, k.args...))
+			w := newWorld(t, stack.Mke2fs(t, k.size, k.args...))
 			d := w.mkdir(t, layout.RootIno, "d")
 			files := w.mkfiles(t, 1+n/30000)
 			names := w.fill(t, d, files, n, func(i int) string {
@@ -47,7 +48,7 @@ func TestDeep(t *testing.T) {
 					t.Errorf("debugfs htree: %v, want %s indirect levels", m, k.levels)
 				}
 			}
-			w.open(t)
+			w.Open(t)
 			w.removeAll(t, d, names)
 			w.setLinks(t, files, nil)
 			judge.Fsck(t, w.Save(t))
@@ -66,7 +67,7 @@ func (w *world) fill(t *testing.T, d layout.Ino, files []layout.Ino, n int, name
 					return nil
 				}
 				s, ino := name(i), files[i%len(files)]
-				if err := w.dirs.Add(h, d, s, ino, layout.FTRegular); err != nil {
+				if err := w.Dirs.Add(h, d, s, ino, layout.FTRegular); err != nil {
 					return fmt.Errorf("number %d: %w", i, err)
 				}
 				names[s] = ino
@@ -81,7 +82,7 @@ func (w *world) fill(t *testing.T, d layout.Ino, files []layout.Ino, n int, name
 func (w *world) removeAll(t *testing.T, d layout.Ino, names map[string]layout.Ino) {
 	t.Helper()
 	for name := range names {
-		w.Must(t, func(h *journal.Handle) error { _, err := w.dirs.Remove(h, d, name); return err })
+		w.Must(t, func(h *journal.Handle) error { _, err := w.Dirs.Remove(h, d, name); return err })
 	}
 	if left := w.names(t, d); len(left) != 0 {
 		t.Fatalf("%d names left", len(left))
@@ -90,13 +91,13 @@ func (w *world) removeAll(t *testing.T, d layout.Ino, names map[string]layout.In
 
 // TestFull fills an index to its last entry: the error is ENOSPC, and nothing of the attempt stays.
 func TestFull(t *testing.T) {
-	w := newWorld(t, mke2fs(t, "64M", "-b", "1024"))
+	w := newWorld(t, stack.Mke2fs(t, "64M", "-b", "1024"))
 	d := w.mkdir(t, layout.RootIno, "d")
 	files := w.mkfiles(t, 1)
 	names := map[string]layout.Ino{}
 	for i := 0; ; i++ {
 		name := fmt.Sprintf("%0200d-%d", i, i)
-		err := w.Do(t, func(h *journal.Handle) error { return w.dirs.Add(h, d, name, files[0], layout.FTRegular) })
+		err := w.Do(t, func(h *journal.Handle) error { return w.Dirs.Add(h, d, name, files[0], layout.FTRegular) })
 		if errors.Is(err, syscall.ENOSPC) && len(names) > 20000 {
 			break
 		}
@@ -112,7 +113,7 @@ func TestFull(t *testing.T) {
 // TestCollisions fills leaves that hold three names with pairs of names that have the same hash, so that many splits
 // fall between the two.
 func TestCollisions(t *testing.T) {
-	w := newWorld(t, mke2fs(t, "16M", "-b", "1024"))
+	w := newWorld(t, stack.Mke2fs(t, "16M", "-b", "1024"))
 	const seed = 3
 	rnd := rand.New(rand.NewPCG(seed, 0))
 	d := w.mkdir(t, layout.RootIno, "d")
@@ -127,7 +128,7 @@ func TestCollisions(t *testing.T) {
 		t.Errorf("seed %d: no hash of %d names goes on in another leaf", seed, len(names))
 	}
 	t.Logf("%d names, %d leaves where a hash goes on", len(names), len(odd))
-	w.open(t)
+	w.Open(t)
 	w.removeAll(t, d, names)
 	w.setLinks(t, files, nil)
 	judge.Fsck(t, w.Save(t))

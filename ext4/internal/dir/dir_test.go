@@ -11,6 +11,7 @@ import (
 	"syscall"
 	"testing"
 
+	"ext4img/ext4/internal/stack"
 	"ext4img/ext4/layout"
 	"ext4img/journal"
 	"ext4img/testimages/bare"
@@ -63,7 +64,7 @@ func TestGrowAndShrink(t *testing.T) {
 			if os.Getenv("EXT4IMG_LONG") != "" {
 				n *= 3
 			}
-			w := newWorld(t, mke2fs(t, k.size, k.args...))
+			w := newWorld(t, stack.Mke2fs(t, k.size, k.args...))
 			w.growAndShrink(t, n)
 		})
 	}
@@ -78,7 +79,7 @@ func (w *world) growAndShrink(t *testing.T, n int) {
 	var order []string
 	for len(names) < n {
 		name, ino := anyName(rnd), files[rnd.IntN(len(files))]
-		err := w.Do(t, func(h *journal.Handle) error { return w.dirs.Add(h, d, name, ino, layout.FTRegular) })
+		err := w.Do(t, func(h *journal.Handle) error { return w.Dirs.Add(h, d, name, ino, layout.FTRegular) })
 		if names[name] != 0 {
 			if !errors.Is(err, fs.ErrExist) {
 				t.Fatalf("seed %d: add %q again: %v, want ErrExist", seed, name, err)
@@ -95,7 +96,7 @@ func (w *world) growAndShrink(t *testing.T, n int) {
 	rnd.Shuffle(len(order), func(i, j int) { order[i], order[j] = order[j], order[i] })
 	for i, name := range order {
 		w.Must(t, func(h *journal.Handle) error {
-			old, err := w.dirs.Remove(h, d, name)
+			old, err := w.Dirs.Remove(h, d, name)
 			if err == nil && old != names[name] {
 				err = fmt.Errorf("remove %q gave inode %d, want %d", name, old, names[name])
 			}
@@ -107,7 +108,7 @@ func (w *world) growAndShrink(t *testing.T, n int) {
 		}
 	}
 	w.View(func(r journal.Reader) {
-		if empty, err := w.dirs.Empty(r, d); !empty || err != nil {
+		if empty, err := w.Dirs.Empty(r, d); !empty || err != nil {
 			t.Fatalf("empty: %v, %v", empty, err)
 		}
 	})
@@ -124,24 +125,24 @@ func (w *world) judgeNames(t *testing.T, d layout.Ino, files []layout.Ino, names
 	}
 	w.View(func(r journal.Reader) {
 		for name, want := range names {
-			ino, _, err := w.dirs.Lookup(r, d, name)
+			ino, _, err := w.Dirs.Lookup(r, d, name)
 			if err != nil || ino != want || got[name] != want {
 				t.Fatalf("lookup %q: inode %d, %v; listed %d; want %d", name, ino, err, got[name], want)
 			}
 		}
-		if _, _, err := w.dirs.Lookup(r, d, "no such name"); !errors.Is(err, fs.ErrNotExist) {
+		if _, _, err := w.Dirs.Lookup(r, d, "no such name"); !errors.Is(err, fs.ErrNotExist) {
 			t.Fatalf("lookup of no such name: %v", err)
 		}
 	})
 	w.links(t, files, names)
 	path := w.Save(t)
 	judge.Fsck(t, path)
-	if !w.mounted(t, path, func(root string) { kernelNames(t, filepath.Join(root, "d"), names) }) {
+	if !w.Mounted(t, path, func(root string) { kernelNames(t, filepath.Join(root, "d"), names) }) {
 		if got := strings.Count(judge.Debugfs(t, path, "ls -p /d"), "\n/"); got < len(names) {
 			t.Errorf("debugfs lists %d names, want %d", got, len(names))
 		}
 	}
-	w.open(t)
+	w.Open(t)
 }
 
 // links is setLinks without freeing anything: the files without a name become orphans for e2fsck if they stay so.
@@ -153,7 +154,7 @@ func (w *world) links(t bare.T, files []layout.Ino, names map[string]layout.Ino)
 	}
 	for _, ino := range files {
 		w.Must(t, func(h *journal.Handle) error {
-			in, err := w.inodes.Edit(h, ino)
+			in, err := w.Inodes.Edit(h, ino)
 			if err == nil {
 				in.SetLinks(count[ino])
 			}
@@ -169,12 +170,12 @@ func TestSmallThings(t *testing.T) {
 		if features != "none" {
 			args = append(args, "-O", features)
 		}
-		w := newWorld(t, mke2fs(t, "8M", args...))
+		w := newWorld(t, stack.Mke2fs(t, "8M", args...))
 		d := w.mkdir(t, layout.RootIno, "d")
 		e := w.mkdir(t, d, "e")
 		f := w.mkfiles(t, 2)
 		add := func(name string) error {
-			return w.Do(t, func(h *journal.Handle) error { return w.dirs.Add(h, d, name, f[0], layout.FTRegular) })
+			return w.Do(t, func(h *journal.Handle) error { return w.Dirs.Add(h, d, name, f[0], layout.FTRegular) })
 		}
 		for name, want := range map[string]error{
 			"": fs.ErrInvalid, ".": fs.ErrInvalid, "..": fs.ErrInvalid, "a/b": fs.ErrInvalid, "a\x00": fs.ErrInvalid, "e": fs.ErrExist,
@@ -185,13 +186,13 @@ func TestSmallThings(t *testing.T) {
 			}
 		}
 		w.Must(t, func(h *journal.Handle) error {
-			old, err := w.dirs.Replace(h, d, "\xff\n", f[1], layout.FTFifo)
+			old, err := w.Dirs.Replace(h, d, "\xff\n", f[1], layout.FTFifo)
 			if old != f[0] {
 				t.Errorf("replace gave inode %d, want %d", old, f[0])
 			}
 			return err
 		})
-		w.Must(t, func(h *journal.Handle) error { return w.dirs.SetParent(h, e, layout.RootIno) })
+		w.Must(t, func(h *journal.Handle) error { return w.Dirs.SetParent(h, e, layout.RootIno) })
 		w.View(func(r journal.Reader) {
 			for _, c := range []struct {
 				dir  layout.Ino
@@ -199,20 +200,20 @@ func TestSmallThings(t *testing.T) {
 				ino  layout.Ino
 				ft   uint8
 			}{{e, "..", layout.RootIno, layout.FTDir}, {e, ".", e, layout.FTDir}, {d, "\xff\n", f[1], layout.FTFifo}, {d, "e", e, layout.FTDir}} {
-				ino, ft, err := w.dirs.Lookup(r, c.dir, c.name)
+				ino, ft, err := w.Dirs.Lookup(r, c.dir, c.name)
 				if err != nil || ino != c.ino || ft != c.ft {
 					t.Errorf("%s: lookup %q in %d: inode %d type %d, %v; want %d, %d", features, c.name, c.dir, ino, ft, err, c.ino, c.ft)
 				}
 			}
-			if _, _, err := w.dirs.Lookup(r, f[0], "x"); !errors.Is(err, syscall.ENOTDIR) {
+			if _, _, err := w.Dirs.Lookup(r, f[0], "x"); !errors.Is(err, syscall.ENOTDIR) {
 				t.Errorf("lookup in a file: %v", err)
 			}
-			if empty, err := w.dirs.Empty(r, d); empty || err != nil {
+			if empty, err := w.Dirs.Empty(r, d); empty || err != nil {
 				t.Errorf("empty: %v, %v", empty, err)
 			}
 		})
 		for _, name := range []string{".", "..", "x"} {
-			err := w.Do(t, func(h *journal.Handle) error { _, err := w.dirs.Remove(h, d, name); return err })
+			err := w.Do(t, func(h *journal.Handle) error { _, err := w.Dirs.Remove(h, d, name); return err })
 			if err == nil {
 				t.Errorf("remove %q: no error", name)
 			}

@@ -7,6 +7,7 @@ import (
 	"strings"
 	"testing"
 
+	"ext4img/ext4/internal/stack"
 	"ext4img/ext4/layout"
 	"ext4img/journal"
 	"ext4img/testimages/judge"
@@ -24,10 +25,10 @@ func TestCasefold(t *testing.T) {
 		{"inline", []string{"-b", "1024", "-O", "casefold,inline_data", "-E", "encoding=utf8"}, false},
 	} {
 		t.Run(k.name, func(t *testing.T) {
-			w := newWorld(t, mke2fs(t, "16M", k.args...))
+			w := newWorld(t, stack.Mke2fs(t, "16M", k.args...))
 			d := w.mkdir(t, layout.RootIno, "d")
 			w.Must(t, func(h *journal.Handle) error {
-				in, err := w.inodes.Edit(h, d)
+				in, err := w.Inodes.Edit(h, d)
 				if err == nil {
 					in.SetFlags(in.Flags() | layout.FlagCasefold)
 				}
@@ -35,7 +36,7 @@ func TestCasefold(t *testing.T) {
 			})
 			files := w.mkfiles(t, 1)
 			add := func(name string) error {
-				return w.Do(t, func(h *journal.Handle) error { return w.dirs.Add(h, d, name, files[0], layout.FTRegular) })
+				return w.Do(t, func(h *journal.Handle) error { return w.Dirs.Add(h, d, name, files[0], layout.FTRegular) })
 			}
 			names := map[string]layout.Ino{}
 			want := []string{"Straße", "A\u030angstro\u0308m", "\ud55c\uae00"}
@@ -63,14 +64,14 @@ func TestCasefold(t *testing.T) {
 			w.View(func(r journal.Reader) {
 				for i, name := range want[3:] {
 					other := fmt.Sprintf("E\u0301NTRY-%d-%s", i, strings.Repeat("xY", i%60))
-					if ino, _, err := w.dirs.Lookup(r, d, other); err != nil || ino != files[0] {
+					if ino, _, err := w.Dirs.Lookup(r, d, other); err != nil || ino != files[0] {
 						t.Fatalf("lookup %q, stored as %q: %v", other, name, err)
 					}
 				}
 			})
 			w.links(t, files, names)
 			judge.Fsck(t, w.Save(t))
-			w.open(t)
+			w.Open(t)
 			w.removeAll(t, d, names)
 			w.setLinks(t, files, nil)
 			judge.Fsck(t, w.Save(t))

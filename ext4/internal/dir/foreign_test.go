@@ -13,6 +13,7 @@ import (
 
 	"ext4img/aio/simdev"
 	"ext4img/ext4/internal/dir"
+	"ext4img/ext4/internal/stack"
 	"ext4img/ext4/layout"
 	"ext4img/journal"
 	"ext4img/testimages"
@@ -44,7 +45,7 @@ func (w *world) walk(t *testing.T, path string, ino layout.Ino, depth int) (seen
 	}
 	var entries []dir.Entry
 	w.View(func(r journal.Reader) {
-		err := w.dirs.List(r, ino, func(e dir.Entry) (bool, error) {
+		err := w.Dirs.List(r, ino, func(e dir.Entry) (bool, error) {
 			entries = append(entries, e)
 			return true, nil
 		})
@@ -52,7 +53,7 @@ func (w *world) walk(t *testing.T, path string, ino layout.Ino, depth int) (seen
 			t.Fatal(err)
 		}
 		for _, e := range entries {
-			if got, _, err := w.dirs.Lookup(r, ino, e.Name); err != nil || got != e.Ino {
+			if got, _, err := w.Dirs.Lookup(r, ino, e.Name); err != nil || got != e.Ino {
 				t.Errorf("directory %d: lookup %q: inode %d, %v; want %d", ino, e.Name, got, err, e.Ino)
 			}
 		}
@@ -81,7 +82,7 @@ func (w *world) walk(t *testing.T, path string, ino layout.Ino, depth int) (seen
 // TestIndexLost adds to a directory that is hashed in a file system that has lost the feature: the flag must go.
 func TestIndexLost(t *testing.T) {
 	judge.Need(t, "tune2fs")
-	w := newWorld(t, mke2fs(t, "16M", "-b", "1024", "-O", "^metadata_csum"))
+	w := newWorld(t, stack.Mke2fs(t, "16M", "-b", "1024", "-O", "^metadata_csum"))
 	d, files := w.mkdir(t, layout.RootIno, "d"), w.mkfiles(t, 1)
 	names := w.fill(t, d, files, 500, func(i int) string { return fmt.Sprintf("name-%d", i) })
 	w.links(t, files, names)
@@ -114,13 +115,13 @@ func TestOracleImages(t *testing.T) {
 		names := 0
 		w.View(func(r journal.Reader) {
 			for ino := layout.Ino(1); uint32(ino) <= min(w.G.Inodes, 5000); ino++ {
-				err := w.dirs.List(r, ino, func(dir.Entry) (bool, error) { names++; return names < 1<<20, nil })
+				err := w.Dirs.List(r, ino, func(dir.Entry) (bool, error) { names++; return names < 1<<20, nil })
 				if err != nil && !expected(err) {
 					t.Logf("%s: inode %d: %v", filepath.Base(gz), ino, err)
 				}
-				if list, err := w.attrs.List(r, ino); err == nil {
+				if list, err := w.Attrs.List(r, ino); err == nil {
 					for _, a := range list {
-						_, _ = w.attrs.Get(r, ino, a.Name)
+						_, _ = w.Attrs.Get(r, ino, a.Name)
 					}
 				}
 			}
@@ -164,17 +165,15 @@ func tryWorld(m *simdev.Image) (w *world, ok bool) {
 	if err != nil || f.G.Unsupported() != 0 || uint64(f.G.Groups) > 1<<16 {
 		return nil, false
 	}
-	w = &world{FS: f}
-	if w.J, err = journal.Open(journal.Config{Device: w.Dev, BlockSize: w.G.BlockSize, Blocks: w.G.Blocks}); err != nil {
+	if f.J, err = journal.Open(journal.Config{Device: f.Dev, BlockSize: f.G.BlockSize, Blocks: f.G.Blocks}); err != nil {
 		return nil, false
 	}
-	w.stack()
-	return w, true
+	return &world{stack.Over(f)}, true
 }
 
 func (w *world) isDir(t *testing.T, ino layout.Ino) (is bool) {
 	w.View(func(r journal.Reader) {
-		in, err := w.inodes.Read(r, ino)
+		in, err := w.Inodes.Read(r, ino)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -195,7 +194,7 @@ func TestAfterKernel(t *testing.T) {
 		{"nocsum", []string{"-b", "1024", "-O", "^metadata_csum"}},
 	} {
 		t.Run(k.name, func(t *testing.T) {
-			path := judge.Save(t, simdev.FromImage(mke2fs(t, "32M", k.args...)))
+			path := judge.Save(t, simdev.FromImage(stack.Mke2fs(t, "32M", k.args...)))
 			var names map[string]layout.Ino
 			name := func(who string, i int) string { return fmt.Sprintf("%s-%d-%s", who, i, strings.Repeat("n", i%120)) }
 			judge.Mount(t, path, "", func(root string) {
@@ -210,16 +209,16 @@ func TestAfterKernel(t *testing.T) {
 			names = w.names(t, d)
 			for i := range 300 {
 				w.Must(t, func(h *journal.Handle) error {
-					if err := w.dirs.Add(h, d, name("ours", i), f, layout.FTRegular); err != nil {
+					if err := w.Dirs.Add(h, d, name("ours", i), f, layout.FTRegular); err != nil {
 						return err
 					}
-					return w.dirs.Add(h, small, name("ours", i), f, layout.FTRegular)
+					return w.Dirs.Add(h, small, name("ours", i), f, layout.FTRegular)
 				})
 				names[name("ours", i)] = f
 			}
 			for i := 1; i < 1200; i += 7 {
 				w.Must(t, func(h *journal.Handle) error {
-					_, err := w.dirs.Replace(h, d, name("kernel", i), f, layout.FTRegular)
+					_, err := w.Dirs.Replace(h, d, name("kernel", i), f, layout.FTRegular)
 					return err
 				})
 			}
@@ -239,7 +238,7 @@ func (w *world) lookup(t *testing.T, d layout.Ino, name string) (ino layout.Ino)
 	t.Helper()
 	w.View(func(r journal.Reader) {
 		var err error
-		if ino, _, err = w.dirs.Lookup(r, d, name); err != nil {
+		if ino, _, err = w.Dirs.Lookup(r, d, name); err != nil {
 			t.Fatal(err)
 		}
 	})
@@ -258,17 +257,17 @@ func (w *world) freeReplaced(t *testing.T, names map[string]layout.Ino, f layout
 		}
 		if old := names[name]; old != ino {
 			w.Must(t, func(h *journal.Handle) error {
-				in, err := w.inodes.Edit(h, old)
+				in, err := w.Inodes.Edit(h, old)
 				if err != nil {
 					return err
 				}
 				in.SetLinks(0)
-				return w.inodes.Free(h, old)
+				return w.Inodes.Free(h, old)
 			})
 		}
 	}
 	w.Must(t, func(h *journal.Handle) error {
-		in, err := w.inodes.Edit(h, f)
+		in, err := w.Inodes.Edit(h, f)
 		if err == nil {
 			in.SetLinks(uint16(links))
 		}

@@ -12,6 +12,7 @@ import (
 	"testing"
 
 	"ext4img/aio/simdev"
+	"ext4img/ext4/internal/stack"
 	"ext4img/ext4/layout"
 	"ext4img/journal"
 	"ext4img/testimages/judge"
@@ -50,7 +51,7 @@ func TestModel(t *testing.T) {
 		{"ext2", []string{"-b", "1024", "-O", "^extents,^64bit,^has_journal,^metadata_csum,^filetype"}},
 	} {
 		t.Run(k.name, func(t *testing.T) {
-			image := mke2fs(t, "8M", k.args...)
+			image := stack.Mke2fs(t, "8M", k.args...)
 			rapid.Check(t, func(rt *rapid.T) { runModel(t, rt, image) })
 		})
 	}
@@ -93,7 +94,7 @@ func (m *model) name(t *rapid.T) string {
 func (m *model) file(t *rapid.T) layout.Ino { return rapid.SampledFrom(m.files).Draw(t, "file") }
 
 func (m *model) addOne(t *rapid.T, name string, ino layout.Ino) {
-	err := m.w.Do(t, func(h *journal.Handle) error { return m.w.dirs.Add(h, m.d, name, ino, layout.FTRegular) })
+	err := m.w.Do(t, func(h *journal.Handle) error { return m.w.Dirs.Add(h, m.d, name, ino, layout.FTRegular) })
 	switch {
 	case m.names[name] != 0:
 		if !errors.Is(err, fs.ErrExist) {
@@ -127,7 +128,7 @@ func (m *model) remove(t *rapid.T) {
 	name := m.any(t)
 	var old layout.Ino
 	err := m.w.Do(t, func(h *journal.Handle) (err error) {
-		old, err = m.w.dirs.Remove(h, m.d, name)
+		old, err = m.w.Dirs.Remove(h, m.d, name)
 		return err
 	})
 	m.compare(t, "remove", name, old, err)
@@ -138,7 +139,7 @@ func (m *model) replace(t *rapid.T) {
 	name, ino := m.any(t), m.file(t)
 	var old layout.Ino
 	err := m.w.Do(t, func(h *journal.Handle) (err error) {
-		old, err = m.w.dirs.Replace(h, m.d, name, ino, layout.FTRegular)
+		old, err = m.w.Dirs.Replace(h, m.d, name, ino, layout.FTRegular)
 		return err
 	})
 	m.compare(t, "replace", name, old, err)
@@ -160,7 +161,7 @@ func (m *model) cancel(t *rapid.T) {
 	errStop := errors.New("cancel")
 	err := m.w.Do(t, func(h *journal.Handle) error {
 		for i := range 30 {
-			err := m.w.dirs.Add(h, m.d, fmt.Sprintf("%0*d", 100+5*i, from+i), m.files[0], layout.FTRegular)
+			err := m.w.Dirs.Add(h, m.d, fmt.Sprintf("%0*d", 100+5*i, from+i), m.files[0], layout.FTRegular)
 			if err != nil && !errors.Is(err, fs.ErrExist) {
 				return err
 			}
@@ -179,7 +180,7 @@ func (m *model) check(t *rapid.T) {
 	}
 	m.w.View(func(r journal.Reader) {
 		for name, want := range m.names {
-			if ino, _, err := m.w.dirs.Lookup(r, m.d, name); err != nil || ino != want {
+			if ino, _, err := m.w.Dirs.Lookup(r, m.d, name); err != nil || ino != want {
 				t.Fatalf("lookup %q: inode %d, %v; want %d", name, ino, err, want)
 			}
 		}

@@ -11,6 +11,7 @@ import (
 	"testing"
 
 	"ext4img/ext4/internal/dir"
+	"ext4img/ext4/internal/stack"
 	"ext4img/ext4/layout"
 	"ext4img/journal"
 )
@@ -22,7 +23,7 @@ func TestMutations(t *testing.T) {
 	if os.Getenv("EXT4IMG_LONG") != "" {
 		rounds = 50000
 	}
-	w := newWorld(t, mke2fs(t, "16M", "-b", "1024", "-O", "^metadata_csum,inline_data,large_dir", "-I", "512"))
+	w := newWorld(t, stack.Mke2fs(t, "16M", "-b", "1024", "-O", "^metadata_csum,inline_data,large_dir", "-I", "512"))
 	d, small := w.mkdir(t, layout.RootIno, "d"), w.mkdir(t, layout.RootIno, "small")
 	files := w.mkfiles(t, 1)
 	names := w.fill(t, d, files, 700, func(i int) string { return fmt.Sprintf("%0220d", i) })
@@ -64,7 +65,7 @@ type region struct {
 func (w *world) placesOf(t *testing.T, d, small layout.Ino) (out []region) {
 	t.Helper()
 	w.View(func(r journal.Reader) {
-		err := w.m.Walk(r, d, 0, func(e layout.Extent) (bool, error) {
+		err := w.Map.Walk(r, d, 0, func(e layout.Extent) (bool, error) {
 			for i := range e.Len {
 				out = append(out, region{int64(e.Pblk+layout.Pblk(i)) * int64(w.G.BlockSize), w.G.BlockSize})
 			}
@@ -74,7 +75,7 @@ func (w *world) placesOf(t *testing.T, d, small layout.Ino) (out []region) {
 			t.Fatal(err)
 		}
 		group, index := w.G.InodeGroup(small)
-		desc, err := w.space.Desc(r, group)
+		desc, err := w.Space.Desc(r, group)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -94,9 +95,9 @@ func (w *world) tryAll(t *testing.T, d, file layout.Ino, names map[string]layout
 	count := 0
 	var errs []error
 	w.View(func(r journal.Reader) {
-		errs = append(errs, w.dirs.List(r, d, func(dir.Entry) (bool, error) { count++; return true, nil }))
-		_, _, err := w.dirs.Lookup(r, d, "no such name")
-		_, err2 := w.dirs.Empty(r, d)
+		errs = append(errs, w.Dirs.List(r, d, func(dir.Entry) (bool, error) { count++; return true, nil }))
+		_, _, err := w.Dirs.Lookup(r, d, "no such name")
+		_, err2 := w.Dirs.Empty(r, d)
 		errs = append(errs, err, err2)
 	})
 	if count > 100000 {
@@ -107,9 +108,9 @@ func (w *world) tryAll(t *testing.T, d, file layout.Ino, names map[string]layout
 		if i++; i > 5 {
 			break
 		}
-		errs = append(errs, w.attempt(t, func(h *journal.Handle) error { _, err := w.dirs.Remove(h, d, name); return err }))
-		errs = append(errs, w.attempt(t, func(h *journal.Handle) error { return w.dirs.Add(h, d, name[:100], file, layout.FTRegular) }))
-		errs = append(errs, w.attempt(t, func(h *journal.Handle) error { return w.dirs.SetParent(h, d, file) }))
+		errs = append(errs, w.attempt(t, func(h *journal.Handle) error { _, err := w.Dirs.Remove(h, d, name); return err }))
+		errs = append(errs, w.attempt(t, func(h *journal.Handle) error { return w.Dirs.Add(h, d, name[:100], file, layout.FTRegular) }))
+		errs = append(errs, w.attempt(t, func(h *journal.Handle) error { return w.Dirs.SetParent(h, d, file) }))
 	}
 	for _, err := range errs {
 		if err != nil && !expected(err) {
@@ -120,7 +121,7 @@ func (w *world) tryAll(t *testing.T, d, file layout.Ino, names map[string]layout
 }
 
 func (w *world) attempt(t *testing.T, fn func(h *journal.Handle) error) error {
-	h, err := w.J.Start(w.dirs.Credits())
+	h, err := w.J.Start(w.Dirs.Credits())
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -13,6 +13,7 @@ import (
 	"testing"
 
 	"ext4img/aio/simdev"
+	"ext4img/ext4/internal/stack"
 	"ext4img/ext4/internal/xattr"
 	"ext4img/ext4/layout"
 	"ext4img/journal"
@@ -44,17 +45,17 @@ var files = []layout.Ino{12, 13, 14, 15}
 // image makes a file system with four empty files.
 func image(t testing.TB, args ...string) *simdev.Image {
 	t.Helper()
-	return mke2fs(t, "32M", append(args, "-d", judge.Tree(t, len(files)))...)
+	return stack.Mke2fs(t, "32M", append(args, "-d", judge.Tree(t, len(files)))...)
 }
 
 func (w *world) set(t bare.T, ino layout.Ino, name string, value []byte) error {
 	t.Helper()
-	return w.Do(t, func(h *journal.Handle) error { return w.attrs.Set(h, ino, name, value, 0) })
+	return w.Do(t, func(h *journal.Handle) error { return w.Attrs.Set(h, ino, name, value, 0) })
 }
 
 func (w *world) remove(t bare.T, ino layout.Ino, name string) error {
 	t.Helper()
-	return w.Do(t, func(h *journal.Handle) error { return w.attrs.Remove(h, ino, name) })
+	return w.Do(t, func(h *journal.Handle) error { return w.Attrs.Remove(h, ino, name) })
 }
 
 // all reads all attributes of an inode.
@@ -62,12 +63,12 @@ func (w *world) all(t bare.T, ino layout.Ino) map[string]string {
 	t.Helper()
 	out := map[string]string{}
 	w.View(func(r journal.Reader) {
-		list, err := w.attrs.List(r, ino)
+		list, err := w.Attrs.List(r, ino)
 		if err != nil {
 			t.Fatalf("list: %v", err)
 		}
 		for _, a := range list {
-			v, err := w.attrs.Get(r, ino, a.Name)
+			v, err := w.Attrs.Get(r, ino, a.Name)
 			if err != nil {
 				t.Fatalf("get %s: %v", a.Name, err)
 			}
@@ -82,7 +83,7 @@ func (w *world) judge(t *testing.T, want []map[string]string) {
 	t.Helper()
 	path := w.Save(t)
 	judge.Fsck(t, path)
-	w.mounted(t, path, func(root string) {
+	w.Mounted(t, path, func(root string) {
 		for i := range files {
 			got := kernelAttrs(t, filepath.Join(root, fmt.Sprintf("f%d", i)))
 			for name, v := range want[i] {
@@ -95,7 +96,7 @@ func (w *world) judge(t *testing.T, want []map[string]string) {
 			}
 		}
 	})
-	w.open(t)
+	w.Open(t)
 }
 
 // TestRandom sets and removes attributes of all sizes at random and compares with maps.
@@ -165,7 +166,7 @@ func (w *world) random(t *testing.T, rnd *rand.Rand, rounds int) {
 	t.Logf("%d changes, %d without room", rounds, full)
 	w.judge(t, want)
 	for i, ino := range files {
-		w.Must(t, func(h *journal.Handle) error { return w.attrs.FreeAll(h, ino) })
+		w.Must(t, func(h *journal.Handle) error { return w.Attrs.FreeAll(h, ino) })
 		want[i] = map[string]string{}
 	}
 	w.judge(t, want)
@@ -177,7 +178,7 @@ func TestSharing(t *testing.T) {
 	v := bytes.Repeat([]byte("v"), 500)
 	acl := func(i int) (p layout.Pblk) {
 		w.View(func(r journal.Reader) {
-			in, err := w.inodes.Read(r, files[i])
+			in, err := w.Inodes.Read(r, files[i])
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -264,7 +265,7 @@ func TestErrors(t *testing.T) {
 		{"system.posix_acl_access", 5, 0, syscall.EINVAL},
 	} {
 		err := w.Do(t, func(h *journal.Handle) error {
-			return w.attrs.Set(h, files[0], c.name, make([]byte, c.value), c.flags)
+			return w.Attrs.Set(h, files[0], c.name, make([]byte, c.value), c.flags)
 		})
 		if !errors.Is(err, c.want) {
 			t.Errorf("set %q, %d bytes, flags %d: %v, want %v", c.name, c.value, c.flags, err, c.want)
@@ -326,32 +327,32 @@ func TestInline(t *testing.T) {
 	var room int
 	w.View(func(r journal.Reader) {
 		var err error
-		if room, err = w.attrs.InlineRoom(r, ino); err != nil {
+		if room, err = w.Attrs.InlineRoom(r, ino); err != nil {
 			t.Fatal(err)
 		}
 	})
 	for _, n := range []int{0, 1, room, 7} {
-		w.Must(t, func(h *journal.Handle) error { return w.attrs.SetInline(h, ino, bytes.Repeat([]byte("i"), n)) })
+		w.Must(t, func(h *journal.Handle) error { return w.Attrs.SetInline(h, ino, bytes.Repeat([]byte("i"), n)) })
 		w.View(func(r journal.Reader) {
-			if p, err := w.attrs.Inline(r, ino); err != nil || len(p) != n {
+			if p, err := w.Attrs.Inline(r, ino); err != nil || len(p) != n {
 				t.Fatalf("inline: %d bytes, %v; want %d", len(p), err, n)
 			}
 		})
 	}
-	err := w.Do(t, func(h *journal.Handle) error { return w.attrs.SetInline(h, ino, make([]byte, room+1)) })
+	err := w.Do(t, func(h *journal.Handle) error { return w.Attrs.SetInline(h, ino, make([]byte, room+1)) })
 	if !errors.Is(err, syscall.ENOSPC) {
 		t.Errorf("%d bytes inline: %v", room+1, err)
 	}
 	if got := w.all(t, ino); len(got) != 0 {
 		t.Errorf("listed: %v", got)
 	}
-	w.Must(t, func(h *journal.Handle) error { return w.attrs.DropInline(h, ino) })
+	w.Must(t, func(h *journal.Handle) error { return w.Attrs.DropInline(h, ino) })
 	w.View(func(r journal.Reader) {
-		if p, err := w.attrs.Inline(r, ino); err != nil || len(p) != 0 {
+		if p, err := w.Attrs.Inline(r, ino); err != nil || len(p) != 0 {
 			t.Fatalf("inline after it was dropped: %d bytes, %v", len(p), err)
 		}
 	})
-	w.Must(t, func(h *journal.Handle) error { return w.attrs.SetInline(h, ino, nil) }) // the inode is still inline
+	w.Must(t, func(h *journal.Handle) error { return w.Attrs.SetInline(h, ino, nil) }) // the inode is still inline
 	w.judge(t, []map[string]string{{}, {}, {}, {}})
 }
 
