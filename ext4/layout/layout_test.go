@@ -80,11 +80,18 @@ func TestChecksumsOfMke2fs(t *testing.T) {
 func TestInodeTimes(t *testing.T) {
 	i := make(Inode, 256)
 	i.SetExtraIsize(32)
-	for _, want := range []time.Time{time.Unix(0, 1), time.Unix(-1<<31, 999999999), time.Unix(1<<31, 5), time.Unix(1<<32, 0),
-		time.Unix(1<<31-1+3<<32, 7), time.Unix(1700000000, 123456789)} {
+	for _, want := range []time.Time{time.Unix(0, 1), time.Unix(-1<<31+1, 999999999), time.Unix(1<<31, 5), time.Unix(1<<32, 0),
+		time.Unix(1<<31-2+3<<32, 7), time.Unix(1700000000, 123456789)} {
 		i.SetMtime(want)
 		if !i.Mtime().Equal(want) {
 			t.Errorf("got %v, want %v", i.Mtime(), want)
+		}
+	}
+	const first, last = int64(-1 << 31), int64(1<<34 - 1<<31 - 1) // which have no parts of a second, as in the kernel
+	for sec, want := range map[int64]int64{first: first, first - 1: first, last: last, last + 1: last} {
+		i.SetMtime(time.Unix(sec, 999999999))
+		if got := i.Mtime(); !got.Equal(time.Unix(want, 0)) {
+			t.Errorf("second %d came back as %v, want second %d", sec, got, want)
 		}
 	}
 	short := make(Inode, 128)
