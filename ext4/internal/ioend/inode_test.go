@@ -3,6 +3,7 @@ package ioend
 import (
 	"errors"
 	"reflect"
+	"runtime"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -147,4 +148,29 @@ func TestNoStarvation(t *testing.T) {
 	in.FlushUnwrittenIO()
 	close(work)
 	t.Logf("%d writes converted around %d truncates, flushes and reads each", converted.Load(), rounds)
+}
+
+// TestBlockAdmits: direct I/O that waited passes before the next Block, however soon that comes.
+func TestBlockAdmits(t *testing.T) {
+	in := New(func([]Range) {}, func(*IOEnd, error) {})
+	for range 100 {
+		in.Block()
+		passed := make(chan bool)
+		go func() {
+			in.BeginRead()
+			<-passed
+			in.EndRead()
+		}()
+		for waiting := 0; waiting == 0; runtime.Gosched() {
+			in.locked(func() { waiting = in.s.waiting })
+		}
+		in.Unblock()
+		in.Block()
+		if in.InFlight() != 1 {
+			t.Fatal("blocked again before the one that waited had passed")
+		}
+		close(passed)
+		in.WaitDIO()
+		in.Unblock()
+	}
 }
