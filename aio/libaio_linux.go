@@ -1,9 +1,7 @@
 package aio
 
 import (
-	"errors"
 	"fmt"
-	"sync"
 	"sync/atomic"
 	"unsafe"
 
@@ -11,34 +9,25 @@ import (
 )
 
 // libaio is the queue over io_setup, io_submit and io_getevents.
-//
-// Locks as in uring: cq for the completions and the waiting, sq for io_submit, mu for the slots.
 type libaio struct {
+	kernelQueue
 	ctx uintptr
 	// shared is the context's ring of completions in user space, nil if its layout is not the one known here.
 	shared *aioRing
 	events []ioEvent // in shared
+	got    []ioEvent // under cq: from io_getevents
 
-	cq      sync.Mutex
-	again   []uint32
-	got     []ioEvent // from io_getevents
-	yielder yielder
-
-	sq       sync.Mutex
-	iocbs    []iocb // by slot
-	batch    []*iocb
-	unbuffed []*Request
-
-	mu      sync.Mutex
-	waiting int // in batch, not taken by the kernel
-	slots
+	// Under sq.
+	iocbs []iocb // by slot
+	batch []*iocb
 }
 
 func newLibaio(f *file, depth int) (*libaio, error) {
 	if depth < 1 || depth > maxDepth {
 		return nil, ErrDepth
 	}
-	q := &libaio{slots: newSlots(f, depth)}
+	q := &libaio{}
+	q.kernelQueue = newKernelQueue(q, f, depth)
 	_, _, errno := unix.Syscall(unix.SYS_IO_SETUP, uintptr(depth), uintptr(unsafe.Pointer(&q.ctx)), 0)
 	if errno == unix.EAGAIN {
 		return nil, fmt.Errorf("io_setup: all the asynchronous I/O of this system is in use (/proc/sys/fs/aio-max-nr): %w", errno)
@@ -46,11 +35,9 @@ func newLibaio(f *file, depth int) (*libaio, error) {
 	if errno != 0 {
 		return nil, fmt.Errorf("io_setup: %w", errno)
 	}
-	q.again = make([]uint32, 0, depth)
 	q.got = make([]ioEvent, depth)
 	q.iocbs = make([]iocb, depth)
 	q.batch = make([]*iocb, 0, depth)
-	q.unbuffed = make([]*Request, 0, depth)
 	q.findRing()
 	return q, nil
 }
@@ -65,39 +52,7 @@ func (q *libaio) findRing() {
 	q.events = unsafe.Slice((*ioEvent)(unsafe.Add(unsafe.Pointer(r), r.headerLength)), r.nr)
 }
 
-// Submit implements Queue: one system call for the batch, as a rule.
-func (q *libaio) Submit(reqs ...*Request) error {
-	q.sq.Lock()
-	defer q.sq.Unlock()
-	q.mu.Lock()
-	if err := q.accept(len(reqs)); err != nil {
-		q.mu.Unlock()
-		return err
-	}
-	for _, r := range reqs {
-		switch {
-		case q.settled(r):
-			q.ready = append(q.ready, r)
-		case r.Op != Flush && !q.f.aligned(r.Buf, r.Off):
-			q.unbuffed = append(q.unbuffed, r)
-		default:
-			q.fill(r, q.take(r))
-		}
-	}
-	q.mu.Unlock()
-	q.submit()
-	for i, r := range q.unbuffed {
-		r.Err = perform(q.f, r)
-		q.mu.Lock()
-		q.ready = append(q.ready, r)
-		q.mu.Unlock()
-		q.unbuffed[i] = nil
-	}
-	q.unbuffed = q.unbuffed[:0]
-	return nil
-}
-
-// fill appends what is left of a request to the batch. sq and mu are held.
+// fill implements engine: it appends to the batch.
 func (q *libaio) fill(r *Request, slot uint32) {
 	c := &q.iocbs[slot]
 	*c = iocb{data: uint64(slot), fd: uint32(q.f.f.Fd())}
@@ -116,6 +71,9 @@ func (q *libaio) fill(r *Request, slot uint32) {
 	c.nbytes = uint64(min(len(p), q.limit))
 	c.offset = r.Off + int64(r.state.done)
 }
+
+// start implements engine.
+func (q *libaio) start() { q.submit() }
 
 // submit gives the batch to the kernel. What it cannot take now stays for the next time; a request that it refuses, which is the
 // first of what is left, has failed. sq is held.
@@ -153,24 +111,6 @@ func (q *libaio) refuse(errno unix.Errno) {
 	q.waiting--
 }
 
-// Reap implements Queue.
-func (q *libaio) Reap(min int) ([]*Request, error) {
-	q.cq.Lock()
-	defer q.cq.Unlock()
-	q.mu.Lock()
-	closed := q.closed
-	q.mu.Unlock()
-	if closed {
-		return nil, ErrClosed
-	}
-	if err := q.await(min); err != nil {
-		return nil, err
-	}
-	q.mu.Lock()
-	defer q.mu.Unlock()
-	return q.handOver(), nil
-}
-
 // await collects completions until least are ready or nothing is in flight. cq is held.
 func (q *libaio) await(least int) error {
 	if err := q.collect(0); err != nil {
@@ -204,13 +144,6 @@ func (q *libaio) retry() {
 	for len(q.batch) > 0 && q.busy() == 0 {
 		q.refuse(unix.EAGAIN)
 	}
-}
-
-// busy is the number of requests that the kernel works on.
-func (q *libaio) busy() int {
-	q.mu.Lock()
-	defer q.mu.Unlock()
-	return q.inKernel() - q.waiting
 }
 
 // collect takes completions: those in the shared ring without a system call, else at least least of them.
@@ -263,34 +196,10 @@ func (q *libaio) peek() int {
 	return n
 }
 
-func (q *libaio) resubmit() {
-	q.sq.Lock()
-	defer q.sq.Unlock()
-	q.mu.Lock()
-	for _, slot := range q.again {
-		q.fill(q.requests[slot], slot)
-	}
-	q.again = q.again[:0]
-	q.mu.Unlock()
-	q.submit()
-}
-
-// Close implements Queue.
-func (q *libaio) Close() error {
-	q.mu.Lock()
-	closed := q.closed
-	q.closed = true
-	q.mu.Unlock()
-	if closed {
-		return ErrClosed
-	}
-	q.cq.Lock()
-	defer q.cq.Unlock()
-	err := q.await(q.depth)
-	q.sq.Lock()
-	defer q.sq.Unlock()
+// destroy implements engine.
+func (q *libaio) destroy() error {
 	if _, _, errno := unix.Syscall(unix.SYS_IO_DESTROY, q.ctx, 0, 0); errno != 0 {
-		err = errors.Join(err, fmt.Errorf("io_destroy: %w", errno))
+		return fmt.Errorf("io_destroy: %w", errno)
 	}
-	return err
+	return nil
 }

@@ -3,34 +3,20 @@ package aio
 import (
 	"fmt"
 	"runtime"
-	"sync"
 	"sync/atomic"
 	"unsafe"
 
 	"golang.org/x/sys/unix"
 )
 
-// uring is the queue over io_uring.
-//
-// Submit works on the submission ring and Reap on the completion ring. Where they meet, in the slots, mu protects for a few
-// instructions. Order of the locks: cq, sq, mu. Only cq is held while waiting for completions.
+// uring is the queue over io_uring: Submit works on the submission ring and Reap on the completion ring.
 type uring struct {
+	kernelQueue
 	ring     *ring
 	fd       int32 // or 0, the registered file
 	fileFlag uint8
 	arena    *Arena // registered
 	pinned   bool   // one goroutine does all, on one thread
-
-	cq      sync.Mutex // the completion ring: one Reap at a time
-	again   []uint32   // under cq: slots to be submitted again
-	yielder yielder    // under cq
-
-	sq       sync.Mutex // the submission ring
-	unbuffed []*Request // under sq: those of a batch that need a bounce buffer
-
-	mu      sync.Mutex
-	waiting int // entries filled that the kernel has not taken
-	slots
 }
 
 func newUring(f *file, depth int) (*uring, error) {
@@ -45,9 +31,8 @@ func newUring(f *file, depth int) (*uring, error) {
 		r.close()
 		return nil, err
 	}
-	q := &uring{slots: newSlots(f, depth)}
-	q.again = make([]uint32, 0, depth)
-	q.unbuffed = make([]*Request, 0, depth)
+	q := &uring{}
+	q.kernelQueue = newKernelQueue(q, f, depth)
 	q.use(r)
 	return q, nil
 }
@@ -94,43 +79,7 @@ func (q *uring) register(a *Arena) bool {
 	return true
 }
 
-// Submit implements Queue: one system call for the batch.
-func (q *uring) Submit(reqs ...*Request) error {
-	q.sq.Lock()
-	defer q.sq.Unlock()
-	q.mu.Lock()
-	if err := q.accept(len(reqs)); err != nil {
-		q.mu.Unlock()
-		return err
-	}
-	for _, r := range reqs {
-		switch {
-		case q.settled(r):
-			q.ready = append(q.ready, r)
-		case r.Op != Flush && !q.f.aligned(r.Buf, r.Off):
-			q.unbuffed = append(q.unbuffed, r)
-		default:
-			q.fill(r, q.take(r))
-		}
-	}
-	q.mu.Unlock()
-	if q.pinned {
-		q.ring.publish() // Reap submits and waits with one system call
-	} else {
-		q.submit()
-	}
-	for i, r := range q.unbuffed {
-		r.Err = perform(q.f, r)
-		q.mu.Lock()
-		q.ready = append(q.ready, r)
-		q.mu.Unlock()
-		q.unbuffed[i] = nil
-	}
-	q.unbuffed = q.unbuffed[:0]
-	return nil
-}
-
-// fill writes the next submission entry: what is left of a request. sq and mu are held.
+// fill implements engine: it writes the next submission entry.
 func (q *uring) fill(r *Request, slot uint32) {
 	e := q.ring.next()
 	q.waiting++
@@ -159,6 +108,15 @@ func (q *uring) fill(r *Request, slot uint32) {
 	}
 }
 
+// start implements engine.
+func (q *uring) start() {
+	if q.pinned {
+		q.ring.publish() // Reap submits and waits with one system call
+	} else {
+		q.submit()
+	}
+}
+
 // submit gives the filled entries to the kernel. What it cannot take now (memory is short, or completions must be reaped
 // first) stays for the next time; if it refuses, the error is the requests'. sq is held.
 func (q *uring) submit() {
@@ -184,13 +142,6 @@ func (q *uring) submit() {
 	}
 }
 
-// busy is the number of requests that the kernel works on.
-func (q *uring) busy() int {
-	q.mu.Lock()
-	defer q.mu.Unlock()
-	return q.inKernel() - q.waiting
-}
-
 // refuse takes back the entries that the kernel has not taken. Between two calls of enter under sq it does not look at them.
 func (q *uring) refuse(err error) {
 	for ; q.waiting > 0; q.waiting-- {
@@ -200,24 +151,6 @@ func (q *uring) refuse(err error) {
 		q.ready = append(q.ready, r)
 	}
 	q.ring.publish()
-}
-
-// Reap implements Queue.
-func (q *uring) Reap(min int) ([]*Request, error) {
-	q.cq.Lock()
-	defer q.cq.Unlock()
-	q.mu.Lock()
-	closed := q.closed
-	q.mu.Unlock()
-	if closed {
-		return nil, ErrClosed
-	}
-	if err := q.await(min); err != nil {
-		return nil, err
-	}
-	q.mu.Lock()
-	defer q.mu.Unlock()
-	return q.handOver(), nil
 }
 
 // await collects completions until least are ready or nothing is in flight. cq is held.
@@ -318,35 +251,11 @@ func (q *uring) collect() {
 	}
 }
 
-func (q *uring) resubmit() {
-	q.sq.Lock()
-	defer q.sq.Unlock()
-	q.mu.Lock()
-	for _, slot := range q.again {
-		q.fill(q.requests[slot], slot)
-	}
-	q.again = q.again[:0]
-	q.mu.Unlock()
-	q.submit()
-}
-
-// Close implements Queue.
-func (q *uring) Close() error {
-	q.mu.Lock()
-	closed := q.closed
-	q.closed = true
-	q.mu.Unlock()
-	if closed {
-		return ErrClosed
-	}
-	q.cq.Lock()
-	defer q.cq.Unlock()
-	err := q.await(q.depth)
-	q.sq.Lock()
-	defer q.sq.Unlock()
+// destroy implements engine.
+func (q *uring) destroy() error {
 	q.ring.close()
 	if q.pinned {
 		runtime.UnlockOSThread()
 	}
-	return err
+	return nil
 }
