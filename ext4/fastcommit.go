@@ -15,11 +15,14 @@ import (
 
 // ApplyFast recovers the log of a device and applies the fast commits that follow it, and leaves the rest of a recovery,
 // the orphans, to who asked. A log without fast commits is merely replayed.
-func ApplyFast(dev aio.Device) error {
+func ApplyFast(dev aio.Device) error { return Replay(dev, nil) }
+
+// Replay is ApplyFast for a file system whose log may be on another device; nil if it is not.
+func Replay(dev, log aio.Device) error {
 	f := &FS{dev: dev, nodes: make(map[layout.Ino]*node)}
-	o := Options{Clock: time.Now}
+	o := Options{Clock: time.Now, Journal: log}
 	s, err := f.readSuper()
-	if err != nil {
+	if err != nil || !dirty(s) {
 		return kind(err)
 	}
 	if err := f.recover(s, o); err != nil {

@@ -45,6 +45,9 @@ func (fs *FS) open(o Options) error {
 	}
 	if fs.readOnly && (dirty(s) || bad != nil) {
 		fs.dev = aio.NewOverlay(fs.dev)
+		if o.Journal != nil {
+			o.Journal = aio.NewOverlay(o.Journal)
+		}
 	}
 	if dirty(s) {
 		if err := fs.recover(s, o); err != nil {
@@ -158,7 +161,7 @@ func (fs *FS) recover(s layout.Superblock, o Options) error {
 func (fs *FS) logArea(s layout.Superblock, o Options) (*journal.Area, error) {
 	ino := layout.Ino(s.JournalInum())
 	if ino == 0 {
-		return externalArea(s, fs.geo, o.Journal)
+		return ExternalLog(s, o.Journal)
 	}
 	if o.Journal != nil {
 		return nil, layout.Unsupportedf("journal: inside the file system, inode %d: no external journal wanted", ino)
@@ -206,28 +209,35 @@ func (fs *FS) internalArea(ino layout.Ino) (*journal.Area, error) {
 	return area, nil
 }
 
-// externalArea is the log on a device of its own: behind a superblock that carries the UUID the file system names.
-func externalArea(s layout.Superblock, g *layout.Geometry, dev aio.Device) (*journal.Area, error) {
+// ExternalLog is the log on a device of its own: behind a superblock that carries the UUID the file system names.
+func ExternalLog(s layout.Superblock, dev aio.Device) (*journal.Area, error) {
 	if dev == nil {
-		return nil, layout.Unsupportedf("journal: on another device, UUID %x: name it", s.JournalUUID())
+		return nil, layout.Unsupportedf("journal: on another device, with UUID %x, which was not given", s.JournalUUID())
 	}
 	p := make([]byte, layout.SuperSize)
-	if _, err := dev.ReadAt(p, layout.SuperOffset); err != nil {
+	if n, err := dev.ReadAt(p, layout.SuperOffset); n < len(p) {
 		return nil, fmt.Errorf("journal: superblock of its device: %w", err)
 	}
 	js, err := layout.ParseSuperblock(p)
+	if err == nil {
+		err = js.VerifyChecksum()
+	}
 	if err != nil {
 		return nil, fmt.Errorf("journal: its device: %w", err)
 	}
 	if js.FeatureIncompat()&layout.IncompatJournalDev == 0 || !bytes.Equal(js.UUID(), s.JournalUUID()) {
 		return nil, layout.Corruptf("journal: its device has UUID %x, want a journal with %x", js.UUID(), s.JournalUUID())
 	}
-	first := uint64(layout.SuperOffset/g.BlockSize) + 1
-	if js.BlocksCount() <= first || js.BlocksCount() > 1<<32-1 || int64(js.BlocksCount())*int64(g.BlockSize) > dev.Size() {
+	if js.LogBlockSize() != s.LogBlockSize() || js.LogBlockSize() > 6 {
+		return nil, layout.Corruptf("journal: its device: s_log_block_size %d, want %d", js.LogBlockSize(), s.LogBlockSize())
+	}
+	size := 1024 << js.LogBlockSize()
+	first := uint64(layout.SuperOffset/size) + 1
+	if js.BlocksCount() <= first || js.BlocksCount() > 1<<32-1 || int64(js.BlocksCount())*int64(size) > dev.Size() {
 		return nil, layout.Corruptf("journal: its device: %d blocks in %d bytes", js.BlocksCount(), dev.Size())
 	}
 	run := journal.Run{Phys: 0, Len: uint32(js.BlocksCount())}
-	return &journal.Area{Device: dev, BlockSize: g.BlockSize, Blocks: []journal.Run{run}, Super: uint32(first)}, nil
+	return &journal.Area{Device: dev, BlockSize: size, Blocks: []journal.Run{run}, Super: uint32(first)}, nil
 }
 
 // logFeatures are the features that the file system asks of its log.

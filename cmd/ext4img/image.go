@@ -18,6 +18,7 @@ import (
 type image struct {
 	path string
 	dev  aio.Device
+	log  aio.Device // its external journal; nil if none was given
 	fs   *ext4.FS
 }
 
@@ -39,16 +40,39 @@ func openImage(c *cli.Context, path string, how access) (*image, error) {
 	if o.Clock, err = clock(); err != nil {
 		return nil, errors.Join(err, dev.Close())
 	}
+	if o.Journal, err = openLog(c, how); err != nil {
+		return nil, errors.Join(err, dev.Close())
+	}
 	fs, err := ext4.Open(dev, o)
 	if err != nil {
-		return nil, errors.Join(fmt.Errorf("%s: %w", path, err), dev.Close())
+		return nil, errors.Join(fmt.Errorf("%s: %w", path, err), closeLog(o.Journal), dev.Close())
 	}
-	return &image{path, dev, fs}, nil
+	return &image{path, dev, o.Journal, fs}, nil
+}
+
+// openLog opens the external journal, if one was given.
+func openLog(c *cli.Context, how access) (aio.Device, error) {
+	path := c.String("journal")
+	if path == "" {
+		return nil, nil
+	}
+	dev, err := aio.Open(path, aio.Options{Write: how == writing})
+	if err != nil {
+		return nil, hostError(path, err)
+	}
+	return dev, nil
+}
+
+func closeLog(log aio.Device) error {
+	if log == nil {
+		return nil
+	}
+	return log.Close()
 }
 
 // close closes the file system and the device.
 func (img *image) close() error {
-	return errors.Join(img.fs.Close(), img.dev.Close())
+	return errors.Join(img.fs.Close(), closeLog(img.log), img.dev.Close())
 }
 
 // withImage opens the image that the first argument names, runs fn, and closes it.

@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"strings"
 
+	"ext4img/aio"
+	"ext4img/ext4"
 	"ext4img/ext4/layout"
 	"ext4img/journal"
 
@@ -45,7 +47,12 @@ func journalShow(c *cli.Context) error {
 		return err
 	}
 	return withDumper(c, "journal show", c.Args().First(), func(d *dumper) error {
-		area, err := d.logArea()
+		log, err := openLog(c, reading)
+		if err != nil {
+			return err
+		}
+		defer closeLog(log)
+		area, err := d.logArea(log)
 		if err != nil {
 			return err
 		}
@@ -145,14 +152,17 @@ func (l *logEntry) print(c *cli.Context) {
 	}
 }
 
-// logArea finds the blocks of the journal inode, as they are on the device.
-func (d *dumper) logArea() (*journal.Area, error) {
+// logArea finds the log: on a device of its own, or in the blocks of the journal inode, as they are on the device.
+func (d *dumper) logArea(log aio.Device) (*journal.Area, error) {
 	ino := layout.Ino(d.sb.JournalInum())
 	if d.sb.FeatureCompat()&layout.CompatHasJournal == 0 {
 		return nil, fmt.Errorf("no journal")
 	}
+	if ino == 0 {
+		return ext4.ExternalLog(d.sb, log)
+	}
 	if !d.geo.ValidIno(ino) {
-		return nil, layout.Unsupportedf("journal: on another device")
+		return nil, layout.Corruptf("journal: inode %d of %d", ino, d.geo.Inodes)
 	}
 	in, _, _, err := d.readInode(ino)
 	if err != nil {

@@ -51,8 +51,12 @@ func verify(c *cli.Context) error {
 	if err != nil {
 		return cannotCheck(c, opError(c, "", err))
 	}
-	rep, err := checkDevice(c, dev)
-	if e := dev.Close(); err == nil {
+	var rep *check.Report
+	seen, log, err := withExternalLog(c, dev)
+	if err == nil {
+		rep, err = checkDevice(c, seen)
+	}
+	if e := errors.Join(closeLog(log), dev.Close()); err == nil {
 		err = e
 	}
 	if err != nil {
@@ -79,6 +83,16 @@ func verify(c *cli.Context) error {
 		return &exitStatus{status}
 	}
 	return nil
+}
+
+// withExternalLog is a device as it is after the recovery of its external journal, if one was given, in memory.
+func withExternalLog(c *cli.Context, dev aio.Device) (aio.Device, aio.Device, error) {
+	log, err := openLog(c, reading)
+	if err != nil || log == nil {
+		return dev, nil, err
+	}
+	over := aio.NewOverlay(dev)
+	return over, log, ext4.Replay(over, aio.NewOverlay(log))
 }
 
 // cannotCheck ends verify when there is no report. An interrupt keeps its own status.
