@@ -1,6 +1,7 @@
 package check
 
 import (
+	"bytes"
 	"sync"
 
 	"ext4img/ext4/layout"
@@ -247,7 +248,8 @@ func (w *worker) xattrValue(ino layout.Ino, rec []byte, index uint8, name string
 	have := false
 	look := func(entries, values []byte) error {
 		return w.eachXattr(ino, rec, entries, values, func(e xattrEntry, v []byte) {
-			if !have && e.nameIndex == index && string(e.name) == name {
+			text, _, _ := bytes.Cut(e.name, []byte{0}) // names end at a NUL for e2fsck
+			if !have && e.nameIndex == index && string(text) == name {
 				found, have = v, true
 			}
 		})
