@@ -234,6 +234,25 @@ func (g *Geometry) XattrMinLarge() int {
 	return g.XattrBlockRoom() - xattrPad(xattrEntry+3) - xattrEnd
 }
 
+// XattrValueRoom is the room for values in a block, bytes: where values can have inodes of their own, a part is kept for
+// entries (EXT4_XATTR_BLOCK_RESERVE).
+func (g *Geometry) XattrValueRoom() int {
+	if g.Incompat&IncompatEAInode == 0 {
+		return g.XattrBlockRoom()
+	}
+	return g.BlockSize - min(g.BlockSize/8, 1024)
+}
+
+// XattrValueSize is what of that room attributes need.
+func XattrValueSize(list []Xattr) (n int) {
+	for _, x := range list {
+		if x.Inum == 0 {
+			n += xattrPad(len(x.Value))
+		}
+	}
+	return n
+}
+
 // Refs is h_refcount: how many inodes share the block.
 func (b XattrBlock) Refs() uint32 { return le.Uint32(b[4:]) }
 

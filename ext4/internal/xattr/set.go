@@ -137,13 +137,24 @@ func (a *attrs) clone() *attrs {
 	return c
 }
 
-// room is how much fits into each of the lists.
-func (x *Store) room(h *journal.Handle, ino layout.Ino) ([2]int, error) {
+// room is how much fits.
+type room struct {
+	list   [2]int // into each of the lists
+	values int    // of values into the block
+	large  [2]int // into each of the lists, where the value is in an inode of its own
+}
+
+func (x *Store) room(h *journal.Handle, ino layout.Ino) (room, error) {
 	in, err := x.t.Read(h, ino)
 	if err != nil {
-		return [2]int{}, err
+		return room{}, err
 	}
-	return [2]int{inRecord: layout.InodeXattrRoom(in), inBlock: x.g.XattrBlockRoom()}, nil
+	r := room{list: [2]int{inRecord: layout.InodeXattrRoom(in), inBlock: x.g.XattrBlockRoom()}, values: x.g.XattrValueRoom()}
+	r.large = r.list
+	if in.FastSymlink() {
+		r.large[inRecord] = 0 // without a block of attributes, e2fsck takes what values count in i_blocks for the link's own
+	}
+	return r, nil
 }
 
 // place puts a new attribute into the first list that has room. A value that is large, or has no room, goes into an
@@ -177,13 +188,19 @@ func (x *Store) place(h *journal.Handle, a *attrs, e layout.Xattr) error {
 }
 
 // fit adds an attribute to the first list with room.
-func (a *attrs) fit(room [2]int, e layout.Xattr) bool {
+func (a *attrs) fit(r room, e layout.Xattr) bool {
 	for where := range a.list {
 		n := e
 		if where == inBlock && n.Inum == 0 {
 			n.Hash = layout.XattrHash(n.Name, n.Value)
 		}
-		if next := append(slices.Clone(a.list[where]), n); layout.XattrSize(next) <= room[where] {
+		most := r.list[where]
+		if n.Inum != 0 {
+			most = r.large[where]
+		}
+		next := append(slices.Clone(a.list[where]), n)
+		crowded := where == inBlock && n.Inum == 0 && len(n.Value) > 0 && layout.XattrValueSize(next) > r.values
+		if layout.XattrSize(next) <= most && !crowded {
 			a.list[where] = next
 			return true
 		}
