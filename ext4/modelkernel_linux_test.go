@@ -348,6 +348,7 @@ func TestModelLikeKernel(t *testing.T) {
 		t.Run(shape, func(t *testing.T) {
 			seed := seedOf(t, ops)
 			img, g := modelImage(t, shape, seed)
+			g.careful = g.inline
 			other, _ := modelImage(t, shape, seed)
 			k := newKernel(t, other, "rw")
 			d := newOurs(t, img)
