@@ -130,13 +130,18 @@ func (f *FS) Mkdir(name string, a Attr) error {
 		if err != nil {
 			return err
 		}
-		rec.SetLinks(2)
-		if err := f.dirs.Init(h, ino, p.dir); err != nil {
-			return err
-		}
-		return f.addLink(h, p.dir, 1)
+		return f.initDir(h, ino, rec, p.dir)
 	})
 	return pathError("mkdir", name, err)
+}
+
+// initDir makes a new inode an empty directory.
+func (f *FS) initDir(h *journal.Handle, ino layout.Ino, rec layout.Inode, parent layout.Ino) error {
+	rec.SetLinks(2)
+	if err := f.dirs.Init(h, ino, parent); err != nil {
+		return err
+	}
+	return f.addLink(h, parent, 1)
 }
 
 // MkdirAll makes a directory and those above it that are missing. A directory that is there already is no error.
@@ -192,29 +197,37 @@ func (f *FS) Symlink(target, name string, a Attr) error {
 	}
 	a.Perm = 0o777
 	_, _, err := f.create(name, layout.ModeSymlink, a, func(h *journal.Handle, ino layout.Ino, rec layout.Inode) error {
-		if len(target) >= f.geo.BlockSize {
-			return syscall.ENAMETOOLONG
-		}
-		rec.SetSize(uint64(len(target)))
-		if len(target) < layout.InodeBlockSize {
-			rec.SetFlags(rec.Flags() &^ layout.FlagExtents)
-			clear(rec.Block())
-			copy(rec.Block(), target)
-			return nil
-		}
-		f.initMap(rec)
-		e, err := f.extents.Allocate(h, ino, 0, 1, false)
-		if err != nil {
-			return err
-		}
-		p, err := h.Create(f.linkRef(e.Pblk))
-		if err != nil {
-			return err
-		}
-		copy(p, target)
-		return nil
+		return f.initSymlink(h, ino, rec, target)
 	})
 	return pathError("symlink", name, err)
+}
+
+// initSymlink gives a new symbolic link its text.
+func (f *FS) initSymlink(h *journal.Handle, ino layout.Ino, rec layout.Inode, target string) error {
+	switch {
+	case target == "":
+		return syscall.ENOENT
+	case len(target) >= min(maxPath, f.geo.BlockSize):
+		return syscall.ENAMETOOLONG
+	}
+	rec.SetSize(uint64(len(target)))
+	if len(target) < layout.InodeBlockSize {
+		rec.SetFlags(rec.Flags() &^ layout.FlagExtents)
+		clear(rec.Block())
+		copy(rec.Block(), target)
+		return nil
+	}
+	f.initMap(rec)
+	e, err := f.extents.Allocate(h, ino, 0, 1, false)
+	if err != nil {
+		return err
+	}
+	p, err := h.Create(f.linkRef(e.Pblk))
+	if err != nil {
+		return err
+	}
+	copy(p, target)
+	return nil
 }
 
 // initMap makes i_block an empty map: an extent tree where the file system has extents.
@@ -228,52 +241,64 @@ func (f *FS) initMap(rec layout.Inode) {
 
 // Mknod makes a device, a FIFO or a socket: mode is its type.
 func (f *FS) Mknod(name string, mode uint16, a Attr, major, minor uint32) error {
-	switch mode {
-	case layout.ModeCharDev, layout.ModeBlockDev, layout.ModeFIFO, layout.ModeSocket:
-	default:
-		return pathError("mknod", name, syscall.EINVAL)
-	}
-	if major > 4095 || minor > 1<<20-1 {
-		return pathError("mknod", name, syscall.EINVAL)
-	}
 	_, _, err := f.create(name, mode, a, func(_ *journal.Handle, _ layout.Ino, rec layout.Inode) error {
-		clear(rec.Block())
-		if mode == layout.ModeCharDev || mode == layout.ModeBlockDev {
-			rec.SetDevice(major, minor)
-		}
-		return nil
+		return f.initSpecial(rec, mode, major, minor)
 	})
 	return pathError("mknod", name, err)
+}
+
+// initSpecial makes a new inode a device, a FIFO or a socket.
+func (f *FS) initSpecial(rec layout.Inode, mode uint16, major, minor uint32) error {
+	clear(rec.Block())
+	switch mode {
+	case layout.ModeCharDev, layout.ModeBlockDev:
+		if major > 4095 || minor > 1<<20-1 {
+			return syscall.EINVAL
+		}
+		rec.SetDevice(major, minor)
+	case layout.ModeFIFO, layout.ModeSocket:
+	default:
+		return syscall.EINVAL
+	}
+	return nil
 }
 
 // Link gives a file one more name. Directories cannot have one.
 func (f *FS) Link(oldname, newname string) error {
 	_, err := f.update(f.nameCredits(), func(h *journal.Handle) error {
-		ino, err := f.walk(h, oldname, false)
-		if err != nil {
+		if _, err := f.walk(h, oldname, false); err != nil {
 			return err
 		}
 		p, err := f.walkNew(h, newname, false)
 		if err != nil {
 			return err
 		}
-		if err := f.mayChangeDir(h, p.dir, false); err != nil {
-			return err
-		}
-		rec, err := f.inodes.Read(h, ino)
-		if err != nil {
-			return err
-		}
-		if rec.IsDir() || rec.HasFlag(layout.FlagImmutable|layout.FlagAppend) {
-			return syscall.EPERM
-		}
-		if err := f.addLink(h, ino, 1); err != nil {
-			return err
-		}
-		if err := f.dirs.Add(h, p.dir, p.name, ino, fileType(rec.Mode())); err != nil {
-			return err
-		}
-		return f.dirChanged(h, p.dir)
+		return f.linkIn(h, oldname, p)
 	})
 	return pathError("link", newname, err)
+}
+
+// linkIn gives a file a name that does not exist yet.
+func (f *FS) linkIn(h *journal.Handle, oldname string, p place) error {
+	ino, err := f.walk(h, oldname, false)
+	if err != nil {
+		return err
+	}
+	if err := f.mayChangeDir(h, p.dir, false); err != nil {
+		return err
+	}
+	rec, err := f.inodes.Read(h, ino)
+	if err != nil {
+		return err
+	}
+	if rec.IsDir() || rec.HasFlag(layout.FlagImmutable|layout.FlagAppend) {
+		return syscall.EPERM
+	}
+	if err := f.addLink(h, ino, 1); err != nil {
+		return err
+	}
+	if err := f.dirs.Add(h, p.dir, p.name, ino, fileType(rec.Mode())); err != nil {
+		return err
+	}
+	return f.dirChanged(h, p.dir)
 }

@@ -73,6 +73,9 @@ func Open(cfg Config) (*Journal, error) {
 	if cfg.CacheBytes == 0 {
 		cfg.CacheBytes = defaultCacheBytes
 	}
+	if cfg.Clock == nil {
+		cfg.Clock = time.Now
+	}
 	j := &Journal{cfg: cfg, cache: buf.NewCache(cfg.BlockSize, cfg.CacheBytes), frozen: make(map[uint64][]byte)}
 	j.state.turn.L = &j.state.Mutex
 	first := TID(1)

@@ -3,7 +3,6 @@ package journal
 import (
 	"encoding/binary"
 	"fmt"
-	"time"
 )
 
 // writeLog makes a frozen transaction durable.
@@ -32,7 +31,7 @@ func (j *Journal) writeLog(t *transaction, w *logWrite) error {
 		return err
 	}
 	commit := w.buffer[len(w.buffer)-j.cfg.BlockSize:]
-	j.code.fillCommit(commit, t.tid, w.sum, time.Now())
+	j.code.fillCommit(commit, t.tid, w.sum, j.cfg.Clock())
 	if err := j.log.write(j.head+n-1, commit); err != nil {
 		return err
 	}

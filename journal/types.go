@@ -54,7 +54,8 @@ type Config struct {
 	// that the file system needs recovery (UpdateHome). It holds the handle lock: it starts no handle and no view.
 	// What it wrote is read again afterwards.
 	Activate       func() error
-	CommitInterval time.Duration // 0: commits come from callers and from fullness alone
+	CommitInterval time.Duration    // 0: commits come from callers and from fullness alone
+	Clock          func() time.Time // the time in commit blocks; nil: time.Now
 }
 
 // An Area is where a log lies.

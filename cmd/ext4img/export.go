@@ -100,12 +100,26 @@ func (x *exporter) toDir(dst string) (err error) {
 	err = x.each(x.make)
 	for i := len(x.dirs) - 1; i >= 0 && err == nil; i-- {
 		e := &x.dirs[i]
-		if err = x.root.Chmod(e.Name, fileModeOf(e.Mode)); err == nil {
-			err = x.root.Chtimes(e.Name, e.Atime, e.Mtime)
-		}
+		err = x.directory(e)
 	}
 	if len(x.skip) > 0 {
 		fmt.Fprintf(x.c.App.ErrWriter, "%s: export: not allowed here, left out: %s\n", name, strings.Join(x.skip, ", "))
+	}
+	return err
+}
+
+// directory sets what a directory gets last.
+func (x *exporter) directory(e *treeEntry) error {
+	d, err := x.root.Open(e.Name)
+	if err != nil {
+		return err
+	}
+	err = x.attributes(d, e)
+	if e := d.Close(); err == nil {
+		err = e
+	}
+	if err == nil {
+		err = x.root.Chtimes(e.Name, e.Atime, e.Mtime)
 	}
 	return err
 }
@@ -123,14 +137,35 @@ func (x *exporter) make(full string, e *treeEntry) error {
 		x.dirs = append(x.dirs, *e)
 		return x.owner(e)
 	case layout.ModeSymlink:
-		if err := x.root.Symlink(e.Target, e.Name); err != nil {
-			return err
-		}
-		return x.owner(e)
+		return x.symlink(e)
 	case layout.ModeRegular:
 		return x.regular(full, e)
 	}
 	return x.special(e)
+}
+
+func (x *exporter) symlink(e *treeEntry) error {
+	if err := x.root.Symlink(e.Target, e.Name); err != nil {
+		return err
+	}
+	if err := x.owner(e); err != nil {
+		return err
+	}
+	return x.finishSpecial(e)
+}
+
+// finishSpecial sets what a file has that is not opened: attributes, and times, those of a symbolic link too.
+func (x *exporter) finishSpecial(e *treeEntry) error {
+	dir, err := x.root.Open(path.Dir(e.Name))
+	if err != nil {
+		return err
+	}
+	defer dir.Close()
+	refused, err := setSpecial(dir, path.Base(e.Name), e)
+	for _, name := range refused {
+		x.skip = append(x.skip, e.Name+": "+name)
+	}
+	return err
 }
 
 func (x *exporter) regular(full string, e *treeEntry) error {
@@ -144,23 +179,28 @@ func (x *exporter) regular(full string, e *treeEntry) error {
 		return err
 	}
 	if err = copySparse(x.c, out, in, e.Size, x.bar); err == nil {
-		var refused []string
-		refused, err = setHostXattrs(out, e.Xattrs)
-		for _, name := range refused {
-			x.skip = append(x.skip, e.Name+": "+name)
-		}
+		err = x.owner(e)
+	}
+	if err == nil {
+		err = x.attributes(out, e) // after the owner: a change of it takes capabilities away
 	}
 	if e := out.Close(); err == nil {
 		err = e
 	}
 	if err == nil {
-		err = x.owner(e)
-	}
-	if err == nil {
-		err = x.root.Chmod(e.Name, fileModeOf(e.Mode))
-	}
-	if err == nil {
 		err = x.root.Chtimes(e.Name, e.Atime, e.Mtime)
+	}
+	return err
+}
+
+// attributes sets permissions and attributes of an open file.
+func (x *exporter) attributes(out *os.File, e *treeEntry) error {
+	if err := out.Chmod(fileModeOf(e.Mode)); err != nil {
+		return err
+	}
+	refused, err := setHostXattrs(out, e.Xattrs)
+	for _, name := range refused {
+		x.skip = append(x.skip, e.Name+": "+name)
 	}
 	return err
 }
@@ -190,7 +230,10 @@ func (x *exporter) special(e *treeEntry) error {
 	if err := x.owner(e); err != nil {
 		return err
 	}
-	return x.root.Chtimes(e.Name, e.Atime, e.Mtime)
+	if err := x.root.Chmod(e.Name, fileModeOf(e.Mode)); err != nil {
+		return err
+	}
+	return x.finishSpecial(e)
 }
 
 // fileModeOf is the fs.FileMode of i_mode's permissions.

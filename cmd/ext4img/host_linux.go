@@ -2,6 +2,7 @@ package main
 
 import (
 	"errors"
+	"fmt"
 	"io/fs"
 	"os"
 	"strings"
@@ -45,24 +46,45 @@ func hostEntry(p, rel string, info fs.FileInfo) (e treeEntry, id hostFile, err e
 
 // hostXattrs reads the attributes of a file of the host. A file system without any is no error.
 func hostXattrs(p string) (map[string][]byte, error) {
-	names := make([]byte, 1<<16)
-	n, err := unix.Llistxattr(p, names)
-	if errors.Is(err, unix.ENOTSUP) || errors.Is(err, unix.EPERM) || errors.Is(err, unix.ENOSYS) || n == 0 && err == nil {
+	names, err := growing(func(buf []byte) (int, error) { return unix.Llistxattr(p, buf) })
+	if errors.Is(err, unix.ENOTSUP) || errors.Is(err, unix.EPERM) || errors.Is(err, unix.ENOSYS) || len(names) == 0 && err == nil {
 		return nil, nil
 	}
 	if err != nil {
 		return nil, err
 	}
 	all := map[string][]byte{}
-	value := make([]byte, 1<<16)
-	for _, name := range strings.Split(strings.TrimRight(string(names[:n]), "\x00"), "\x00") {
-		n, err := unix.Lgetxattr(p, name, value)
+	for _, name := range strings.Split(strings.TrimRight(string(names), "\x00"), "\x00") {
+		value, err := growing(func(buf []byte) (int, error) { return unix.Lgetxattr(p, name, buf) })
 		if err != nil {
 			continue // gone meanwhile, or not for us to read
 		}
-		all[name] = append([]byte(nil), value[:n]...)
+		all[name] = value
 	}
 	return all, nil
+}
+
+// growing calls a function that fills a buffer, first with a small one, then with one of the largest size there is.
+func growing(fn func(buf []byte) (int, error)) ([]byte, error) {
+	buf := make([]byte, 256)
+	n, err := fn(buf)
+	if errors.Is(err, unix.ERANGE) {
+		buf = make([]byte, 1<<16)
+		n, err = fn(buf)
+	}
+	if err != nil {
+		return nil, err
+	}
+	return buf[:n], nil
+}
+
+// openQuietly opens a file of the host for reading and leaves its time of access alone, where that is allowed.
+func openQuietly(p string) (*os.File, error) {
+	f, err := os.OpenFile(p, os.O_RDONLY|unix.O_NOATIME, 0)
+	if errors.Is(err, unix.EPERM) {
+		f, err = os.Open(p)
+	}
+	return f, err
 }
 
 // nextData finds the next range of a file that is not a hole.
@@ -93,6 +115,24 @@ func setHostXattrs(f *os.File, xattrs map[string][]byte) (refused []string, err 
 		case err != nil:
 			return refused, &fs.PathError{Op: "setxattr " + name, Path: f.Name(), Err: err}
 		}
+	}
+	return refused, nil
+}
+
+// setSpecial sets attributes and times of what is not opened: a link, a device, a FIFO, a socket.
+func setSpecial(dir *os.File, name string, e *treeEntry) (refused []string, err error) {
+	p := fmt.Sprintf("/proc/self/fd/%d/%s", dir.Fd(), name)
+	for attr, value := range e.Xattrs {
+		if err := unix.Lsetxattr(p, attr, value, 0); err != nil {
+			refused = append(refused, attr)
+		}
+	}
+	times := make([]unix.Timespec, 2)
+	for i, t := range []time.Time{e.Atime, e.Mtime} {
+		times[i] = unix.Timespec{Sec: t.Unix(), Nsec: int64(t.Nanosecond())}
+	}
+	if err := unix.UtimesNanoAt(int(dir.Fd()), name, times, unix.AT_SYMLINK_NOFOLLOW); err != nil {
+		return refused, &fs.PathError{Op: "utimensat", Path: e.Name, Err: err}
 	}
 	return refused, nil
 }

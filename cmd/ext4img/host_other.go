@@ -22,6 +22,9 @@ func hostEntry(p, rel string, info fs.FileInfo) (e treeEntry, id hostFile, err e
 	return e, id, err
 }
 
+// openQuietly opens a file of the host for reading.
+func openQuietly(p string) (*os.File, error) { return os.Open(p) }
+
 // nextData finds the next range of a file that is not a hole: all of it.
 func nextData(_ *os.File, off, size int64) (start, end int64, err error) { return off, size, nil }
 
@@ -31,6 +34,14 @@ func makeSpecial(*os.File, string, *treeEntry) error { return errors.ErrUnsuppor
 // setHostXattrs sets the attributes of an open file of the host; those it does not allow are left out and named.
 func setHostXattrs(_ *os.File, xattrs map[string][]byte) (refused []string, err error) {
 	for name := range xattrs {
+		refused = append(refused, name)
+	}
+	return refused, nil
+}
+
+// setSpecial sets attributes and times of what is not opened. The times of symbolic links stay here.
+func setSpecial(_ *os.File, _ string, e *treeEntry) (refused []string, err error) {
+	for name := range e.Xattrs {
 		refused = append(refused, name)
 	}
 	return refused, nil

@@ -24,7 +24,7 @@ func importCommand() *cli.Command {
 		ArgsUsage: "SRC IMAGE DIR",
 		Description: example("With modes, owners, times, links, holes, devices and attributes. Into DIR, which is created. With --tar, SRC\n"+
 			"is a tar archive; - is standard input.", "ext4img import ./rootfs disk.img /", "tar c . | ext4img import --tar - disk.img /srv"),
-		Flags: append(queueFlags(), sizeFlag(64<<10, "size of one write", "bs"),
+		Flags: append(queueFlags(), sizeFlag(1<<20, "size of one write", "bs"),
 			&cli.BoolFlag{Name: "tar", Usage: "SRC is a tar archive"}),
 		Action: importTree,
 	}
@@ -59,32 +59,52 @@ func importTree(c *cli.Context) error {
 	})
 }
 
-// importer puts entries into an image.
+// importer puts entries into an image: small files many at a time, large ones through a queue.
 type importer struct {
-	c    *cli.Context
-	fs   *ext4.FS
-	dir  string
-	copy *copier
-	dirs []treeEntry // whose times are set at the end, after what is made in them
+	c      *cli.Context
+	fs     *ext4.FS
+	dir    string
+	block  int64 // of the file system, bytes
+	fill   *ext4.Filler
+	bar    *progress
+	noTime bool        // times of access follow from those of modification: SOURCE_DATE_EPOCH
+	dirs   []treeEntry // whose times are set at the end, after what is made in them
+
+	batch []ext4.Entry
+	data  int // bytes of content in it
 }
+
+const (
+	smallFile    = 1 << 20 // bytes of a file whose content goes with its inode
+	batchBytes   = 16 << 20
+	batchEntries = 1024
+)
 
 func newImporter(c *cli.Context, img *image, dir string) (*importer, error) {
 	if err := img.fs.MkdirAll(dir, owner(0o755)); err != nil {
 		return nil, err
 	}
 	bs, _ := sizeOf(c, "bs")
-	p, err := newPump(c.Context, img.fs, c.Int("iodepth"), int(bs), max(img.dev.Align(), 4096))
+	fill, err := img.fs.NewFiller(c.Int("iodepth"), int(bs))
 	if err != nil {
 		return nil, err
 	}
-	bar := newProgress(c, "import", -1)
-	return &importer{c: c, fs: img.fs, dir: dir, copy: &copier{pump: p, bs: bs, bar: bar, limit: max(1, c.Int("iodepth")/4)}}, nil
+	fixed, err := clock()
+	if err != nil {
+		return nil, errors.Join(err, fill.Close())
+	}
+	return &importer{
+		c: c, fs: img.fs, dir: dir, block: int64(img.fs.Geometry().BlockSize), fill: fill, bar: newProgress(c, "import", -1), noTime: fixed != nil,
+	}, nil
 }
 
-// close sets the times of the directories and syncs.
+// close ends the import: it sets the times of the directories and syncs.
 func (im *importer) close() error {
-	im.copy.bar.end()
-	err := im.copy.pump.close()
+	im.bar.end()
+	err := im.flush()
+	if e := im.fill.Close(); err == nil {
+		err = e
+	}
 	for i := len(im.dirs) - 1; i >= 0 && err == nil; i-- {
 		e := &im.dirs[i]
 		err = im.fs.Chtimes(im.at(e.Name), e.Atime, e.Mtime)
@@ -97,87 +117,162 @@ func (im *importer) close() error {
 
 func (im *importer) at(name string) string { return path.Join(im.dir, name) }
 
-// add puts one entry. content writes a regular file's data.
-func (im *importer) add(e treeEntry, content func(f *ext4.File) error) error {
+// content gives the data of a regular file in pieces of at most max bytes: in ascending order, each but the last
+// beginning and ending at multiples of the image's block size. buf is where a piece goes.
+type content interface {
+	next(buf []byte) (off int64, n int, err error) // io.EOF after the last
+}
+
+// add takes one entry.
+func (im *importer) add(e treeEntry, from content) error {
 	if err := im.c.Context.Err(); err != nil {
 		return err
 	}
-	p := im.at(e.Name)
-	if err := im.makeWay(e, p); err != nil {
-		return err
+	if im.noTime {
+		e.Atime = e.Mtime
 	}
-	a := ext4.Attr{Perm: e.Mode & layout.ModePermMask, UID: e.UID, GID: e.GID}
-	var err error
+	x := ext4.Entry{
+		Path: im.at(e.Name), Mode: e.Mode, UID: e.UID, GID: e.GID, Atime: e.Atime, Mtime: e.Mtime,
+		Target: e.Target, Major: e.Major, Minor: e.Minor, Xattrs: e.Xattrs,
+	}
 	switch {
 	case e.LinkTo != "":
-		return im.fs.Link(im.at(e.LinkTo), p)
+		x.LinkTo = im.at(e.LinkTo)
 	case e.kind() == layout.ModeDir:
-		err = im.directory(e, p, a)
+		im.dirs = append(im.dirs, e)
+	case e.kind() == layout.ModeRegular && e.Size > smallFile:
+		return im.large(e, x, from)
 	case e.kind() == layout.ModeRegular:
-		err = im.regular(p, a, e.Size, content)
-	case e.kind() == layout.ModeSymlink:
-		err = im.fs.Symlink(e.Target, p, a)
-	default:
-		err = im.fs.Mknod(p, e.kind(), a, e.Major, e.Minor)
+		x.Size = e.Size
+		var err error
+		if x.Data, err = im.small(e.Size, from); err != nil {
+			return err
+		}
 	}
-	if err == nil {
-		err = im.attributes(e, p)
+	im.batch = append(im.batch, x)
+	if im.data >= batchBytes || len(im.batch) >= batchEntries {
+		return im.flush()
 	}
-	return err
+	return nil
 }
 
-// makeWay removes what stands where an entry goes, and makes the directories above it.
-func (im *importer) makeWay(e treeEntry, p string) error {
-	old, err := im.fs.Lstat(p)
-	switch {
-	case errors.Is(err, fs.ErrNotExist):
-		return im.fs.MkdirAll(path.Dir(p), owner(0o755))
-	case err != nil, old.IsDir():
-		return err // a directory stays; one where a file shall go is the error of what follows
+// small reads the content of a small file.
+func (im *importer) small(size int64, from content) (pieces []ext4.Piece, err error) {
+	for size > 0 {
+		buf := make([]byte, size)
+		off, n, err := from.next(buf)
+		if err == io.EOF {
+			break
+		}
+		if err != nil {
+			return nil, err
+		}
+		pieces = append(pieces, ext4.Piece{Off: off, Data: buf[:n]})
+		im.data += n
+		im.bar.add(int64(n))
+		size -= int64(n)
 	}
-	return im.fs.Unlink(p)
+	return pieces, nil
 }
 
-func (im *importer) directory(e treeEntry, p string, a ext4.Attr) error {
-	im.dirs = append(im.dirs, e)
-	err := im.fs.Mkdir(p, a)
-	if !errors.Is(err, fs.ErrExist) {
+// large makes a large file and fills it.
+func (im *importer) large(e treeEntry, x ext4.Entry, from content) error {
+	im.batch = append(im.batch, x)
+	if err := im.flush(); err != nil {
 		return err
 	}
-	if err := im.fs.Lchown(p, int(e.UID), int(e.GID)); err != nil {
-		return err
-	}
-	return im.fs.Chmod(p, a.Perm)
-}
-
-func (im *importer) regular(p string, a ext4.Attr, size int64, content func(f *ext4.File) error) error {
-	f, err := im.fs.Create(p, a)
+	f, err := im.fs.OpenFile(x.Path, os.O_RDWR, 0)
 	if err != nil {
 		return err
 	}
-	im.copy.file = f
-	err = content(f)
-	if e := im.copy.flush(); err == nil {
-		err = e
-	}
-	if e := im.copy.pump.drain(); err == nil {
-		err = e
-	}
+	err = im.pour(f, from)
 	if err == nil {
-		err = f.Truncate(size) // a hole at the end
+		err = f.Truncate(e.Size) // a hole at the end
 	}
 	if e := f.Close(); err == nil {
 		err = e
 	}
+	if err == nil {
+		err = im.fs.Lchtimes(x.Path, e.Atime, e.Mtime)
+	}
 	return err
 }
 
-// attributes sets what creation has not set.
-func (im *importer) attributes(e treeEntry, p string) error {
-	if err := writeXattrs(im.fs, p, e.Xattrs); err != nil {
-		return err
+func (im *importer) pour(f *ext4.File, from content) error {
+	for {
+		buf, err := im.fill.Buffer()
+		if err != nil {
+			return err
+		}
+		off, n, err := from.next(buf)
+		if err == io.EOF {
+			return im.fill.Flush()
+		}
+		if err == nil {
+			err = im.fill.Put(f, off, n)
+		}
+		if err == nil {
+			err = im.c.Context.Err()
+		}
+		if err != nil {
+			return err
+		}
+		im.bar.add(int64(n))
 	}
-	return im.fs.Lchtimes(p, e.Atime, e.Mtime)
+}
+
+// flush makes what the batch holds. Where something is in the way, or a directory is missing, that is mended first.
+func (im *importer) flush() error {
+	batch := im.batch
+	im.batch, im.data = im.batch[:0], 0
+	for mended := -1; ; {
+		n, err := im.fs.MakeAll(batch)
+		if err == nil {
+			clear(im.batch[:cap(im.batch)])
+			return nil
+		}
+		if n > 0 {
+			batch, mended = batch[n:], -1
+		}
+		if mended == 0 {
+			return err
+		}
+		mended = 0
+		done, e := im.mend(&batch[0], err)
+		if e != nil {
+			return e
+		}
+		if done {
+			batch, mended = batch[1:], -1
+		}
+	}
+}
+
+// mend makes way for an entry that could not be made, or does what is to be done itself.
+func (im *importer) mend(e *ext4.Entry, cause error) (done bool, err error) {
+	if errors.Is(cause, fs.ErrNotExist) && e.LinkTo == "" {
+		return false, im.fs.MkdirAll(path.Dir(e.Path), owner(0o755))
+	}
+	if !errors.Is(cause, fs.ErrExist) {
+		return false, cause
+	}
+	old, err := im.fs.Lstat(e.Path)
+	if err != nil {
+		return false, err
+	}
+	if !old.IsDir() {
+		return false, im.fs.Unlink(e.Path)
+	}
+	if e.Mode&layout.ModeTypeMask != layout.ModeDir || e.LinkTo != "" {
+		return false, cause // a directory stays
+	}
+	if err := im.fs.Lchown(e.Path, int(e.UID), int(e.GID)); err != nil {
+		return false, err
+	}
+	if err := im.fs.Chmod(e.Path, e.Mode&layout.ModePermMask); err != nil {
+		return false, err
+	}
+	return true, writeXattrs(im.fs, e.Path, e.Xattrs)
 }
 
 // walk imports a directory of the host.
@@ -206,31 +301,58 @@ func (im *importer) walk(src string) error {
 				links[id] = e.Name
 			}
 		}
-		return im.add(e, func(*ext4.File) error { return im.hostContent(p, e.Size) })
-	})
-}
-
-// hostContent copies the data of a file of the host, not its holes.
-func (im *importer) hostContent(p string, size int64) error {
-	f, err := os.Open(p)
-	if err != nil {
-		return err
-	}
-	defer f.Close()
-	for off := int64(0); off < size; {
-		start, end, err := nextData(f, off, size)
+		if e.kind() != layout.ModeRegular || e.LinkTo != "" || e.Size == 0 {
+			return im.add(e, nothing{})
+		}
+		f, err := openQuietly(p)
 		if err != nil {
 			return err
 		}
-		if start >= size {
-			return nil
+		defer f.Close()
+		return im.add(e, &hostContent{f: f, size: e.Size, block: im.block})
+	})
+}
+
+// nothing is the content of an empty file.
+type nothing struct{}
+
+func (nothing) next([]byte) (int64, int, error) { return 0, 0, io.EOF }
+
+// hostContent is the data of a file of the host, without its holes, as far as the image's blocks can follow them.
+type hostContent struct {
+	f          *os.File
+	size       int64
+	block      int64
+	off        int64 // up to where it has been read
+	start, end int64 // the rest of a range of data
+}
+
+func (h *hostContent) next(buf []byte) (off int64, n int, err error) {
+	if h.start == h.end {
+		if h.off >= h.size {
+			return 0, 0, io.EOF
 		}
-		if err := im.copy.copyRange(f, byteRange{start, end - start}); err != nil {
-			return err
+		start, end, err := nextData(h.f, h.off, h.size)
+		if err != nil {
+			return 0, 0, err
 		}
-		off = end
+		if start >= h.size {
+			return 0, 0, io.EOF
+		}
+		h.start = max(start/h.block*h.block, h.off)
+		h.end = min((end+h.block-1)/h.block*h.block, h.size)
 	}
-	return nil
+	n = int(min(int64(len(buf)), h.end-h.start))
+	got, err := h.f.ReadAt(buf[:n], h.start)
+	if err == io.EOF && got < n {
+		clear(buf[got:n]) // it has become shorter
+	} else if err != nil && err != io.EOF {
+		return 0, 0, err
+	}
+	off = h.start
+	h.start += int64(n)
+	h.off = h.start
+	return off, n, nil
 }
 
 // tar imports an archive.
@@ -262,7 +384,7 @@ func (im *importer) tar(src string) error {
 		if !ok {
 			continue
 		}
-		if err := im.add(e, func(*ext4.File) error { return im.copy.copySparse(t) }); err != nil {
+		if err := im.add(e, &streamContent{r: t, block: im.block}); err != nil {
 			return err
 		}
 	}
@@ -302,40 +424,34 @@ func tarEntry(h *tar.Header) (e treeEntry, ok bool, err error) {
 // paxXattr is how tar archives name attributes.
 const paxXattr = "SCHILY.xattr."
 
-// copySparse writes what is not zero of a stream: blocks of zeros become holes.
-func (w *copier) copySparse(r io.Reader) error {
-	for off := int64(0); ; {
-		if len(w.pump.free) == 0 || len(w.batch) >= w.limit {
-			if err := w.flush(); err != nil {
-				return err
-			}
-		}
-		req, err := w.pump.get()
-		if err != nil {
-			return err
-		}
-		n, err := io.ReadFull(r, req.Buf)
-		from, to := nonZero(req.Buf[:n])
-		if from == to {
-			w.pump.free = append(w.pump.free, req)
-		} else {
-			copy(req.Buf, req.Buf[from:to])
-			req.Buf = req.Buf[:to-from]
-			w.stage(req, off+int64(from))
-		}
-		off += int64(n)
-		if err == io.EOF || err == io.ErrUnexpectedEOF {
-			return nil
-		}
-		if err != nil {
-			return err
-		}
-	}
+// streamContent is the data of a stream: blocks of zeros become holes.
+type streamContent struct {
+	r     io.Reader
+	block int64
+	off   int64 // of what comes next
+	done  bool
 }
 
-// nonZero is the part of a buffer that has data, in units of 4 KiB.
-func nonZero(p []byte) (from, to int) {
-	const unit = 4096
+func (s *streamContent) next(buf []byte) (off int64, n int, err error) {
+	for !s.done {
+		n, err := io.ReadFull(s.r, buf)
+		if err == io.EOF || err == io.ErrUnexpectedEOF {
+			s.done = true
+		} else if err != nil {
+			return 0, 0, err
+		}
+		from, to := nonZero(buf[:n], int(max(s.block, 4096)))
+		off := s.off + int64(from)
+		s.off += int64(n)
+		if from < to {
+			return off, copy(buf, buf[from:to]), nil
+		}
+	}
+	return 0, 0, io.EOF
+}
+
+// nonZero is the part of a buffer that has data, in whole units.
+func nonZero(p []byte, unit int) (from, to int) {
 	zero := func(b []byte) bool {
 		for _, c := range b {
 			if c != 0 {
