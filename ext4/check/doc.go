@@ -5,7 +5,7 @@
 // own geometry, extent and directory walkers, which take no byte for granted, so that a mistake in the writers is not
 // repeated here. The work goes in passes, as in e2fsck:
 //
-//	open      superblock (or a backup), journal recovered into memory (an aio.Overlay; the image stays as it is)
+//	open      superblock (or a backup), log looked at and recovered into memory (an aio.Overlay; the image stays as it is)
 //	pass 0    superblock, features, descriptors, resize inode, journal superblock, MMP
 //	pass 1    every inode: its fields, xattrs, block map; who claims which block
 //	pass 1b   who claims the blocks that are claimed twice
@@ -13,7 +13,7 @@
 //	pass 3    every directory reaches the root, and its ".." says how
 //	pass 4    link counts
 //	pass 5    bitmaps and counts of the descriptors against what was found
-//	pass 6    quota, orphans, journal contents
+//	pass 6    quota files and orphans
 //
 // Three severities: an Error is what makes e2fsck -fn say that errors are left; an Extra is wrong too, but e2fsck -fn
 // does not look at it or does not hold it against the file system (Report.ExitStatus leaves it out on request); a Note

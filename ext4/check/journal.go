@@ -234,7 +234,8 @@ func (c *checker) checkLog(a journal.Area) error {
 			bad = append(bad, e)
 		case e.Kind == journal.KindCommit:
 			for ; reported < len(bad); reported++ {
-				c.rep.add(codeLogBlock, superAt().block(int64(bad[reported].Block), 0).say("in transaction %d; transaction %d is committed", bad[reported].TID, e.TID))
+				b := bad[reported]
+				c.rep.add(codeLogBlock, superAt().block(int64(b.Block), 0).say("transaction %d; %d is committed", b.TID, e.TID))
 			}
 		}
 		return c.cancelled()
