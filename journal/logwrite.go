@@ -3,6 +3,7 @@ package journal
 import (
 	"encoding/binary"
 	"fmt"
+	"time"
 )
 
 // writeLog makes a frozen transaction durable.
