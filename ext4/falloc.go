@@ -304,7 +304,17 @@ func (n *node) collapseRange(off, length int64) error {
 	if err := n.shift(end, -int64(end-first)); err != nil {
 		return err
 	}
-	return n.update(2, func(h *journal.Handle) error { return n.resized(h, int64(size)-length) })
+	err = n.update(2, func(h *journal.Handle) error { return n.resized(h, int64(size)-length) })
+	if err != nil {
+		return err
+	}
+	return n.commitShift()
+}
+
+// commitShift makes the new map durable. What follows may overwrite blocks that have moved, in place: a crash that
+// brought the old map back would show the new bytes where they were never written.
+func (n *node) commitShift() error {
+	return kind(n.fs.j.Commit(journal.TID(n.tid.Load())))
 }
 
 // insertRange moves what follows off to the right and leaves a hole. The size grows first, so that nothing ever lies
@@ -327,7 +337,10 @@ func (n *node) insertRange(off, length int64) error {
 		return err
 	}
 	first, _ := n.fs.blocks(off, length)
-	return n.shift(first, length/int64(n.fs.geo.BlockSize))
+	if err := n.shift(first, length/int64(n.fs.geo.BlockSize)); err != nil {
+		return err
+	}
+	return n.commitShift()
 }
 
 // shift moves the map from a block on to its end.
