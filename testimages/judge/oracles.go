@@ -1,6 +1,7 @@
 package judge
 
 import (
+	"bytes"
 	"compress/gzip"
 	"io"
 	"os"
@@ -42,7 +43,7 @@ func root(t testing.TB) string {
 	}
 }
 
-// Unpack writes the content of a gzip file to a new file and returns its path.
+// Unpack writes the content of a gzip file to a new, sparse file and returns its path.
 func Unpack(t testing.TB, src string) string {
 	t.Helper()
 	in, err := os.Open(src)
@@ -60,11 +61,30 @@ func Unpack(t testing.TB, src string) string {
 		t.Fatal(err)
 	}
 	defer out.Close()
-	if _, err := io.Copy(out, z); err != nil {
+	if err := copySparse(out, z); err != nil {
 		t.Fatal(err)
 	}
 	if err := out.Close(); err != nil {
 		t.Fatal(err)
 	}
 	return path
+}
+
+// copySparse leaves holes where there are only zeros.
+func copySparse(out *os.File, in io.Reader) error {
+	p, zeros := make([]byte, 64<<10), make([]byte, 64<<10)
+	for at := int64(0); ; {
+		n, err := io.ReadFull(in, p)
+		if err != nil && err != io.EOF && err != io.ErrUnexpectedEOF {
+			return err
+		}
+		if !bytes.Equal(p[:n], zeros[:n]) {
+			if _, err := out.WriteAt(p[:n], at); err != nil {
+				return err
+			}
+		}
+		if at += int64(n); err != nil {
+			return out.Truncate(at)
+		}
+	}
 }
