@@ -18,6 +18,7 @@ const maxStamped = 1 << 38
 type stamps struct {
 	seed  uint64
 	loose bool // units may have been zeroed since
+	fresh bool // the file was empty: what was never written reads as zeros
 	mu    sync.Mutex
 	bits  []uint64
 }
@@ -63,21 +64,23 @@ func (s *stamps) verify(r io.ReaderAt, size int64) (units int64, err error) {
 		}
 		for i := 0; i+stampUnit <= n; i += stampUnit {
 			u := (off + int64(i)) / stampUnit
-			if s.bits[u/64]&(1<<(u%64)) == 0 {
+			written := s.bits[u/64]&(1<<(u%64)) != 0
+			if !written && !s.fresh {
 				continue
 			}
-			if err := s.check(buf[i:i+stampUnit], off+int64(i)); err != nil {
+			if err := s.check(buf[i:i+stampUnit], off+int64(i), s.loose || !written); err != nil {
 				return units, err
 			}
-			units++
+			if written {
+				units++
+			}
 		}
 	}
 	return units, nil
 }
 
-// check compares one unit that was written.
-func (s *stamps) check(p []byte, off int64) error {
-	zero := s.loose
+// check compares one unit, which is stamped, or may be zero.
+func (s *stamps) check(p []byte, off int64, zero bool) error {
 	for i := 0; i < len(p) && zero; i++ {
 		zero = p[i] == 0
 	}

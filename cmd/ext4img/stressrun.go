@@ -44,6 +44,13 @@ func newStressRun(c *cli.Context, img *image, name string, job *stressJob) (*str
 	if r.files, err = openAll(img, name, job.files); err != nil {
 		return nil, errors.Join(err, r.close())
 	}
+	if r.stamps != nil {
+		info, err := r.files[0].Stat()
+		if err != nil {
+			return nil, errors.Join(err, r.close())
+		}
+		r.stamps.fresh = info.Size() == 0
+	}
 	if r.side = newSideJobs(c, r.files[0], job.size); r.side != nil && r.stamps != nil {
 		r.stamps.loose = true
 	}
