@@ -37,13 +37,13 @@ func (c *checker) pass2() error {
 }
 
 // dirBatch is how many directory blocks a worker takes, and reads ahead, at once.
-const dirBatch = 256
+const dirBatch = 128
 
 // eachDirBlock checks directory blocks, in batches handed out to workers.
 func (c *checker) eachDirBlock(blocks []dirBlock) error {
 	batches := make(chan []dirBlock)
 	var wg sync.WaitGroup
-	for range c.workers() {
+	for range 2 * c.workers() { // half of them wait for the device
 		wg.Go(func() {
 			w := newWorker(c)
 			for batch := range batches {
