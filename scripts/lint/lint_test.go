@@ -131,6 +131,8 @@ func TestImports(t *testing.T) {
 			case name == "C":
 				t.Errorf("%s: cgo: the project is pure Go; use golang.org/x/sys/unix", fset.Position(spec.Pos()))
 			case f.test || tool || standard(name):
+			case name == module+"/ext4/internal/stack":
+				t.Errorf("%s: %s is for tests only", fset.Position(spec.Pos()), name)
 			case !allowed(f.dir, name):
 				t.Errorf("%s: %s may not import %s: calls go down only; it may import %v. Move the code to the package that owns the "+
 					"bytes, or pass what is needed as a parameter", fset.Position(spec.Pos()), f.dir, name, imports[f.dir])

@@ -14,7 +14,6 @@ import (
 	"ext4img/ext4/internal/stack"
 	"ext4img/ext4/layout"
 	"ext4img/journal"
-	"ext4img/testimages/bare"
 	"ext4img/testimages/judge"
 )
 
@@ -143,24 +142,6 @@ func (w *world) judgeNames(t *testing.T, d layout.Ino, files []layout.Ino, names
 		}
 	}
 	w.Open(t)
-}
-
-// links is setLinks without freeing anything: the files without a name become orphans for e2fsck if they stay so.
-func (w *world) links(t bare.T, files []layout.Ino, names map[string]layout.Ino) {
-	t.Helper()
-	count := map[layout.Ino]uint16{}
-	for _, ino := range names {
-		count[ino]++
-	}
-	for _, ino := range files {
-		w.Must(t, func(h *journal.Handle) error {
-			in, err := w.Inodes.Edit(h, ino)
-			if err == nil {
-				in.SetLinks(count[ino])
-			}
-			return err
-		})
-	}
 }
 
 // TestSmallThings holds the rules for names and errors.

@@ -60,6 +60,17 @@ func (w *world) mkfiles(t bare.T, n int) []layout.Ino {
 // setLinks gives every file the link count that the names in all demand, and frees those without a name.
 func (w *world) setLinks(t bare.T, files []layout.Ino, names map[string]layout.Ino) {
 	t.Helper()
+	count := w.links(t, files, names)
+	for _, ino := range files {
+		if count[ino] == 0 {
+			w.Must(t, func(h *journal.Handle) error { return w.Inodes.Free(h, ino) })
+		}
+	}
+}
+
+// links is setLinks without freeing anything: the files without a name become orphans for e2fsck if they stay so.
+func (w *world) links(t bare.T, files []layout.Ino, names map[string]layout.Ino) map[layout.Ino]uint16 {
+	t.Helper()
 	count := map[layout.Ino]uint16{}
 	for _, ino := range names {
 		count[ino]++
@@ -67,16 +78,13 @@ func (w *world) setLinks(t bare.T, files []layout.Ino, names map[string]layout.I
 	for _, ino := range files {
 		w.Must(t, func(h *journal.Handle) error {
 			in, err := w.Inodes.Edit(h, ino)
-			if err != nil {
-				return err
+			if err == nil {
+				in.SetLinks(count[ino])
 			}
-			in.SetLinks(count[ino])
-			if count[ino] == 0 {
-				return w.Inodes.Free(h, ino)
-			}
-			return nil
+			return err
 		})
 	}
+	return count
 }
 
 // names reads all names of a directory but "." and "..".
