@@ -86,7 +86,7 @@ func callerWaits(t *testing.T, op func(*File) error, written []int) {
 	if got, want := blockMap(f), blockMap(inTurn); got != want {
 		t.Errorf("map\n%swant\n%s", got, want)
 	}
-	want, err := r.fs.ReadFile("/turn")
+	want, err := r.fs.readFile("/turn")
 	must(t, err)
 	r.holds("/db", want)
 	r.end(f, inTurn)

@@ -187,7 +187,7 @@ func TestLastBlock(t *testing.T) {
 	}
 	must(t, q.Close())
 	must(t, f.Sync())
-	p, err := fs.ReadFile("/db")
+	p, err := fs.readFile("/db")
 	must(t, err)
 	for b := range 4096 {
 		want := byte(0)

@@ -87,7 +87,7 @@ func compareManifest(t *testing.T, fs *FS, manifest string) {
 // SHA-256 of a file, two spaces and its path.
 func manifestLine(fs *FS, want []string) string {
 	if _, name, ok := strings.Cut(want[0], "  ./"); ok && len(want) == 1 {
-		p, err := fs.ReadFile("/" + name)
+		p, err := fs.readFile("/" + name)
 		if err != nil {
 			return err.Error()
 		}

@@ -54,7 +54,7 @@ func TestFsxTraces(t *testing.T) {
 		f, err := fs.Create("/"+name, Attr{Perm: 0o644})
 		must(t, err)
 		runTrace(t, f, ops)
-		got, err := fs.ReadFile("/" + name)
+		got, err := fs.readFile("/" + name)
 		must(t, err)
 		if sum := sha256.Sum256(got); strconv.Itoa(len(got)) != m[1] || hex.EncodeToString(sum[:]) != m[3] {
 			t.Errorf("%s: size %d, want %s; sha256 %x, want %s", name, len(got), m[1], sum, m[3])

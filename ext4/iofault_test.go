@@ -196,7 +196,7 @@ func (r *faultRun) run(dev *simdev.Device, watch bool) {
 		for i, s := range faultSteps {
 			fail(s.name, s.run(f, q))
 			if watch {
-				p, err := fs.ReadFile("/db")
+				p, err := fs.readFile("/db")
 				fail("watch", err)
 				r.contents = append(r.contents, p)
 			}
@@ -257,7 +257,7 @@ func (good *faultRun) judge(r *faultRun, dev *simdev.Device, img string, fsck bo
 	if err != nil {
 		return fmt.Errorf("recover: %w", err)
 	}
-	got, err := fs.ReadFile("/db")
+	got, err := fs.readFile("/db")
 	if err := errors.Join(err, fs.Close()); err != nil {
 		return err
 	}

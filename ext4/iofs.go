@@ -114,8 +114,15 @@ func (f *FS) Open(name string) (fs.File, error) {
 	return file, nil
 }
 
-// ReadFile returns the content of a file.
+// ReadFile returns the content of a file: fs.ReadFileFS, whose paths have no leading slash.
 func (f *FS) ReadFile(name string) ([]byte, error) {
+	if !fs.ValidPath(name) {
+		return nil, &fs.PathError{Op: "open", Path: name, Err: fs.ErrInvalid}
+	}
+	return f.readFile(name)
+}
+
+func (f *FS) readFile(name string) ([]byte, error) {
 	file, err := f.OpenFile(name, os.O_RDONLY, 0)
 	if err != nil {
 		return nil, err

@@ -164,7 +164,7 @@ func checkStamps(t *testing.T, fs *FS, run uint64, synced int) {
 	if synced == 0 {
 		return // the file may be as an earlier run left it
 	}
-	all, err := fs.ReadFile(fmt.Sprintf("/db%d", run%3))
+	all, err := fs.readFile(fmt.Sprintf("/db%d", run%3))
 	must(t, err)
 	if len(all) != killBlocks*4096 {
 		t.Fatalf("the file has %d bytes", len(all))

@@ -306,7 +306,7 @@ func (d *ours) state(path string) (e entryState, ino uint32, err error) {
 		e.target, err = d.fs.Readlink(path)
 	case layout.ModeRegular:
 		var p []byte
-		p, err = d.fs.ReadFile(path)
+		p, err = d.fs.readFile(path)
 		e.sum = sha256.Sum256(p)
 	}
 	names, errX := d.fs.Xattrs(path, false)

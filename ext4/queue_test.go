@@ -73,7 +73,7 @@ func (r *queueRig) do(reqs ...*Request) {
 // holds compares a file with what it should hold.
 func (r *queueRig) holds(name string, want []byte) {
 	r.Helper()
-	got, err := r.fs.ReadFile(name)
+	got, err := r.fs.readFile(name)
 	must(r.T, err)
 	if len(got) != len(want) {
 		r.Fatalf("%s: %d bytes, want %d", name, len(got), len(want))
