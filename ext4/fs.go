@@ -49,6 +49,7 @@ type FS struct {
 	quota   *quota.Quota
 
 	superRef journal.Ref // the primary superblock
+	mmp      *mmp        // nil without multi-mount protection, or when open for reading
 	state    sessionState
 	reserve  reserve
 
@@ -123,9 +124,9 @@ func (fs *FS) Close() error {
 		return errors.Join(err, fs.j.Close())
 	}
 	if e := fs.j.Close(); e != nil {
-		return errors.Join(err, fmt.Errorf("close: %w", kind(e)))
+		return errors.Join(err, fmt.Errorf("close: %w", kind(e)), fs.releaseMMP())
 	}
-	return errors.Join(err, fs.markClean())
+	return errors.Join(err, fs.markClean(), fs.releaseMMP())
 }
 
 // errReadOnly is what a change of a read-only file system meets.

@@ -29,7 +29,7 @@ func Open(dev aio.Device, o Options) (*FS, error) {
 		o.Clock = time.Now
 	}
 	if err := fs.open(o); err != nil {
-		return nil, fmt.Errorf("open: %w", kind(err))
+		return nil, fmt.Errorf("open: %w", kind(errors.Join(err, fs.releaseMMP())))
 	}
 	return fs, nil
 }
@@ -48,6 +48,9 @@ func (fs *FS) open(o Options) error {
 		if o.Journal != nil {
 			o.Journal = aio.NewOverlay(o.Journal)
 		}
+	}
+	if err := fs.holdMMP(s); err != nil {
+		return err
 	}
 	if dirty(s) {
 		if err := fs.recover(s, o); err != nil {
@@ -274,6 +277,9 @@ func (fs *FS) start(s layout.Superblock, o Options, log *journal.Area) (err erro
 	})
 	if err != nil {
 		return err
+	}
+	if fs.mmp != nil {
+		fs.mmp.log.Store(fs.j)
 	}
 	fs.state.wasClean = s.FeatureCompat()&layout.CompatHasJournal == 0 && s.State()&layout.StateClean != 0
 	fs.space = group.New(fs.geo, fs.j)

@@ -26,14 +26,26 @@ func (m MMP) Magic() uint32 { return le.Uint32(m[0x0:]) }
 // Sequence is mmp_seq.
 func (m MMP) Sequence() uint32 { return le.Uint32(m[0x4:]) }
 
+// SetSequence sets mmp_seq.
+func (m MMP) SetSequence(v uint32) { le.PutUint32(m[0x4:], v) }
+
 // Time is mmp_time: seconds since 1970 of the last update.
 func (m MMP) Time() uint64 { return le.Uint64(m[0x8:]) }
+
+// SetTime sets mmp_time.
+func (m MMP) SetTime(seconds uint64) { le.PutUint64(m[0x8:], seconds) }
 
 // NodeName is mmp_nodename: the computer that updated it last.
 func (m MMP) NodeName() string { return cstring(m[0x10:0x50]) }
 
 // DeviceName is mmp_bdevname: the device's name there.
 func (m MMP) DeviceName() string { return cstring(m[0x50:0x70]) }
+
+// SetNames sets mmp_nodename and mmp_bdevname, cut to 63 and 31 bytes.
+func (m MMP) SetNames(node, device string) {
+	setCstring(m[0x10:0x50], node[:min(len(node), 63)])
+	setCstring(m[0x50:0x70], device[:min(len(device), 31)])
+}
 
 // CheckInterval is mmp_check_interval, in seconds.
 func (m MMP) CheckInterval() uint16 { return le.Uint16(m[0x70:]) }
@@ -43,3 +55,36 @@ func (m MMP) Checksum() uint32 { return le.Uint32(m[0x3FC:]) }
 
 // ComputeChecksum is what mmp_checksum should be. seed is the file system's checksum seed.
 func (m MMP) ComputeChecksum(seed uint32) uint32 { return Crc32c(seed, m[:0x3FC]) }
+
+// MMPType is the buf.Type of the block of multi-mount protection.
+type MMPType struct{ G *Geometry }
+
+func (MMPType) String() string { return "MMP block" }
+
+// Verify checks magic and checksum.
+func (t MMPType) Verify(p []byte) error {
+	if err := t.Check(p); err != nil {
+		return err
+	}
+	m := MMP(p[:MMPSize])
+	if want := m.ComputeChecksum(t.G.CsumSeed); t.G.MetadataCsum() && m.Checksum() != want {
+		return Corruptf("checksum %#x, want %#x", m.Checksum(), want)
+	}
+	return nil
+}
+
+// Check checks size and magic.
+func (MMPType) Check(p []byte) error {
+	m, err := ParseMMP(p)
+	if err == nil && m.Magic() != MMPMagic {
+		err = Corruptf("MMP block: magic %#x, want %#x", m.Magic(), MMPMagic)
+	}
+	return err
+}
+
+// Seal stores the checksum.
+func (t MMPType) Seal(p []byte) {
+	if t.G.MetadataCsum() {
+		le.PutUint32(p[0x3FC:], MMP(p[:MMPSize]).ComputeChecksum(t.G.CsumSeed))
+	}
+}

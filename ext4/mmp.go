@@ -1,0 +1,130 @@
+package ext4
+
+import (
+	"fmt"
+	"os"
+	"sync/atomic"
+	"syscall"
+	"time"
+
+	"ext4img/ext4/layout"
+	"ext4img/journal"
+)
+
+// mmp is multi-mount protection: as long as the file system is open for writing its block says so, with a number that
+// changes again and again. It guards against other computers; on this one the device is locked.
+//
+// Who finds the block in use is refused and does not wait, as a kernel would, whether the number stands still: who
+// knows better has "tune2fs -E clear_mmp". What a killed process of this program left behind on this computer is
+// taken over, since its lock on the device is gone.
+type mmp struct {
+	fs         *FS
+	ref        journal.Ref
+	quit, done chan struct{}
+	log        atomic.Pointer[journal.Journal] // to abort; set when it is open
+	lost       error                           // the block could not be written, or somebody else wrote it; valid after done
+}
+
+// mmpDevice is what the block names as the device.
+const mmpDevice = "ext4img"
+
+// mmpDefault is how often the number changes where the superblock does not say.
+const mmpDefault = 5 * time.Second
+
+// errMMP is an image that is in use elsewhere.
+var errMMP = fmt.Errorf("multi-mount protection (mmp): %w", syscall.EBUSY)
+
+// holdMMP marks a file system with mmp as in use.
+func (fs *FS) holdMMP(s layout.Superblock) error {
+	if fs.geo.Incompat&layout.IncompatMMP == 0 || fs.readOnly {
+		return nil
+	}
+	at := s.MMPBlock()
+	if at <= uint64(fs.geo.FirstDataBlock) || at >= fs.geo.Blocks {
+		return layout.Corruptf("superblock: MMP block %d of %d", at, fs.geo.Blocks)
+	}
+	host, err := os.Hostname()
+	if err != nil {
+		return fmt.Errorf("mmp: %w", err)
+	}
+	m := &mmp{fs: fs, quit: make(chan struct{}), done: make(chan struct{})}
+	m.ref = journal.Ref{Block: at, Len: layout.MMPSize, Type: layout.MMPType{G: fs.geo}}
+	seq := uint32(1)
+	err = m.update(func(b layout.MMP) error {
+		mine := b.NodeName() == host[:min(len(host), 63)] && b.DeviceName() == mmpDevice
+		switch old := b.Sequence(); {
+		case old == layout.MMPFsck:
+			return fmt.Errorf("block %d: being checked by %q: %w", at, b.NodeName(), errMMP)
+		case old != layout.MMPClean && !mine:
+			return fmt.Errorf("block %d: in use by %q on %q: %w", at, b.NodeName(), b.DeviceName(), errMMP)
+		case old < layout.MMPMaxSeq:
+			seq = old + 1
+		}
+		b.SetSequence(seq)
+		b.SetTime(uint64(time.Now().Unix()))
+		b.SetNames(host, mmpDevice)
+		return nil
+	})
+	if err != nil {
+		return err
+	}
+	every := time.Duration(s.MMPInterval()) * time.Second
+	if every <= 0 || every > time.Minute {
+		every = mmpDefault
+	}
+	fs.mmp = m
+	go m.beat(seq, every)
+	return nil
+}
+
+func (m *mmp) update(fn func(b layout.MMP) error) error {
+	return journal.UpdateHome(m.fs.dev, m.fs.geo.BlockSize, m.ref, func(p []byte) error { return fn(layout.MMP(p)) })
+}
+
+// beat changes the number until quit. A number that somebody else has changed ends all changes of the file system.
+func (m *mmp) beat(seq uint32, every time.Duration) {
+	defer close(m.done)
+	tick := time.NewTicker(every)
+	defer tick.Stop()
+	for {
+		select {
+		case <-m.quit:
+			return
+		case <-tick.C:
+		}
+		err := m.update(func(b layout.MMP) error {
+			if b.Sequence() != seq {
+				return fmt.Errorf("block %d: taken by %q on %q: %w", m.ref.Block, b.NodeName(), b.DeviceName(), errMMP)
+			}
+			seq = seq%layout.MMPMaxSeq + 1
+			b.SetSequence(seq)
+			b.SetTime(uint64(time.Now().Unix()))
+			return nil
+		})
+		if err != nil {
+			m.lost = err
+			if j := m.log.Load(); j != nil {
+				j.Abort(err)
+			}
+			return
+		}
+	}
+}
+
+// releaseMMP marks the file system as free.
+func (fs *FS) releaseMMP() error {
+	m := fs.mmp
+	if m == nil {
+		return nil
+	}
+	fs.mmp = nil
+	close(m.quit)
+	<-m.done
+	if m.lost != nil {
+		return m.lost
+	}
+	return m.update(func(b layout.MMP) error {
+		b.SetSequence(layout.MMPClean)
+		return nil
+	})
+}
