@@ -367,7 +367,7 @@ func (w *world) writeRank(order []int) []int {
 				k = k<<3 | uint64(slices.Index(w.actors[o].f.batch, wr.io)+1)
 			}
 		}
-		keys[i] = k<<2 | uint64(bit(wr.ioErr)) | uint64(bit(wr.convErr))<<1
+		keys[i] = k<<3 | uint64(bit(wr.ioErr)) | uint64(bit(wr.convErr))<<1 | uint64(bit(wr.over))<<2
 	}
 	rank := make([]int, len(w.writes))
 	for i := range rank {
@@ -378,7 +378,7 @@ func (w *world) writeRank(order []int) []int {
 }
 
 func (wr *write) encode(b []byte, base uint64) []byte {
-	b = append(b, byte(wr.phase), bit(wr.converted)|bit(wr.reported)<<1|bit(wr.settled)<<2|bit(wr.ioErr)<<3|bit(wr.convErr)<<4)
+	b = append(b, byte(wr.phase), bit(wr.converted)|bit(wr.reported)<<1|bit(wr.settled)<<2|bit(wr.ioErr)<<3|bit(wr.convErr)<<4|bit(wr.over)<<5)
 	if wr.io != nil {
 		b = append(b, wr.io.flags, bit(wr.io.live))
 		if !wr.settled {

@@ -32,6 +32,8 @@ var configs = []config{
 	{writes: 2, workers: 2, flushers: 1, ioErr: 1},
 	{writes: 2, workers: 1, flushers: 1, exclusives: 1, convErr: 1},
 	{writes: 3, workers: 1, flushers: 1, ioErr: 1, convErr: 2},
+	{writes: 3, workers: 1, flushers: 1, over: 1},
+	{writes: 2, workers: 1, flushers: 1, exclusives: 1, over: 1},
 }
 
 // TestEveryInterleaving: the production machine has no interleaving that breaks an invariant.

@@ -29,6 +29,7 @@ type write struct {
 	settled   bool
 	ioErr     bool // the device refused it
 	convErr   bool // the conversion failed
+	over      bool // its blocks turn out to be written
 }
 
 type phase uint8
@@ -94,12 +95,17 @@ const (
 type config struct {
 	writes, workers, flushers, exclusives, readers int
 	ioErr, convErr                                 int // 1-based write that fails, 0: none
+	over                                           int // 1-based write into written blocks, 0: none
 	deep                                           bool
 }
 
 func (c config) String() string {
-	return fmt.Sprintf("%d writes, %d workers, %d flushers, %d of truncate/punch, %d readers",
+	s := fmt.Sprintf("%d writes, %d workers, %d flushers, %d of truncate/punch, %d readers",
 		c.writes, c.workers, c.flushers, c.exclusives, c.readers)
+	if c.over > 0 {
+		s += ", one write an overwrite"
+	}
+	return s
 }
 
 var (
@@ -124,6 +130,9 @@ func newWorld(c config, v *variant) *world {
 	}
 	if c.convErr > 0 {
 		w.writes[c.convErr-1].convErr = true
+	}
+	if c.over > 0 {
+		w.writes[c.over-1].over = true
 	}
 	return w
 }
@@ -298,9 +307,20 @@ func (w *world) stepWriter(a *actor) (wake bool) {
 		wake = w.s.pass()
 		w.begin(a, wr)
 	case pcInFlight:
+		if wr.over && wr.io.flags&flagUnwritten != 0 {
+			w.say(a, "w%d: its blocks are written", a.write+1)
+			return w.s.overwrites(wr.io)
+		}
 		w.say(a, "w%d: the device has written the data", a.write+1)
 		wr.phase, a.pc = ioDone, pcIODone
 	case pcIODone:
+		if wr.over {
+			w.say(a, "w%d is complete", a.write+1)
+			wake = w.s.settle(wr.io, nil) && !w.v.mute
+			w.s.put(wr.io)
+			wr.phase, wr.converted, wr.reported, wr.settled, a.pc = added, true, true, true, pcEnd
+			return wake
+		}
 		var err error
 		if wr.ioErr {
 			err = errIO
@@ -353,7 +373,7 @@ func (w *world) complete() (set uint8) {
 		from = added
 	}
 	for i := range w.writes {
-		if wr := &w.writes[i]; wr.phase >= from && !wr.ioErr {
+		if wr := &w.writes[i]; wr.phase >= from && !wr.ioErr && !wr.over {
 			set |= 1 << i
 		}
 	}
