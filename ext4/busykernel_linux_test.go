@@ -16,6 +16,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"ext4img/aio/simdev"
 	"ext4img/ext4/layout"
 )
 
@@ -360,4 +361,81 @@ func TestBusyKernel(t *testing.T) {
 			recoverBoth(t, img, "")
 		})
 	}
+}
+
+// TestKernelRecoversOurs leaves images behind in the middle of work, as a process does that is killed, and has the kernel
+// recover them: it shows what we recover ourselves.
+func TestKernelRecoversOurs(t *testing.T) {
+	if os.Geteuid() != 0 {
+		t.Skip("judge missing: kernel mount (needs root)")
+	}
+	for _, opts := range [][]string{
+		{"-t", "ext4"}, {"-t", "ext4", "-b", "1024"}, {"-t", "ext4", "-O", "^metadata_csum,^64bit"}, {"-t", "ext3"},
+		{"-t", "ext4", "-O", "bigalloc", "-C", "16384"}, {"-t", "ext4", "-O", "orphan_file"}, {"-t", "ext4", "-O", "inline_data"},
+		{"-t", "ext4", "-O", "fast_commit"},
+	} {
+		t.Run(fmt.Sprint(opts), func(t *testing.T) {
+			rnd := rand.New(rand.NewPCG(testSeed(t), 3))
+			img := newImage(t, "64M", opts...)
+			fs, dev := openImage(t, img, Options{})
+			must(t, errors.Join(fs.Mkdir("/A", Attr{Perm: 0o755}), fs.Mkdir("/B", Attr{Perm: 0o755})))
+			ops := crashAlphabet()
+			held, err := fs.Create("/held", Attr{Perm: 0o644})
+			must(t, err)
+			_, err = held.WriteAt(make([]byte, 100000), 0)
+			must(t, errors.Join(err, fs.Remove("/held")))
+			for i := range 120 {
+				op := ops[rnd.IntN(len(ops))]
+				run := op.run
+				if op.parts != nil {
+					run = func(fs *FS) error { return op.parts(fs, func() error { return nil }) }
+				}
+				if err := run(fs); err != nil && !expected(err) {
+					t.Fatalf("%s: %v", op.name, err)
+				}
+				if i%10 == 0 {
+					must(t, fs.Sync())
+				}
+			}
+			crashed := copyImage(t, img)
+			must(t, errors.Join(held.Close(), fs.Close(), dev.Close()))
+			must(t, replayAgrees(crashed))
+			recoverBoth(t, crashed, "")
+		})
+	}
+}
+
+// TestCrashFastCommits crashes in the middle of the recovery of fast commits: whatever has reached the medium, the next
+// recovery comes to the same.
+func TestCrashFastCommits(t *testing.T) {
+	img := busyImage(t, testSeed(t), 3, ",commit=300", "-t", "ext4", "-O", "fast_commit", "-b", "1024")
+	base, err := simdev.LoadImage(img)
+	must(t, err)
+	dev := simdev.FromImage(base.Clone())
+	dev.Record()
+	fs, err := Open(dev, Options{})
+	must(t, err)
+	if r := fs.Recovery(); r != nil {
+		t.Logf("%d transactions, %d fast commits", r.Transactions, len(r.Fast))
+	}
+	want := ourTree(t, fs)
+	must(t, fs.Close())
+	x := newExplorer(t, min(crashBudget()/25, 400))
+	tr := dev.Trace()
+	for e := tr.First; e <= tr.Last; e++ {
+		for _, pieces := range x.choices(tr.Open(e), 25) {
+			if x.states >= x.budget {
+				break
+			}
+			x.states++
+			state := tr.State(e, pieces...)
+			fs, err := Open(state, Options{})
+			if err != nil {
+				t.Fatalf("epoch %d, %d of %d writes: %v", e, len(pieces), len(tr.Open(e)), err)
+			}
+			compareTrees(t, "after a crash", ourTree(t, fs), want)
+			must(t, errors.Join(fs.Close(), checkDevice(state)))
+		}
+	}
+	x.finish()
 }

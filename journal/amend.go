@@ -3,6 +3,7 @@ package journal
 import (
 	"errors"
 	"fmt"
+	"time"
 
 	"ext4img/journal/buf"
 )
@@ -20,7 +21,7 @@ func (r *Recovery) Amend(blocks map[uint64][]byte) error {
 	bs := r.log.blockSize
 	last, _ := r.super.last()
 	j := &Journal{
-		cfg: Config{Device: r.dev, BlockSize: bs}, log: r.log, super: r.super, code: r.super.codec(bs),
+		cfg: Config{Device: r.dev, BlockSize: bs, Clock: time.Now}, log: r.log, super: r.super, code: r.super.codec(bs),
 		first: r.super.first(), head: r.super.first(), last: last,
 	}
 	t := newTransaction(r.Next - 1)
