@@ -4,6 +4,7 @@ import (
 	"crypto/sha256"
 	"errors"
 	"fmt"
+	"math/rand/v2"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -27,6 +28,7 @@ type kernel struct {
 	ended chan struct{}
 	fds   [slots]int
 	wall  []time.Time // when each operation began
+	gone  bool
 }
 
 // newKernel mounts an image; how: "rw" or "ro".
@@ -45,6 +47,7 @@ func newKernel(t *testing.T, img, how string) *kernel {
 		exec.Command("umount", k.mnt).Run()
 		t.Skipf("judge missing: kernel mount (%v)", err)
 	}
+	t.Cleanup(k.close)
 	return k
 }
 
@@ -78,7 +81,12 @@ func (k *kernel) serve(ready chan error) {
 	}
 }
 
+// close unmounts, once.
 func (k *kernel) close() {
+	if k.gone {
+		return
+	}
+	k.gone = true
 	close(k.calls)
 	<-k.ended
 	if out, err := exec.Command("umount", k.mnt).CombinedOutput(); err != nil {
@@ -352,12 +360,6 @@ func TestModelLikeKernel(t *testing.T) {
 			other, _ := modelImage(t, shape, seed)
 			k := newKernel(t, other, "rw")
 			d := newOurs(t, img)
-			closed := false
-			defer func() {
-				if !closed {
-					k.close()
-				}
-			}()
 			for range ops {
 				if o := g.next(); !dangerous(g.m, o) {
 					step(t, g.m, o, []string{"ours", "the kernel"}, d, k)
@@ -370,9 +372,39 @@ func TestModelLikeKernel(t *testing.T) {
 			d.open()
 			compareTree(t, "ours", d, g.m)
 			d.close()
-			closed = true
 			k.close()
 			judged(t, img)
+		})
+	}
+}
+
+// TestFragmentation fills an image, deletes half and fills it again, here and through the kernel: in the long form the
+// files must have no more than 1.2 times as many extents as the kernel's. The image of the short form has two groups and
+// too few files for a bar so close.
+func TestFragmentation(t *testing.T) {
+	size, most := int64(256)<<20, 1.7
+	if os.Getenv("EXT4IMG_LONG") != "" {
+		size, most = 768<<20, 1.2
+	}
+	for _, growing := range []int{1, 4} {
+		t.Run(fmt.Sprintf("growing%d", growing), func(t *testing.T) {
+			f := newFilling(rand.New(rand.NewPCG(seedOf(t, 0), 9)), size)
+			imgs := [2]string{}
+			for i := range imgs {
+				imgs[i] = newImage(t, fmt.Sprintf("%dK", size>>10), "-t", "ext4", "-b", "4096", "-m", "0")
+			}
+			k := newKernel(t, imgs[0], "rw")
+			f.play(t, k, growing)
+			k.close()
+			d := newOurs(t, imgs[1])
+			f.play(t, d, growing)
+			d.close()
+			judged(t, imgs[1])
+			want, got := f.extents(t, imgs[0]), f.extents(t, imgs[1])
+			t.Logf("%d files, %d deleted, %d more: extents per file: kernel %.3f, here %.3f, ratio %.3f", len(f.first), len(f.deleted), len(f.second), want, got, got/want)
+			if got > most*want {
+				t.Errorf("ratio %.3f, want at most %.1f", got/want, most)
+			}
 		})
 	}
 }
