@@ -6,6 +6,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"testing"
 )
@@ -115,6 +116,9 @@ func workFeature(t *testing.T, img, src, want string) {
 		t.Errorf("grows: %q", got)
 	}
 	ok(t, "export", img, "/top", filepath.Join(dir, "out"))
+	if strings.Contains(t.Name(), "inode_128") || strings.Contains(t.Name(), "/ext") { // whose inodes have whole seconds
+		want = regexp.MustCompile(`\.\d{10} `).ReplaceAllString(want, ".0000000000 ")
+	}
 	if got := listTree(t, filepath.Join(dir, "out")); got != want {
 		t.Errorf("exported:\n%s\nwant:\n%s", got, want)
 	}
@@ -157,7 +161,7 @@ func byKernel(t *testing.T, img, want string) {
 	if got != want {
 		t.Errorf("mounted:\n%s\nwant:\n%s", got, want)
 	}
-	if err != nil || future.Size() != 2 || future.ModTime().UTC().Year() != 2300 && !strings.Contains(t.Name(), "128") && !strings.Contains(t.Name(), "ext") {
+	if err != nil || future.Size() != 2 || future.ModTime().UTC().Year() != 2300 && !strings.Contains(t.Name(), "128") && !strings.Contains(t.Name(), "/ext") {
 		t.Errorf("times beyond 2038: %v, %v", future, err)
 	}
 }

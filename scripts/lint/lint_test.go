@@ -45,6 +45,7 @@ var imports = map[string][]string{
 	"ext4/mkfs":            {"ext4img/aio", "ext4img/journal", "ext4img/ext4/layout"},
 	"testimages/judge":     {"ext4img/aio/simdev"},
 	"testimages/bare":      {"ext4img/aio/simdev", "ext4img/ext4/layout", "ext4img/journal", "ext4img/testimages/judge"},
+	"ext4/diskfs":          {"ext4img/ext4", "ext4img/aio", "github.com/diskfs/go-diskfs/filesystem"},
 	"cmd/ext4img": {
 		"ext4img/ext4", "ext4img/ext4/...", "ext4img/journal", "ext4img/aio",
 		"github.com/urfave/cli/v2", "github.com/diskfs/go-diskfs/...", "github.com/schollz/progressbar/v3", "github.com/dustin/go-humanize",
