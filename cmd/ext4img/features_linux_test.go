@@ -44,8 +44,8 @@ var features = []struct {
 	{"encrypt", "48M", []string{"-O", "encrypt"}, []string{"-O", "encrypt"}},
 	{"verity", "48M", []string{"-O", "verity"}, []string{"-O", "verity"}},
 	{"no journal", "48M", []string{"-O", "^has_journal"}, []string{"-O", "^has_journal"}},
-	{"ext2", "48M", []string{"-t", "ext2"}, []string{"-t", "ext2"}},
-	{"ext3", "48M", []string{"-t", "ext3"}, []string{"-t", "ext3"}},
+	{"ext2", "48M", []string{"-I", "128", "-O", "none,filetype,sparse_super,large_file"}, []string{"-I", "128", "-t", "ext2"}},
+	{"ext3", "48M", []string{"-I", "128", "-O", "none,filetype,sparse_super,large_file,has_journal,dir_index"}, []string{"-I", "128", "-t", "ext3"}},
 }
 
 // TestFeatures works on an image of each kind, made by mke2fs and by this module, and has it judged.

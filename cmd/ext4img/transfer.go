@@ -103,6 +103,9 @@ func putFile(c *cli.Context, img *image, src *source, p string, mode uint16) err
 	}
 	if src.size > 0 { // one allocation instead of many
 		err = f.Fallocate(ext4.FallocKeepSize, 0, src.size)
+		if errors.Is(err, syscall.EOPNOTSUPP) { // ext2 and ext3 have no unwritten blocks
+			err = nil
+		}
 	}
 	if err == nil {
 		_, err = writeAll(c, img, f, src)

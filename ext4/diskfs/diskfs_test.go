@@ -90,7 +90,7 @@ func TestFileSystem(t *testing.T) {
 	for i, err := range []error{
 		e1, e2, e3, f.Close(),
 		fs.Mkdir("/d/e"), fs.Mkdir("d"), fs.Link("/a", "/d/b"), fs.Symlink("../a", "/d/c"), fs.Mknod("/d/null", 0o020666, 1<<8|3),
-		fs.Mknod("/d/file", 0o100640, 0), fs.Chmod("/a", 0o700|os.ModeSetuid), fs.Chown("/a", 5, 6), fs.Chtimes("/a", then, then, then),
+		fs.Mknod("/d/file", 0o100640, 0), fs.Chown("/a", 5, 6), fs.Chmod("/a", 0o700|os.ModeSetuid), fs.Chtimes("/a", then, then, then),
 		fs.Rename("/d/b", "/d/e/b"), fs.Remove("/d/file"), fs.SetLabel("sixteen bytes ok"),
 	} {
 		if err != nil {
