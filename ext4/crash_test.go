@@ -350,12 +350,19 @@ func checkDevice(dev *simdev.Device) error {
 // orphanFileCleared is what e2fsck says of every orphan file that was in use, when it has dealt with the orphans.
 var orphanFileCleared = regexp.MustCompile(`Orphan file \(inode \d+\) block \d+ is not clean\.\nClear\? yes\n`)
 
+// orphanBlocks is what e2fsck 1.47 says of an orphan that it has truncated itself: it does not count the nodes of the
+// extent tree that it frees. (Our own recovery of the same state leaves the right count, by our check.)
+var orphanBlocks = regexp.MustCompile(`Inode \d+, i_blocks is \d+, should be \d+\.  Fix\? yes\n`)
+
 // e2fsckAgrees lets e2fsck recover an image: it must find nothing to repair beyond that. With bigalloc it cannot truncate
 // an orphan (1.47 frees the clusters and leaves them mapped, and then complains of it).
 func e2fsckAgrees(image string) error {
 	out, err := exec.Command("e2fsck", "-fy", image).CombinedOutput()
 	if bytes.Contains(out, []byte("Truncating orphaned inode")) && hasBigalloc(image) {
 		return nil
+	}
+	if bytes.Contains(out, []byte("Truncating orphaned inode")) {
+		out = orphanBlocks.ReplaceAll(out, nil)
 	}
 	out = orphanFileCleared.ReplaceAll(out, nil)
 	if code := cmdExit(err); code > 1 || bytes.Contains(out, []byte("Fix? yes")) || bytes.Contains(out, []byte("Clear? yes")) {
