@@ -461,7 +461,7 @@ func TestCrashSequences(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		x.explore(tr, max(share/3, 4))
+		x.explore(tr, max(share-8, 4))
 	}
 	x.finish()
 }
