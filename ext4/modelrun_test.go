@@ -33,7 +33,7 @@ var moreShapes = map[string][]string{
 	"everything":    {"-t", "ext4", "-O", "bigalloc,inline_data,ea_inode,large_dir,quota,project,orphan_file,metadata_csum_seed,sparse_super2", "-C", "65536", "-I", "512"},
 }
 
-// modelShapes are all of them, or the one of EXT4IMG_SHAPE.
+// modelShapes are the names of all of them.
 func modelShapes() (names []string) {
 	for _, set := range []map[string][]string{shapes, moreShapes} {
 		for name := range set {
@@ -58,6 +58,9 @@ func longForm(short, long int) int {
 	}
 	if os.Getenv("EXT4IMG_LONG") != "" {
 		return long
+	}
+	if testing.Short() {
+		return short / 2
 	}
 	return short
 }
