@@ -352,6 +352,8 @@ func TestFlushErrorStops(t *testing.T) {
 	must(t, f.Sync())
 	fail.Store(false)
 	for name, op := range callers {
+		must(t, f.Truncate(0))
+		must(t, f.Fallocate(0, 0, 64*rigBlock))
 		if err := op(f); err != nil {
 			t.Errorf("%s after the sync: %v", name, err)
 		}
