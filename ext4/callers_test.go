@@ -3,11 +3,11 @@ package ext4
 import (
 	"bytes"
 	"errors"
+	"fmt"
 	"os"
 	"runtime"
 	"slices"
 	"sync/atomic"
-	"syscall"
 	"testing"
 
 	"ext4img/aio"
@@ -308,7 +308,7 @@ func failingConversions(f *File, b int64, fail *atomic.Bool) {
 	n.end = ioend.New(func(batch []ioend.Range) {
 		for i := range batch {
 			if q := &batch[i]; fail.Load() && q.Off <= b*rigBlock && b*rigBlock < q.Off+q.Len {
-				q.Err = errors.Join(syscall.EUCLEAN)
+				q.Err = fmt.Errorf("an extent node: %w", ErrCorrupt)
 			} else {
 				n.convert(batch[i : i+1])
 			}
@@ -326,13 +326,13 @@ func TestFlushErrorStops(t *testing.T) {
 	fail.Store(true)
 	must(t, r.q.Submit(requests(f, rigBlock, 2, 9, 30)...))
 	for _, q := range r.reap(r.q, 3) {
-		if bad := q.User == 9; bad != errors.Is(q.Err, syscall.EUCLEAN) {
+		if bad := q.User == 9; bad != errors.Is(q.Err, ErrCorrupt) {
 			t.Errorf("write of block %v: %v", q.User, q.Err)
 		}
 	}
 	const want = "0 2 unwritten\n2 1 written\n3 27 unwritten\n30 1 written\n31 33 unwritten\n"
 	for name, op := range callers {
-		if err := op(f); !errors.Is(err, syscall.EUCLEAN) {
+		if err := op(f); !errors.Is(err, ErrCorrupt) {
 			t.Errorf("%s: %v", name, err)
 		}
 		if got := blockMap(f); got != want {
@@ -346,7 +346,7 @@ func TestFlushErrorStops(t *testing.T) {
 	if _, err := f.ReadAt(p, 9*rigBlock); err != nil || !allZero(p) {
 		t.Errorf("the range reads %x…, %v", p[:4], err)
 	}
-	if err := f.Sync(); !errors.Is(err, syscall.EUCLEAN) {
+	if err := f.Sync(); !errors.Is(err, ErrCorrupt) {
 		t.Errorf("sync: %v", err)
 	}
 	must(t, f.Sync())
