@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
 	"path"
 	"path/filepath"
@@ -92,8 +93,20 @@ func targetName(f *ext4.FS, p, from string) string {
 
 // putFile copies a source into the image under another name, and gives it the right one when all of it is durable:
 // what was there before stays until then.
-func putFile(c *cli.Context, img *image, src *source, p string, mode uint16) error {
+func putFile(c *cli.Context, img *image, src *source, p string, mode uint16) (err error) {
+	switch dir, err := stat(img.fs, path.Dir(p)); {
+	case err != nil:
+		return err
+	case !dir.IsDir():
+		return &fs.PathError{Op: "put", Path: path.Dir(p), Err: syscall.ENOTDIR}
+	}
 	tmp := path.Join(path.Dir(p), fmt.Sprintf(".ext4img-put-%d", os.Getpid()))
+	defer func() {
+		var pe *fs.PathError
+		if errors.As(err, &pe) && pe.Path == tmp { // a name that the user does not know
+			err = &fs.PathError{Op: pe.Op, Path: p, Err: pe.Err}
+		}
+	}()
 	if err := img.fs.Room(tmp, 0, src.room()); err != nil {
 		return err
 	}
