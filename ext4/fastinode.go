@@ -25,7 +25,7 @@ func (r *fastReplay) inode(ino layout.Ino, raw []byte) error {
 			return r.reborn(h, ino, in, length)
 		}
 		if old == nil {
-			if old, err = r.inodes.Claim(h, ino, in.IsDir()); err != nil {
+			if _, err := r.inodes.Claim(h, ino, in.IsDir()); err != nil {
 				return err
 			}
 			return r.begin(h, ino, in, length)
