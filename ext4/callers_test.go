@@ -206,8 +206,9 @@ func (r *queueRig) stream(f *File, kind aio.Op, blocks int64, count *atomic.Int6
 	for i := range bufs {
 		bufs[i] = bytes.Repeat([]byte{byte(i + 1)}, rigBlock)
 	}
-	done := make(chan struct{})
+	done, gone := make(chan struct{}), make(chan struct{})
 	go func() { // lets complete
+		defer close(gone)
 		for {
 			held := r.dev.Held()
 			switch {
@@ -241,6 +242,7 @@ func (r *queueRig) stream(f *File, kind aio.Op, blocks int64, count *atomic.Int6
 		count.Add(1)
 	}
 	close(done)
+	<-gone
 	r.dev.Unhold()
 	return err
 }
