@@ -29,7 +29,7 @@ const (
 // allocated: syscall.ENOSPC.
 func (f *File) Fallocate(mode FallocMode, off, length int64) error {
 	err := checkFallocate(mode, off, length)
-	if e := f.allows(aio.Write); err == nil || f.isClosed() {
+	if e := f.openFor(aio.Write); err == nil || f.isClosed() {
 		err = e
 	}
 	if err == nil {
@@ -367,7 +367,7 @@ func (n *node) shift(from layout.Lblk, delta int64) error {
 
 // DigHoles frees every whole block of the range whose content is zero, as fallocate --dig-holes does.
 func (f *File) DigHoles(off, length int64) error {
-	if err := f.allows(aio.Write); err != nil {
+	if err := f.openFor(aio.Write); err != nil {
 		return f.wrap("dig holes", err)
 	}
 	return f.wrap("dig holes", f.n.exclusive(func() error { return f.n.digHoles(off, length) }))

@@ -1,6 +1,7 @@
 package ext4
 
 import (
+	"fmt"
 	"io"
 	"io/fs"
 	"os"
@@ -27,8 +28,19 @@ type File struct {
 	closed bool
 }
 
-// allows tells whether the file is open for an operation.
+// allows tells whether the file is open for an operation at an offset.
 func (f *File) allows(op aio.Op) error {
+	if err := f.openFor(op); err != nil {
+		return err
+	}
+	if op == aio.Write && f.flag&os.O_APPEND != 0 {
+		return fmt.Errorf("opened for appending: %w", syscall.EINVAL)
+	}
+	return nil
+}
+
+// openFor tells whether the file is open for an operation.
+func (f *File) openFor(op aio.Op) error {
 	mode := f.flag & (os.O_RDONLY | os.O_WRONLY | os.O_RDWR)
 	switch {
 	case f.n == nil || f.isClosed():
@@ -76,6 +88,8 @@ func (f *File) ReadAt(p []byte, off int64) (int, error) {
 
 // WriteAt writes to the file at off, as io.WriterAt, under the inode lock and with any alignment. It returns when the
 // range is converted. Who writes much uses a Queue.
+//
+// A file opened with os.O_APPEND takes no offsets, neither here nor in a Queue: syscall.EINVAL.
 func (f *File) WriteAt(p []byte, off int64) (int, error) {
 	if off < 0 {
 		return 0, f.wrap("write", syscall.EINVAL)
@@ -83,6 +97,10 @@ func (f *File) WriteAt(p []byte, off int64) (int, error) {
 	if err := f.allows(aio.Write); err != nil {
 		return 0, f.wrap("write", err)
 	}
+	return f.writeAt(p, off)
+}
+
+func (f *File) writeAt(p []byte, off int64) (int, error) {
 	if len(p) == 0 {
 		return 0, nil
 	}
@@ -110,6 +128,9 @@ func (f *File) Read(p []byte) (int, error) {
 
 // Write writes at the current position, or at the end of a file opened with os.O_APPEND.
 func (f *File) Write(p []byte) (int, error) {
+	if err := f.openFor(aio.Write); err != nil {
+		return 0, f.wrap("write", err)
+	}
 	f.mu.Lock()
 	pos := f.pos
 	f.mu.Unlock()
@@ -120,7 +141,7 @@ func (f *File) Write(p []byte) (int, error) {
 		}
 		pos = int64(size)
 	}
-	n, err := f.WriteAt(p, pos)
+	n, err := f.writeAt(p, pos)
 	f.advance(pos + int64(n))
 	return n, err
 }
@@ -207,7 +228,16 @@ func (f *File) Stat() (fs.FileInfo, error) {
 
 // Truncate sets the size in bytes. Blocks beyond it are freed; what is added reads as zeros.
 func (f *File) Truncate(size int64) error {
-	if err := f.allows(aio.Write); err != nil {
+	err := f.openFor(aio.Write)
+	if err == nil {
+		err = f.n.inode(func(_ *journal.View, rec layout.Inode) error {
+			if rec.HasFlag(layout.FlagAppend | layout.FlagImmutable) {
+				return syscall.EPERM
+			}
+			return nil
+		})
+	}
+	if err != nil {
 		if err == syscall.EBADF {
 			err = syscall.EINVAL // as ftruncate(2)
 		}
