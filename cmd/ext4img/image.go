@@ -97,10 +97,7 @@ func withImageAt(c *cli.Context, path string, how access, fn func(img *image) er
 
 // openDevice opens the device below a file system: the image, or a partition of it.
 func openDevice(c *cli.Context, path string, how access) (aio.Device, error) {
-	o := aio.Options{Write: how == writing}
-	if c.Command.HasName("write") || c.Command.HasName("stress") {
-		o.Engine = c.String("engine")
-	}
+	o := aio.Options{Write: how == writing, Engine: c.String("engine")} // none where the command has no such flag
 	dev, err := aio.Open(path, o)
 	if err != nil {
 		return nil, hostError(path, err)
