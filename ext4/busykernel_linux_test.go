@@ -9,6 +9,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strings"
 	"syscall"
@@ -55,6 +56,21 @@ func copyImage(t *testing.T, img string) string {
 
 // kernelTree recovers an image by mounting it, and lists it; nil if the kernel cannot.
 func kernelTree(t *testing.T, img string, options string) []string {
+	t.Helper()
+	list := recoveredTree(t, img, options)
+	if out, _ := exec.Command("e2fsck", "-fn", img).CombinedOutput(); spoiledDirectory.Match(out) {
+		t.Logf("the kernel's own recovery leaves spoiled directories: %s", spoiledDirectory.Find(out))
+		return nil
+	}
+	return list
+}
+
+// spoiledDirectory is what e2fsck says where a directory's block holds something else. With bigalloc, Linux 6.18 takes
+// blocks that are in use for the directories that it recovers from fast commits, and then shows them as empty.
+var spoiledDirectory = regexp.MustCompile(`.*(directory corrupted|has an invalid|has bad inode|[Ii]nvalid inode #).*`)
+
+// recoveredTree is what the kernel shows of an image.
+func recoveredTree(t *testing.T, img string, options string) []string {
 	t.Helper()
 	mnt := t.TempDir()
 	if out, err := exec.Command("mount", "-o", "loop"+options, img, mnt).CombinedOutput(); err != nil {

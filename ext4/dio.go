@@ -64,6 +64,9 @@ func (o *op) mapWrite(m extent.Map) (hole bool, err error) {
 // mapRead finds where a read comes from. What lies in holes and unwritten ranges is cleared at once.
 func (o *op) mapRead(v *journal.View, m extent.Map) error {
 	rec := m.Inode()
+	if rec.IsDir() {
+		return syscall.EISDIR
+	}
 	o.pieces = o.pieces[:0]
 	size := rec.Size()
 	o.req.N = 0

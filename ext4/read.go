@@ -2,6 +2,7 @@ package ext4
 
 import (
 	"io"
+	"syscall"
 
 	"ext4img/ext4/layout"
 	"ext4img/journal"
@@ -17,6 +18,9 @@ func (n *node) readAt(p []byte, off int64) (int, error) {
 	rec, err := fs.inodes.Read(v, n.ino)
 	if err != nil {
 		return 0, err
+	}
+	if rec.IsDir() {
+		return 0, syscall.EISDIR
 	}
 	size := rec.Size()
 	if uint64(off) >= size {
