@@ -19,6 +19,7 @@ import (
 
 	"ext4img/aio/simdev"
 	"ext4img/ext4/layout"
+	"ext4img/testimages/judge"
 )
 
 // crashedKernel mounts an image, has work done on it, shuts the file system down and copies the image before the
@@ -32,7 +33,7 @@ func crashedKernel(t *testing.T, img, options string, work func(mnt string) erro
 		t.Skip("judge missing: xfs_io")
 	}
 	mnt := t.TempDir()
-	if out, err := exec.Command("mount", "-o", "loop"+options, img, mnt).CombinedOutput(); err != nil {
+	if out, err := judge.MountLoop("-o", "loop"+options, img, mnt); err != nil {
 		t.Skipf("judge missing: kernel mount (%v: %s)", err, out)
 	}
 	defer exec.Command("umount", mnt).Run()
@@ -73,7 +74,7 @@ var spoiledDirectory = regexp.MustCompile(`.*(directory corrupted|has an invalid
 func recoveredTree(t *testing.T, img string, options string) []string {
 	t.Helper()
 	mnt := t.TempDir()
-	if out, err := exec.Command("mount", "-o", "loop"+options, img, mnt).CombinedOutput(); err != nil {
+	if out, err := judge.MountLoop("-o", "loop"+options, img, mnt); err != nil {
 		t.Logf("the kernel does not mount it: %v: %s", err, out)
 		return nil
 	}

@@ -13,6 +13,7 @@ import (
 	"testing"
 
 	"ext4img/aio"
+	"ext4img/testimages/judge"
 )
 
 // poison fills the free space of an image with 0xAA through debugfs-independent means: every block that e2fsck calls
@@ -59,7 +60,7 @@ func kernelRead(t *testing.T, img, name string, fn func(r io.Reader)) {
 		t.Skip("judge missing: kernel mount (needs root)")
 	}
 	mnt := t.TempDir()
-	if out, err := exec.Command("mount", "-o", "loop,ro", img, mnt).CombinedOutput(); err != nil {
+	if out, err := judge.MountLoop("-o", "loop,ro", img, mnt); err != nil {
 		t.Skipf("judge missing: kernel mount (%v: %s)", err, out)
 	}
 	defer func() {

@@ -17,6 +17,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"ext4img/ext4/layout"
+	"ext4img/testimages/judge"
 )
 
 // kernel is the driver of the kernel's ext4 on a loop mount. Its calls run on a thread of their own, which has the mount
@@ -38,8 +39,8 @@ func newKernel(t *testing.T, img, how string) *kernel {
 		t.Skip("judge missing: kernel mount (needs root)")
 	}
 	k := &kernel{t: t, mnt: t.TempDir(), calls: make(chan func()), ended: make(chan struct{})}
-	if out, err := exec.Command("mount", "-o", "loop,noatime,"+how, img, k.mnt).CombinedOutput(); err != nil {
-		t.Skipf("judge missing: kernel mount of these features (%v: %.80s)", err, out)
+	if out, err := judge.MountLoop("-o", "loop,noatime,"+how, img, k.mnt); err != nil {
+		t.Skipf("this kernel does not mount these features (%v: %.80s)", err, out)
 	}
 	ready := make(chan error)
 	go k.serve(ready)

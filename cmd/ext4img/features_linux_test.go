@@ -9,6 +9,8 @@ import (
 	"regexp"
 	"strings"
 	"testing"
+
+	"ext4img/testimages/judge"
 )
 
 // features are the rows of what can be written. own: mkfs of this module makes it too.
@@ -149,7 +151,7 @@ func byKernel(t *testing.T, img, want string) {
 		return
 	}
 	mnt := t.TempDir()
-	if out, err := exec.Command("mount", "-o", "loop,ro", img, mnt).CombinedOutput(); err != nil {
+	if out, err := judge.MountLoop("-o", "loop,ro", img, mnt); err != nil {
 		t.Logf("judge missing: a kernel that mounts this: %v: %s", err, out)
 		return
 	}

@@ -11,6 +11,8 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"ext4img/testimages/judge"
 )
 
 // TestRoundTrip imports a tree that has everything, as root, and has rsync compare: what is exported, what the kernel
@@ -70,7 +72,7 @@ func roundTrip(t *testing.T, src, size string) {
 	if err := os.Mkdir(mnt, 0o700); err != nil {
 		t.Fatal(err)
 	}
-	if out, err := exec.Command("mount", "-o", "loop,ro", img, mnt).CombinedOutput(); err != nil {
+	if out, err := judge.MountLoop("-o", "loop,ro", img, mnt); err != nil {
 		t.Logf("judge missing: a kernel that mounts this: %v: %s", err, out)
 		return
 	}

@@ -3,6 +3,7 @@ package judge
 import (
 	"os"
 	"os/exec"
+	"path/filepath"
 	"strings"
 	"testing"
 )
@@ -16,7 +17,7 @@ func Mount(t testing.TB, path, options string, fn func(root string)) {
 		t.Skip("judge missing: kernel mount (not root)")
 	}
 	root := t.TempDir()
-	if out, err := exec.Command("mount", "-t", "ext4", "-o", strings.TrimSuffix("loop,"+options, ","), path, root).CombinedOutput(); err != nil {
+	if out, err := MountLoop("-t", "ext4", "-o", strings.TrimSuffix("loop,"+options, ","), path, root); err != nil {
 		if refused(string(out)) {
 			t.Skipf("judge missing: kernel mount: %s", out)
 		}
@@ -29,6 +30,16 @@ func Mount(t testing.TB, path, options string, fn func(root string)) {
 		}
 	}()
 	fn(root)
+}
+
+// MountLoop runs mount(8) with these arguments, one at a time over all processes that test: two that look for a free loop
+// device at once may find the same one.
+func MountLoop(args ...string) ([]byte, error) {
+	args = append([]string{filepath.Join(os.TempDir(), "ext4img-mount.lock"), "mount"}, args...)
+	if _, err := exec.LookPath("flock"); err != nil {
+		return exec.Command(args[1], args[2:]...).CombinedOutput()
+	}
+	return exec.Command("flock", args...).CombinedOutput()
 }
 
 // refused says whether mount's words are about this machine, not the image.
