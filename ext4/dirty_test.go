@@ -21,6 +21,9 @@ import (
 // TestDirtyImages recovers what crashed kernels left behind: in memory and on the device, and every path must be as the
 // kernel shows it after its own recovery.
 func TestDirtyImages(t *testing.T) {
+	if testing.Short() {
+		t.Skip("long: reads some 30,000 files several times over")
+	}
 	imgs, err := filepath.Glob(filepath.Join(oracles(t, "dirty"), "*.img.zst"))
 	if err != nil || len(imgs) == 0 {
 		t.Fatalf("%d images: %v", len(imgs), err)
