@@ -21,7 +21,8 @@ func replayAgrees(img string) error {
 			return fmt.Errorf("%w: %s", err, out)
 		}
 	}
-	out, err := exec.Command("debugfs", "-w", "-R", "jr", theirs).CombinedOutput()
+	// -n: debugfs reads the bitmaps before it recovers the log that holds their newest checksums.
+	out, err := exec.Command("debugfs", "-n", "-w", "-R", "jr", theirs).CombinedOutput()
 	if err != nil || bytes.Contains(out, []byte("while")) {
 		return fmt.Errorf("debugfs jr: %v: %s", err, out)
 	}
