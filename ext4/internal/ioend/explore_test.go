@@ -1,9 +1,9 @@
 package ioend
 
 import (
-	"cmp"
-	"crypto/md5"
 	"fmt"
+	"hash/maphash"
+	"math/bits"
 	"slices"
 	"strings"
 )
@@ -15,19 +15,26 @@ type result struct {
 	trace         []string // the interleaving that leads to it, shortest first
 }
 
-// node is how a state was reached first.
+// node is how a state was reached first, and all ways into it.
 type node struct {
 	parent int32
+	edges  int32 // the last edge that leads here
 	actor  uint8
+	final  bool // nothing is left to do
 }
+
+// edge is a step out of state from; next is another one into the same state, or 0.
+type edge struct{ from, next int32 }
 
 // explore visits every state that any interleaving of the actors' steps reaches, breadth first.
 // States that differ only in the names of equal actors or of writes count as one.
 // It ends at the first violation.
 func explore(c config, v *variant) result {
-	e := &exploration{c: c, v: v, seen: map[[16]byte]int32{}}
-	start := newWorld(c, v)
-	e.visit(start, node{parent: -1})
+	e := &exploration{c: c, v: v, seen: map[[2]uint64]int32{}, edges: make([]edge, 1)}
+	for i := range e.seeds {
+		e.seeds[i] = maphash.MakeSeed()
+	}
+	e.visit(newWorld(c, v), node{parent: -1})
 	for len(e.todo) > 0 && e.bad == "" {
 		next := e.todo[0]
 		if c.deep { // little memory, long traces
@@ -37,8 +44,9 @@ func explore(c config, v *variant) result {
 			e.todo = e.todo[1:]
 		}
 		e.expand(next.id, next.w)
+		e.spare = append(e.spare, next.w)
 	}
-	r := result{states: len(e.nodes), steps: len(e.edges), violation: e.bad}
+	r := result{states: len(e.nodes), steps: len(e.edges) - 1, violation: e.bad}
 	if e.bad == "" {
 		r.violation, r.trace = e.live()
 		return r
@@ -50,11 +58,12 @@ func explore(c config, v *variant) result {
 type exploration struct {
 	c     config
 	v     *variant
-	seen  map[[16]byte]int32
+	seeds [2]maphash.Seed
+	seen  map[[2]uint64]int32 // by hash: two states of ten million share one with a probability of 10^-25
 	nodes []node
-	todo  []visited
 	edges []edge
-	final []bool
+	todo  []visited
+	spare []*world // worlds to copy into
 	key   []byte
 	bad   string // the violation, found in state at when actor by stepped (by < 0: in the state itself)
 	at    int32
@@ -66,20 +75,18 @@ type visited struct {
 	w  *world
 }
 
-type edge struct{ from, to int32 }
-
 // visit gives a state its number, new or known.
-func (e *exploration) visit(w *world, n node) int32 {
+func (e *exploration) visit(w *world, n node) (id int32, known bool) {
 	key := e.hash(w)
 	if id, ok := e.seen[key]; ok {
-		return id
+		return id, true
 	}
-	id := int32(len(e.nodes))
+	id = int32(len(e.nodes))
 	e.seen[key] = id
+	n.final = w.finished()
 	e.nodes = append(e.nodes, n)
 	e.todo = append(e.todo, visited{id, w})
-	e.final = append(e.final, w.finished())
-	return id
+	return id, false
 }
 
 // expand takes every step that is possible in a state.
@@ -90,17 +97,31 @@ func (e *exploration) expand(id int32, w *world) {
 			continue
 		}
 		stuck = false
-		next := w.clone()
+		next := e.copy(w)
 		if bad := guarded(w, next, i); bad != "" {
 			e.bad, e.at, e.by = bad, id, i
 			return
 		}
-		to := e.visit(next, node{id, uint8(i)})
-		e.edges = append(e.edges, edge{id, to})
+		to, known := e.visit(next, node{parent: id, actor: uint8(i)})
+		if known {
+			e.spare = append(e.spare, next)
+		}
+		e.edges = append(e.edges, edge{from: id, next: e.nodes[to].edges})
+		e.nodes[to].edges = int32(len(e.edges) - 1)
 	}
-	if stuck && !e.final[id] {
+	if stuck && !e.nodes[id].final {
 		e.bad, e.at, e.by = "deadlock: "+w.stuck(), id, -1
 	}
+}
+
+// copy copies a world, into one that is not needed any more if there is one.
+func (e *exploration) copy(w *world) *world {
+	n := new(world)
+	if k := len(e.spare); k > 0 {
+		n, e.spare = e.spare[k-1], e.spare[:k-1]
+	}
+	w.copyTo(n)
+	return n
 }
 
 // guarded runs one step and the invariants, and returns the violation, if any.
@@ -126,9 +147,9 @@ func (w *world) invariants() {
 	for _, it := range w.queue {
 		w.workValid(it.io, it.write)
 	}
-	held := map[*IOEnd]int{}
+	var held [8]int // lists that the IOEnd of a write is in
 	for _, io := range w.s.completed {
-		held[io]++
+		held[w.owner(io)]++
 	}
 	for i := range w.actors {
 		a := &w.actors[i]
@@ -137,19 +158,19 @@ func (w *world) invariants() {
 		}
 		if a.pc > pcTake && a.pc < pcRelease {
 			for _, io := range a.f.batch {
-				held[io]++
 				if !io.live || w.owner(io) < 0 {
 					violate("%s has a freed IOEnd in its local list", w.name(a))
 				}
+				held[w.owner(io)]++
 			}
 		}
 		if a.kind == exclusive && a.pc == pcBody {
 			w.quiet(a)
 		}
 	}
-	for io, n := range held {
+	for i, n := range held {
 		if n > 1 {
-			violate("w%d is in two lists", w.owner(io)+1)
+			violate("w%d is in two lists", i+1)
 		}
 	}
 }
@@ -202,28 +223,21 @@ func (w *world) stuck() string {
 // live: from every state some way leads to the end. What does not is a
 // deadlock too, though its actors may run in circles.
 func (e *exploration) live() (string, []string) {
-	slices.SortFunc(e.edges, func(a, b edge) int { return int(a.to) - int(b.to) })
-	first := make([]int32, len(e.nodes)+1)
-	for _, ed := range e.edges {
-		first[ed.to+1]++
-	}
-	for i := 1; i < len(first); i++ {
-		first[i] += first[i-1]
-	}
-	ok := slices.Clone(e.final)
+	ok := make([]bool, len(e.nodes))
 	var todo []int32
-	for id, f := range ok {
-		if f {
+	for id := range e.nodes {
+		if e.nodes[id].final {
+			ok[id] = true
 			todo = append(todo, int32(id))
 		}
 	}
 	for len(todo) > 0 {
 		id := todo[len(todo)-1]
 		todo = todo[:len(todo)-1]
-		for _, ed := range e.edges[first[id]:first[id+1]] {
-			if !ok[ed.from] {
-				ok[ed.from] = true
-				todo = append(todo, ed.from)
+		for k := e.nodes[id].edges; k != 0; k = e.edges[k].next {
+			if from := e.edges[k].from; !ok[from] {
+				ok[from] = true
+				todo = append(todo, from)
 			}
 		}
 	}
@@ -281,38 +295,35 @@ func (e *exploration) replay(at int32, by int) []string {
 }
 
 // hash is the identity of a state: actors of a kind in the order of what they do, writes in
-// the order of where they are. What no later step reads is left out.
-func (e *exploration) hash(w *world) [16]byte {
-	order := w.actorOrder()
-	rank := w.writeRank(order)
+// the order of where they are. What no later step reads is left out: what a flush promised and has been kept, and
+// how many freed IOEnds there are, for no pointer to one is left (invariants).
+func (e *exploration) hash(w *world) [2]uint64 {
+	var others, writes order
+	w.orderActors(&others)
+	w.orderWrites(&others, &writes)
 	b := e.key[:0]
-	name := func(io *IOEnd) byte {
-		if o := w.owner(io); o >= 0 {
-			return byte(slices.Index(rank, o))
-		}
-		return 0xFF
-	}
 	list := func(l []*IOEnd) {
 		b = append(b, byte(len(l)))
 		for _, io := range l {
-			b = append(b, name(io))
+			b = append(b, byte(writes.place(w.owner(io))))
 		}
 	}
-	for _, i := range rank {
+	for _, i := range writes.list() {
 		b = w.writes[i].encode(b, w.s.base)
 		b = append(b, byte(w.actors[i].pc))
 	}
-	for _, i := range order {
+	for _, i := range others.list() {
 		a := &w.actors[i]
 		b = append(b, byte(a.kind), byte(a.pc), byte(a.i), bit(a.more), bit(w.lock == i+1))
 		if a.flushing() {
-			b = append(b, byte(max(a.mark, w.s.base)-w.s.base))
-			for _, r := range rank {
-				b = append(b, a.must>>r&1)
+			b = append(b, byte(a.after(w.s.base)))
+			must := w.promised(a)
+			for _, r := range writes.list() {
+				b = append(b, must>>r&1)
 			}
 		}
 		if a.f.work != nil {
-			b = append(b, name(a.f.work), 0xFB)
+			b = append(b, byte(writes.place(w.owner(a.f.work))), 0xFB)
 		}
 		if a.pc <= pcRelease {
 			list(a.f.batch)
@@ -321,16 +332,16 @@ func (e *exploration) hash(w *world) [16]byte {
 	}
 	b = append(b, 0xFE, byte(len(w.queue)))
 	for _, it := range w.queue {
-		b = append(b, name(it.io))
+		b = append(b, byte(writes.place(w.owner(it.io))))
 	}
 	list(w.s.completed)
 	b = append(b, byte(w.s.dio), byte(w.s.unwritten), bit(w.s.blocked), byte(w.s.waiting), byte(w.s.admit),
-		byte(len(w.s.pool)), bit(w.s.convErr != nil), bit(w.s.ioErr != nil), byte(len(w.ios)))
+		bit(w.s.convErr != nil), bit(w.s.ioErr != nil), byte(len(w.ios)-len(w.s.pool)))
 	for _, n := range w.s.epochs {
 		b = append(b, byte(n))
 	}
 	e.key = b
-	return md5.Sum(b)
+	return [2]uint64{maphash.Bytes(e.seeds[0], b), maphash.Bytes(e.seeds[1], b)}
 }
 
 // flushing: the actor will read its mark and its promise again.
@@ -338,43 +349,68 @@ func (a *actor) flushing() bool {
 	return a.kind != worker && (a.pc >= pcTake && a.pc <= pcDestroy || a.pc == pcWait)
 }
 
-// actorOrder lists all actors but the writers, equal ones in the order of what they do.
-func (w *world) actorOrder() []int {
-	var order []int
-	for i := range w.actors {
-		if w.actors[i].kind != writer {
-			order = append(order, i)
+// after is how many epochs after the first one still open the actor's mark is.
+func (a *actor) after(base uint64) uint64 { return max(a.mark, base) - base }
+
+// promised is what a flush still has to see converted.
+func (w *world) promised(a *actor) (must uint8) {
+	for i := range w.writes {
+		if !w.writes[i].converted {
+			must |= a.must & (1 << i)
 		}
 	}
-	slices.SortStableFunc(order, func(i, k int) int {
-		a, b := &w.actors[i], &w.actors[k]
-		return cmp.Or(cmp.Compare(a.kind, b.kind), cmp.Compare(a.pc, b.pc), cmp.Compare(a.i, b.i),
-			cmp.Compare(len(a.f.batch), len(b.f.batch)), cmp.Compare(len(a.f.free), len(b.f.free)),
-			cmp.Compare(a.mark, b.mark))
-	})
-	return order
+	return must
 }
 
-// writeRank lists the writes in the order of where they are.
-func (w *world) writeRank(order []int) []int {
-	keys := make([]uint64, len(w.writes))
+// order lists indexes by their keys; equal ones as they were added.
+type order struct {
+	n   int
+	of  [8]int
+	key [8]uint64
+}
+
+func (o *order) add(of int, key uint64) {
+	i := o.n
+	for ; i > 0 && o.key[i-1] > key; i-- {
+		o.of[i], o.key[i] = o.of[i-1], o.key[i-1]
+	}
+	o.of[i], o.key[i] = of, key
+	o.n++
+}
+
+func (o *order) list() []int { return o.of[:o.n] }
+
+// place is where an index is in the list, or -1.
+func (o *order) place(of int) int { return slices.Index(o.list(), of) }
+
+// orderActors lists all actors but the writers, equal ones in the order of what they do.
+func (w *world) orderActors(o *order) {
+	for i := range w.actors {
+		a := &w.actors[i]
+		if a.kind == writer {
+			continue
+		}
+		key := uint64(a.kind)<<48 | uint64(a.pc)<<40 | uint64(a.i)<<32 | uint64(len(a.f.batch))<<24 | uint64(len(a.f.free))<<16
+		if a.flushing() {
+			key |= a.after(w.s.base)<<8 | uint64(bits.OnesCount8(w.promised(a)))
+		}
+		o.add(i, key)
+	}
+}
+
+// orderWrites lists the writes in the order of where they are.
+func (w *world) orderWrites(others, o *order) {
 	for i := range w.writes {
 		wr := &w.writes[i]
 		k := uint64(w.actors[i].pc)<<8 | uint64(wr.phase)<<4 | uint64(bit(wr.settled)) | uint64(bit(wr.reported))<<1
 		if wr.io != nil {
 			k = k<<4 | uint64(slices.Index(w.s.completed, wr.io)+1)
-			for _, o := range order {
-				k = k<<3 | uint64(slices.Index(w.actors[o].f.batch, wr.io)+1)
+			for _, a := range others.list() {
+				k = k<<3 | uint64(slices.Index(w.actors[a].f.batch, wr.io)+1)
 			}
 		}
-		keys[i] = k<<3 | uint64(bit(wr.ioErr)) | uint64(bit(wr.convErr))<<1 | uint64(bit(wr.over))<<2
+		o.add(i, k<<3|uint64(bit(wr.ioErr))|uint64(bit(wr.convErr))<<1|uint64(bit(wr.over))<<2)
 	}
-	rank := make([]int, len(w.writes))
-	for i := range rank {
-		rank[i] = i
-	}
-	slices.SortStableFunc(rank, func(i, k int) int { return cmp.Compare(keys[i], keys[k]) })
-	return rank
 }
 
 func (wr *write) encode(b []byte, base uint64) []byte {

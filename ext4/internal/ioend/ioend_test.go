@@ -39,7 +39,7 @@ var configs = []config{
 // TestEveryInterleaving: the production machine has no interleaving that breaks an invariant.
 func TestEveryInterleaving(t *testing.T) {
 	all := configs
-	if os.Getenv("EXT4IMG_LONG") != "" {
+	if !testing.Short() {
 		all = append(all, config{writes: 3, workers: 2, flushers: 2, exclusives: 2, deep: true})
 	}
 	for _, c := range all {

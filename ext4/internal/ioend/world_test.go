@@ -139,12 +139,20 @@ func newWorld(c config, v *variant) *world {
 
 // clone copies the world: every IOEnd is copied and every pointer redirected.
 func (w *world) clone() *world {
-	n := &world{v: w.v, s: w.s, lock: w.lock}
-	mem := make([]IOEnd, len(w.ios))
-	n.ios = make([]*IOEnd, len(w.ios), len(w.ios)+1)
+	n := new(world)
+	w.copyTo(n)
+	return n
+}
+
+// copyTo makes n, a new world or one that is not needed any more, a copy of w in the memory that n has.
+func (w *world) copyTo(n *world) {
+	n.v, n.lock, n.log = w.v, w.lock, nil
+	n.ios = n.ios[:min(len(n.ios), len(w.ios))]
 	for i, io := range w.ios {
-		mem[i] = *io
-		n.ios[i] = &mem[i]
+		if i == len(n.ios) {
+			n.ios = append(n.ios, new(IOEnd))
+		}
+		*n.ios[i] = *io
 	}
 	at := func(io *IOEnd) *IOEnd {
 		for i := range w.ios {
@@ -154,37 +162,39 @@ func (w *world) clone() *world {
 		}
 		return nil
 	}
-	list := func(l []*IOEnd) []*IOEnd {
-		if len(l) == 0 {
-			return nil
+	list := func(to, from []*IOEnd) []*IOEnd {
+		to = to[:0]
+		for _, io := range from {
+			to = append(to, at(io))
 		}
-		c := make([]*IOEnd, len(l), len(l)+1)
-		for i := range l {
-			c[i] = at(l[i])
-		}
-		return c
+		return to
 	}
-	n.s.completed, n.s.pool = list(w.s.completed), list(w.s.pool)
-	n.s.epochs = append([]int(nil), w.s.epochs...)
-	n.writes = append([]write(nil), w.writes...)
+	had := n.s
+	n.s = w.s
+	n.s.completed, n.s.pool = list(had.completed, w.s.completed), list(had.pool, w.s.pool)
+	n.s.epochs = append(had.epochs[:0], w.s.epochs...)
+	n.writes = append(n.writes[:0], w.writes...)
 	for i := range n.writes {
 		n.writes[i].io = at(w.writes[i].io)
 	}
-	n.queue = append([]item(nil), w.queue...)
+	n.queue = append(n.queue[:0], w.queue...)
 	for i := range n.queue {
 		n.queue[i].io = at(w.queue[i].io)
 	}
-	n.actors = append([]actor(nil), w.actors...)
-	for i := range n.actors {
-		f := &n.actors[i].f
-		if f.s == nil {
-			continue
-		}
-		f.s, f.work = &n.s, at(f.work)
-		f.batch, f.free = list(f.batch), list(f.free)
-		f.ranges = append([]Range(nil), f.ranges...)
+	if n.actors == nil {
+		n.actors = make([]actor, len(w.actors))
 	}
-	return n
+	for i := range n.actors {
+		had := n.actors[i].f
+		n.actors[i] = w.actors[i]
+		f := &n.actors[i].f
+		f.batch, f.free = list(had.batch, f.batch), list(had.free, f.free)
+		f.ranges = append(had.ranges[:0], f.ranges...)
+		f.work = at(f.work)
+		if f.s != nil {
+			f.s = &n.s
+		}
+	}
 }
 
 // owner is the write an IOEnd stands for, or -1.
@@ -231,6 +241,9 @@ func (w *world) name(a *actor) string {
 
 // names lists the writes a list of IOEnds stands for.
 func (w *world) names(l []*IOEnd) string {
+	if w.log == nil {
+		return ""
+	}
 	s := "{"
 	for i, io := range l {
 		if i > 0 {
