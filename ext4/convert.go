@@ -94,6 +94,13 @@ func (n *node) overwritten() {
 
 // touch writes the times of overwrites, which cost no handle of their own.
 func (n *node) touch() error {
+	n.persisting.Lock()
+	defer n.persisting.Unlock()
+	return n.writeTimes()
+}
+
+// writeTimes is touch, called with n.persisting held.
+func (n *node) writeTimes() error {
 	if !n.touched.Swap(false) || n.fs.readOnly {
 		return nil
 	}

@@ -2,6 +2,7 @@ package ext4
 
 import (
 	"errors"
+	"sync/atomic"
 	"syscall"
 
 	"ext4img/aio"
@@ -21,10 +22,12 @@ type op struct {
 	resv uint64       // blocks reserved for the conversion's split
 
 	pieces  []aio.Request // device requests
-	left    int           // of them not complete
+	left    atomic.Int32  // of them not complete
+	sent    int           // of them handed to the device; guarded by q.mu
+	reaped  int           // of those back; the driver's
 	reading bool          // counted as a read in flight
 	convert bool          // the range has to be converted, or extends the file
-	err     error         // the first of the pieces
+	err     atomic.Pointer[error]
 }
 
 // errUnaligned is a direct write that does not consist of whole blocks, or leaves a gap behind a file that does not: it

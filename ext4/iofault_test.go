@@ -8,8 +8,10 @@ import (
 	"path/filepath"
 	"runtime"
 	"slices"
+	"sync/atomic"
 	"syscall"
 	"testing"
+	"time"
 
 	"ext4img/aio"
 	"ext4img/aio/simdev"
@@ -116,6 +118,139 @@ func (r *queueRig) oneWrite(f *File, block int) error {
 	err = q.Submit(req)
 	_, e := q.Reap(1)
 	return errors.Join(err, e, req.Err, q.Close())
+}
+
+// deafDevice is a device whose queues stop telling what they have done.
+type deafDevice struct {
+	*simdev.Device
+	deaf atomic.Bool
+}
+
+func (d *deafDevice) Queue(depth int) (aio.Queue, error) {
+	q, err := d.Device.Queue(depth)
+	return &deafQueue{q, d}, err
+}
+
+type deafQueue struct {
+	aio.Queue
+	d *deafDevice
+}
+
+func (q *deafQueue) Reap(least int) ([]*aio.Request, error) {
+	done, err := q.Queue.Reap(least)
+	if q.d.deaf.Load() {
+		return nil, syscall.ENODEV
+	}
+	return done, err
+}
+
+// TestDeafQueue: when the queue of the device itself fails, what it had is given up. Every request comes back with the
+// error, no waiter hangs, and nothing is changed any more: the device may still write. What was synced is there.
+func TestDeafQueue(t *testing.T) {
+	fs, dev := simImage(t, "64M", "-b", "4096")
+	must(t, fs.Close())
+	deaf := &deafDevice{Device: dev}
+	fs, err := Open(deaf, Options{})
+	must(t, err)
+	q, err := fs.NewQueue(4)
+	must(t, err)
+	r := &queueRig{t, fs, dev, q}
+	f := preallocated(t, fs, "/db", 64*rigBlock)
+	r.do(requests(f, rigBlock, 1, 2)...)
+	must(t, f.Sync())
+
+	dev.Hold(func(q *aio.Request) bool { return q.Op == aio.Write })
+	reqs := requests(f, rigBlock, 1, 5, 7)
+	reqs = append(reqs, &Request{File: f, Op: aio.Write, Buf: make([]byte, 3*rigBlock), Off: 20 * rigBlock})
+	must(t, q.Submit(reqs...))
+	dev.WaitHeld(4)
+	waiters := []func() error{f.Sync, func() error { return f.Truncate(0) }, func() error { return q.Submit(requests(f, rigBlock, 30, 31)...) }}
+	ended := make(chan error, len(waiters))
+	for _, wait := range waiters {
+		go func() { ended <- wait() }()
+	}
+	deaf.deaf.Store(true)
+	dev.Unhold()
+	for range waiters {
+		if err := <-ended; !errors.Is(err, syscall.ENODEV) {
+			t.Errorf("a waiter got %v", err)
+		}
+	}
+	back := 0
+	for back < len(reqs) {
+		done, err := q.Reap(1)
+		if !errors.Is(err, syscall.ENODEV) {
+			t.Fatalf("reap: %v", err)
+		}
+		for _, q := range done {
+			if back++; !errors.Is(q.Err, syscall.ENODEV) {
+				t.Errorf("write at %d: %v", q.Off, q.Err)
+			}
+		}
+	}
+	if _, err := fs.Create("/new", Attr{Perm: 0o644}); !errors.Is(err, syscall.ENODEV) {
+		t.Errorf("create: %v", err)
+	}
+	if err := errors.Join(q.Close(), f.Close(), fs.Close()); !errors.Is(err, syscall.ENODEV) {
+		t.Errorf("close: %v", err)
+	}
+	r.fs, err = Open(dev, Options{})
+	must(t, err)
+	want := make([]byte, 64*rigBlock)
+	for _, q := range requests(nil, rigBlock, 1, 2) {
+		copy(want[q.Off:], q.Buf)
+	}
+	r.holds("/db", want)
+	r.q = nil
+	r.end()
+}
+
+// slowDevice is a device whose flushes begin, and end when they are let.
+type slowDevice struct {
+	*simdev.Device
+	begun, let chan struct{}
+}
+
+func (d *slowDevice) Flush() error {
+	d.begun <- struct{}{}
+	<-d.let
+	return d.Device.Flush()
+}
+
+// TestSyncWaitsForSync: a Sync does not return while another one is still making durable what both are about, and one
+// whose flush fails leaves a file system that no later Sync calls durable.
+func TestSyncWaitsForSync(t *testing.T) {
+	fs, dev := simImage(t, "64M", "-b", "4096")
+	f := preallocated(t, fs, "/db", 4*rigBlock)
+	must(t, f.Sync())
+	slow := &slowDevice{dev, make(chan struct{}), make(chan struct{})}
+	fs.dev = slow
+	for _, lost := range []bool{false, true} {
+		f.n.dirty.Store(true)
+		ended := make(chan error, 2)
+		for range 2 {
+			go func() { ended <- f.Sync() }()
+		}
+		<-slow.begun
+		select {
+		case err := <-ended:
+			t.Fatalf("a sync returned %v while the device was flushing", err)
+		case <-time.After(50 * time.Millisecond):
+		}
+		if lost {
+			dev.SetFault(func(simdev.IO) error { return syscall.EIO })
+		}
+		slow.let <- struct{}{}
+		for range 2 {
+			if err := <-ended; errors.Is(err, syscall.EIO) != lost {
+				t.Errorf("flush fails: %v, sync: %v", lost, err)
+			}
+		}
+	}
+	dev.SetFault(nil)
+	if err := f.Sync(); !errors.Is(err, syscall.EIO) {
+		t.Errorf("sync after a failed flush: %v", err)
+	}
 }
 
 // errGone is the fault of TestEveryIOFails.

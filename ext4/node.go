@@ -26,8 +26,11 @@ type node struct {
 	dirty   atomic.Bool   // data was written that no flush has made durable
 	touched atomic.Bool   // written blocks were overwritten, and the times do not show it yet
 	// touchedAt is when, in nanoseconds since 1970.
-	touchedAt atomic.Int64
-	known     atomic.Bool // tid and dirty tell all: what happened before the inode came into use has been synced since
+	touchedAt  atomic.Int64
+	// persisting: one sync at a time waits for the device, and nobody else writes times meanwhile.
+	persisting sync.Mutex
+
+	known atomic.Bool // tid and dirty tell all: what happened before the inode came into use has been synced since
 }
 
 // get returns the node of an inode, with one more reference.
@@ -114,30 +117,42 @@ func (n *node) flush() error {
 // flushes the device; without one, the device alone.
 func (n *node) sync() error {
 	first := n.flush()
-	if err := n.touch(); err != nil && first == nil {
-		first = err
-	}
-	fs := n.fs
-	dirty := n.dirty.Swap(false)
-	tid := journal.TID(n.tid.Load())
-	var err error
-	switch {
-	case !n.known.Load():
-		if err = fs.j.CommitAll(); err == nil {
-			n.known.Store(true)
-		}
-	case tid != 0 && fs.j.Committed().Before(tid):
-		err = fs.j.Commit(tid)
-	case dirty:
-		err = fs.dev.Flush()
-	}
-	if err != nil && dirty {
-		n.dirty.Store(true)
+	err := n.persist()
+	if err == nil {
+		err = n.fs.j.Err() // somebody else was told, but nothing is durable any more
 	}
 	if first == nil && err != nil {
 		first = fmt.Errorf("inode %d: %w", n.ino, kind(err))
 	}
 	return first
+}
+
+// persist is the half of sync that waits for the device. One at a time: what another one is making durable is durable
+// only when that one is through. A flush that fails aborts the file system, for a later one would succeed without what
+// was lost.
+func (n *node) persist() error {
+	n.persisting.Lock()
+	defer n.persisting.Unlock()
+	if err := n.writeTimes(); err != nil {
+		return err
+	}
+	fs, dirty := n.fs, n.dirty.Swap(false)
+	tid := journal.TID(n.tid.Load())
+	switch {
+	case !n.known.Load():
+		if err := fs.j.CommitAll(); err != nil {
+			return err
+		}
+		n.known.Store(true)
+	case tid != 0 && fs.j.Committed().Before(tid):
+		return fs.j.Commit(tid)
+	case dirty:
+		if err := fs.dev.Flush(); err != nil {
+			fs.j.Abort(err)
+			return err
+		}
+	}
+	return nil
 }
 
 // inode runs fn on the inode's record as it is now.

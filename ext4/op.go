@@ -103,15 +103,34 @@ func (o *op) complete() (work conversion) {
 	switch {
 	case o.reading:
 		n.end.EndRead()
-		o.finish(o.err)
+		o.finish(o.failure())
 	case !o.convert:
 		n.overwritten()
-		n.end.Complete(io, o.err)
-		o.finish(o.err)
-	case n.end.AddCompleteIO(io, o.err):
+		n.end.Complete(io, o.failure())
+		o.finish(o.failure())
+	case n.end.AddCompleteIO(io, o.failure()):
 		return conversion{n, io}
 	}
 	return conversion{}
+}
+
+// failed notes how a piece failed; the first one counts.
+func (o *op) failed(err error) { o.err.CompareAndSwap(nil, &err) }
+
+// failure is the first error of the pieces, or nil.
+func (o *op) failure() error {
+	if err := o.err.Load(); err != nil {
+		return *err
+	}
+	return nil
+}
+
+// reset makes an op ready for its next request.
+func (o *op) reset() {
+	o.req, o.n, o.io, o.resv = nil, nil, nil, 0
+	o.pieces, o.sent, o.reaped = o.pieces[:0], 0, 0
+	o.reading, o.convert = false, false
+	o.err.Store(nil)
 }
 
 // retract takes back what begin and place did.

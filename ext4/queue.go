@@ -43,8 +43,9 @@ type Queue struct {
 	finish   []*Request // finished, not reaped
 	reaped   []*Request // what the last Reap returned
 	ops      []*op      // free
+	all      []*op      // every one
 	closing  bool
-	broken   error // the device queue has failed
+	broken   error // the device queue has failed: what it had is given up
 
 	batch  []*op          // Submit's: begun, to be mapped
 	send   []*aio.Request // Submit's: to be handed to the device
@@ -181,7 +182,7 @@ func (q *Queue) stage(o *op) {
 		o.complete()
 		return
 	}
-	o.left = len(o.pieces)
+	o.left.Store(int32(len(o.pieces)))
 	for i := range o.pieces {
 		q.send = append(q.send, &o.pieces[i])
 	}
@@ -191,43 +192,91 @@ func (q *Queue) stage(o *op) {
 func (q *Queue) sendStaged() {
 	send := q.send
 	for len(send) > 0 {
-		n := q.devRoom(len(send))
-		if err := q.dev.Submit(send[:n]...); err != nil {
+		n, err := q.devRoom(send)
+		if err == nil {
+			err = q.dev.Submit(send[:n]...)
+		}
+		if send, err = q.sent(send, n, err); err != nil {
 			q.fail(send, err)
 			break
 		}
-		q.mu.Lock()
-		q.onDevice += n
-		q.change.Broadcast()
-		q.mu.Unlock()
-		send = send[n:]
 	}
 	q.send = q.send[:0]
 }
 
-// devRoom waits until the device queue has room and returns for how many of want.
-func (q *Queue) devRoom(want int) int {
+// devRoom waits until the device queue has room and returns for how many of the pieces, which count as sent.
+func (q *Queue) devRoom(send []*aio.Request) (int, error) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	q.driveUntil(func() bool { return q.onDevice < q.depth })
-	return max(1, min(want, q.depth-max(q.onDevice, 0)))
+	if q.broken != nil {
+		return 0, q.broken
+	}
+	n := max(1, min(len(send), q.depth-max(q.onDevice, 0)))
+	for _, r := range send[:n] {
+		r.User.(*op).sent++
+	}
+	return n, nil
+}
+
+// sent is called when the first n pieces were submitted, with an error if the device did not take them. It returns the
+// pieces that are still the submitter's: what counts as sent when the queue breaks is given up by who finds that out.
+func (q *Queue) sent(send []*aio.Request, n int, err error) ([]*aio.Request, error) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	switch {
+	case q.broken != nil:
+		return send[n:], q.broken
+	case err != nil:
+		for _, r := range send[:n] {
+			r.User.(*op).sent--
+		}
+		return send, err
+	}
+	q.onDevice += n
+	q.change.Broadcast()
+	return send[n:], nil
 }
 
 // fail ends pieces that the device did not take.
 func (q *Queue) fail(send []*aio.Request, err error) {
 	for _, r := range send {
-		r.Err = err
-		if w := q.pieceDone(r); w.io != nil {
-			_ = w.n.end.FlushCompletedIO(w.io)
-		}
+		r.User.(*op).failed(err)
+		q.settle(r.User.(*op), 1)
 	}
 }
 
-// driveUntil drives, or waits for who does, until done says so or the queue is broken. It is called with q.mu held,
-// and done as well.
+// giveUp ends, with q.mu held, all that the device has when its queue has failed. Whether that was carried out, or will
+// yet be, is not known: what was unwritten stays so, and the file system is changed no more, for blocks that were given
+// to another file could still be overwritten.
+func (q *Queue) giveUp(err error) {
+	q.broken = err
+	q.fs.j.Abort(err)
+	for _, o := range q.all {
+		lost := o.sent - o.reaped
+		if lost == 0 {
+			continue
+		}
+		o.reaped = o.sent
+		o.failed(err)
+		q.mu.Unlock()
+		q.settle(o, lost)
+		q.mu.Lock()
+	}
+}
+
+// settle counts device requests of an op down that no driver will count, and converts what completes with them.
+func (q *Queue) settle(o *op, n int) {
+	if w := q.piecesDone(o, n); w.io != nil {
+		_ = w.n.end.FlushCompletedIO(w.io)
+	}
+}
+
+// driveUntil drives, or waits for who does, until done says so or the queue is broken and all it had given up. It is
+// called with q.mu held, and done as well.
 func (q *Queue) driveUntil(done func() bool) {
 	q.fs.j.MustNotHold("wait at a queue")
-	for !done() && q.broken == nil {
+	for !done() && (q.broken == nil || q.driving) {
 		if q.driving || q.onDevice <= 0 {
 			q.change.Wait()
 			continue
@@ -242,11 +291,11 @@ func (q *Queue) driveOnce(least int) {
 	q.mu.Unlock()
 	n, err := q.drive(least)
 	q.mu.Lock()
-	q.driving, q.handling = false, false
 	q.onDevice -= n
 	if err != nil {
-		q.broken = fmt.Errorf("queue: %w", err)
+		q.giveUp(fmt.Errorf("queue: %w", err))
 	}
+	q.driving, q.handling = false, false
 	q.change.Broadcast()
 }
 
@@ -262,7 +311,12 @@ func (q *Queue) drive(least int) (int, error) {
 	q.mu.Unlock()
 	q.queued = q.queued[:0]
 	for _, r := range done {
-		if w := q.pieceDone(r); w.io != nil {
+		o := r.User.(*op)
+		o.reaped++
+		if r.Err != nil {
+			o.failed(r.Err)
+		}
+		if w := q.piecesDone(o, 1); w.io != nil {
 			q.queued = append(q.queued, w)
 		}
 	}
@@ -307,15 +361,10 @@ func (fs *FS) urge() {
 
 func (fs *FS) ease() { fs.urgent.Add(-1) }
 
-// pieceDone counts a device request down. When it was the op's last, a write with something to convert goes to the
+// piecesDone counts device requests down. When they were the op's last, a write with something to convert goes to the
 // completed list; if its work item is to be queued, it is returned.
-func (q *Queue) pieceDone(r *aio.Request) conversion {
-	o := r.User.(*op)
-	if r.Err != nil && o.err == nil {
-		o.err = r.Err
-	}
-	o.left--
-	if o.left > 0 {
+func (q *Queue) piecesDone(o *op, n int) conversion {
+	if o.left.Add(int32(-n)) > 0 {
 		return conversion{}
 	}
 	return o.complete()
@@ -326,7 +375,7 @@ func (q *Queue) finished(o *op) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	r := o.req
-	*o = op{q: q, pieces: o.pieces[:0]}
+	o.reset()
 	q.ops = append(q.ops, o)
 	q.inFlight--
 	q.finish = append(q.finish, r)
@@ -344,6 +393,7 @@ func (q *Queue) op(r *Request) *op {
 		o, q.ops = q.ops[k-1], q.ops[:k-1]
 	} else {
 		o = &op{q: q}
+		q.all = append(q.all, o)
 	}
 	o.req, o.n = r, r.File.n
 	r.N, r.Err = len(r.Buf), nil
