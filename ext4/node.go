@@ -26,7 +26,7 @@ type node struct {
 	dirty   atomic.Bool   // data was written that no flush has made durable
 	touched atomic.Bool   // written blocks were overwritten, and the times do not show it yet
 	// touchedAt is when, in nanoseconds since 1970.
-	touchedAt  atomic.Int64
+	touchedAt atomic.Int64
 	// persisting: one sync at a time waits for the device, and nobody else writes times meanwhile.
 	persisting sync.Mutex
 
