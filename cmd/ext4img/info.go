@@ -89,21 +89,30 @@ func info(c *cli.Context) error {
 
 // infoOnly shows the superblock of a file system that cannot be opened.
 func infoOnly(c *cli.Context, path string, why error) error {
+	i, err := superInfo(c, path)
+	if err != nil {
+		return err
+	}
+	fmt.Fprintf(c.App.ErrWriter, "%s: %v\n", name, opError(c, "", why))
+	return printInfo(c, i)
+}
+
+// superInfo is what the superblock of an image says, whether or not the file system can be opened.
+func superInfo(c *cli.Context, path string) (*imageInfo, error) {
 	dev, err := openDevice(c, path, reading)
 	if err != nil {
-		return opError(c, "", err)
+		return nil, opError(c, "", err)
 	}
 	defer dev.Close()
 	p := make([]byte, layout.SuperSize)
 	if _, err := dev.ReadAt(p, layout.SuperOffset); err != nil {
-		return opError(c, path, err)
+		return nil, opError(c, path, err)
 	}
 	s, err := layout.ParseSuperblock(p)
 	if err != nil {
-		return opError(c, path, err)
+		return nil, opError(c, path, err)
 	}
-	fmt.Fprintf(c.App.ErrWriter, "%s: %v\n", name, opError(c, "", why))
-	return printInfo(c, newInfo(s, dev, nil))
+	return newInfo(s, dev, nil), nil
 }
 
 func newInfo(s layout.Superblock, dev aio.Device, rec *journal.Recovery) *imageInfo {

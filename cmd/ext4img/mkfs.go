@@ -10,7 +10,6 @@ import (
 	"strings"
 
 	"ext4img/aio"
-	"ext4img/ext4/layout"
 	"ext4img/ext4/mkfs"
 
 	"github.com/urfave/cli/v2"
@@ -213,20 +212,10 @@ func prepareDevice(c *cli.Context, path string, bytes int64, o *mkfs.Options) (a
 
 // reportMade says what was made.
 func reportMade(c *cli.Context, path string) error {
-	dev, err := openDevice(c, path, reading)
+	i, err := superInfo(c, path)
 	if err != nil {
-		return opError(c, "", err)
+		return err
 	}
-	defer dev.Close()
-	p := make([]byte, layout.SuperSize)
-	if _, err := dev.ReadAt(p, layout.SuperOffset); err != nil {
-		return opError(c, path, err)
-	}
-	s, err := layout.ParseSuperblock(p)
-	if err != nil {
-		return opError(c, path, err)
-	}
-	i := newInfo(s, dev, nil)
 	if c.Bool("json") {
 		return printJSON(c, i)
 	}
