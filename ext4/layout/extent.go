@@ -128,28 +128,28 @@ func (n ExtentNode) entry(i int) []byte {
 	return n[off : off+extentEntrySize]
 }
 
+// entries is the bytes of all entries in use.
+func (n ExtentNode) entries() []byte {
+	return n[extentHeaderSize : extentHeaderSize+n.Entries()*extentEntrySize]
+}
+
 // Key is the first logical block of entry i, of a leaf or an index node (ee_block, ei_block).
 func (n ExtentNode) Key(i int) Lblk { return Lblk(le.Uint32(n.entry(i))) }
 
 // SetKey changes the first logical block of entry i alone.
 func (n ExtentNode) SetKey(i int, l Lblk) { le.PutUint32(n.entry(i), uint32(l)) }
 
-// Extent is entry i of a leaf. Here, and in PutExtent, ee_len is decoded: above 32768 it means an unwritten extent
-// of the rest.
-func (n ExtentNode) Extent(i int) Extent {
-	p := n.entry(i)
+// Extent is entry i of a leaf.
+func (n ExtentNode) Extent(i int) Extent { return ParseExtent([extentEntrySize]byte(n.entry(i))) }
+
+// ParseExtent decodes a struct ext4_extent. An ee_len above 32768 means an unwritten extent of the rest.
+func ParseExtent(p [extentEntrySize]byte) Extent {
 	length := uint32(le.Uint16(p[4:]))
-	e := Extent{Lblk: Lblk(le.Uint32(p)), Pblk: Pblk(lohi(le.Uint32(p[8:]), uint32(le.Uint16(p[6:])))), Len: length}
+	e := Extent{Lblk: Lblk(le.Uint32(p[0:])), Pblk: Pblk(lohi(le.Uint32(p[8:]), uint32(le.Uint16(p[6:])))), Len: length}
 	if length > MaxWrittenLen {
 		e.Len, e.Unwritten = length-MaxWrittenLen, true
 	}
 	return e
-}
-
-// ParseExtent decodes a struct ext4_extent that stands alone, as in a fast commit.
-func ParseExtent(p [extentEntrySize]byte) Extent {
-	node := make(ExtentNode, extentHeaderSize, extentHeaderSize+extentEntrySize)
-	return append(node, p[:]...).Extent(0)
 }
 
 // PutExtent overwrites entry i of a leaf. The length must be at least 1 and at most e.MaxLen().
@@ -208,9 +208,10 @@ func (n ExtentNode) CopyTail(i int, to ExtentNode) {
 
 // Search is the last entry whose key is at most l, or -1.
 func (n ExtentNode) Search(l Lblk) int {
-	low, high := 0, n.Entries()
+	entries := n.entries()
+	low, high := 0, len(entries)/extentEntrySize
 	for low < high {
-		if mid := (low + high) / 2; n.Key(mid) <= l {
+		if mid := (low + high) / 2; Lblk(le.Uint32(entries[mid*extentEntrySize:])) <= l {
 			low = mid + 1
 		} else {
 			high = mid
@@ -235,23 +236,35 @@ func (g *Geometry) CheckExtentNode(p []byte, maxDepth int) error {
 	return g.checkIndexes(n)
 }
 
+// checkExtents runs over every node that a handle has changed: it decodes no more than it needs until something is wrong.
 func (g *Geometry) checkExtents(n ExtentNode) error {
 	var end uint64
-	for i := range n.Entries() {
-		e := n.Extent(i)
-		switch {
-		case e.Len == 0:
-			return Corruptf("extent %d at logical block %d: ee_len 0", i, e.Lblk)
-		case uint64(e.Lblk) < end:
-			return Corruptf("extent %d begins at logical block %d, the one before ends at %d", i, e.Lblk, end)
-		case e.End() > math.MaxUint32:
-			return Corruptf("extent %d at logical block %d: %d blocks reach beyond the last", i, e.Lblk, e.Len)
-		case !g.validData(e.Pblk, uint64(e.Len)):
-			return Corruptf("extent %d at logical block %d: blocks %d+%d of %d", i, e.Lblk, e.Pblk, e.Len, g.Blocks)
+	for i, p := 0, n.entries(); len(p) >= extentEntrySize; i, p = i+1, p[extentEntrySize:] {
+		length := uint64(le.Uint16(p[4:]))
+		if length > uint64(MaxWrittenLen) {
+			length -= uint64(MaxWrittenLen)
 		}
-		end = e.End()
+		first := uint64(le.Uint32(p))
+		data := Pblk(lohi(le.Uint32(p[8:]), uint32(le.Uint16(p[6:]))))
+		if length == 0 || first < end || first+length > math.MaxUint32 || !g.validData(data, length) {
+			return g.extentError(i, n.Extent(i), end)
+		}
+		end = first + length
 	}
 	return nil
+}
+
+// extentError says what is wrong with extent i; the one before ends at end.
+func (g *Geometry) extentError(i int, e Extent, end uint64) error {
+	switch {
+	case e.Len == 0:
+		return Corruptf("extent %d at logical block %d: ee_len 0", i, e.Lblk)
+	case uint64(e.Lblk) < end:
+		return Corruptf("extent %d begins at logical block %d, the one before ends at %d", i, e.Lblk, end)
+	case e.End() > math.MaxUint32:
+		return Corruptf("extent %d at logical block %d: %d blocks reach beyond the last", i, e.Lblk, e.Len)
+	}
+	return Corruptf("extent %d at logical block %d: blocks %d+%d of %d", i, e.Lblk, e.Pblk, e.Len, g.Blocks)
 }
 
 func (g *Geometry) checkIndexes(n ExtentNode) error {
