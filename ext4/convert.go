@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"time"
 
+	"ext4img/ext4/internal/extent"
 	"ext4img/ext4/internal/ioend"
 	"ext4img/ext4/layout"
 	"ext4img/journal"
@@ -39,12 +40,16 @@ func (n *node) convertSome(batch []ioend.Range) (done int, err error) {
 	credits := min(convertCredits+convertMore*len(batch), convertMost)
 	err = n.update(credits, func(h *journal.Handle) error {
 		done = 0
+		m, err := n.fs.extents.Edit(h, n.ino)
+		if err != nil {
+			return err
+		}
 		var end int64
 		for i := range batch {
 			if i > 0 && h.Room() < convertCredits && h.Extend(convertCredits) != nil {
 				break
 			}
-			if err := n.convertRange(h, batch[i].Off, batch[i].Len); err != nil {
+			if err := n.fs.convertRange(m, batch[i].Off, batch[i].Len); err != nil {
 				return err
 			}
 			end = batch[i].Off + batch[i].Len
@@ -59,11 +64,20 @@ func (n *node) convertSome(batch []ioend.Range) (done int, err error) {
 	return done, nil
 }
 
-// convertRange makes the blocks under a range of bytes written.
-func (n *node) convertRange(h *journal.Handle, off, length int64) error {
-	bs := int64(n.fs.geo.BlockSize)
+// convertOne makes the blocks under one range of bytes written.
+func (n *node) convertOne(h *journal.Handle, off, length int64) error {
+	m, err := n.fs.extents.Edit(h, n.ino)
+	if err != nil {
+		return err
+	}
+	return n.fs.convertRange(m, off, length)
+}
+
+// convertRange makes the blocks of a file under a range of bytes written.
+func (fs *FS) convertRange(m extent.Map, off, length int64) error {
+	bs := int64(fs.geo.BlockSize)
 	first, end := off/bs, (off+length+bs-1)/bs
-	return n.fs.extents.Convert(h, n.ino, layout.Lblk(first), uint32(end-first), false)
+	return m.Convert(layout.Lblk(first), uint32(end-first), false)
 }
 
 // wrote updates size and times for a write that ends at end.

@@ -137,7 +137,7 @@ func (l *Filler) write(n *node, stage []Piece) error {
 	last := stage[len(stage)-1]
 	for _, r := range joined(stage, bs) {
 		err := n.update(convertMost, func(h *journal.Handle) error {
-			if err := n.convertRange(h, r.Off, r.Len); err != nil {
+			if err := n.convertOne(h, r.Off, r.Len); err != nil {
 				return err
 			}
 			return n.wrote(h, min(r.Off+r.Len, last.Off+int64(len(last.Data))))

@@ -66,7 +66,7 @@ func (n *node) writeChunk(p []byte, off int64) error {
 	}
 	n.dirty.Store(true)
 	return n.update(convertCredits, func(h *journal.Handle) error {
-		if err := n.convertRange(h, off, int64(len(p))); err != nil {
+		if err := n.convertOne(h, off, int64(len(p))); err != nil {
 			return err
 		}
 		return n.wrote(h, off+int64(len(p)))

@@ -27,6 +27,7 @@ type held struct {
 	b      *buf.Buffer
 	edits  []edit
 	absent bool // not in memory before: a cancelled Create leaves nothing behind
+	next   *held
 }
 
 // edit is one object that a handle changes.
@@ -34,13 +35,18 @@ type edit struct {
 	ref     buf.Ref
 	before  []byte // the object as it was
 	created bool   // dirty whatever its bytes are: nobody knows what the device holds
+	changed bool   // at Stop
 }
 
 func (e *edit) bytes(b *buf.Buffer) []byte {
 	return b.Data[e.ref.Off : e.ref.Off+e.ref.Len : e.ref.Off+e.ref.Len]
 }
 
-func (e *edit) changed(b *buf.Buffer) bool { return e.created || !bytes.Equal(e.before, e.bytes(b)) }
+// differs finds out whether the object has changed.
+func (e *edit) differs(b *buf.Buffer) bool {
+	e.changed = e.created || !bytes.Equal(e.before, e.bytes(b))
+	return e.changed
+}
 
 // overlaps reports whether r shares bytes with an object that the handle holds.
 func (k *held) overlaps(r buf.Ref) bool {
@@ -165,20 +171,19 @@ func (h *Handle) hold(block uint64, fresh bool) (*held, error) {
 			return nil, err
 		}
 	}
-	k := &held{}
-	if k.b = h.j.cache.Lookup(block); k.b == nil {
+	b := h.j.cache.Lookup(block)
+	absent := b == nil && fresh
+	if absent {
+		b = h.j.cache.Insert(block, buf.Aligned(h.j.cfg.BlockSize, h.j.cfg.Device.Align()))
+	} else if b == nil {
 		var err error
-		if fresh {
-			k.absent = true
-			k.b = h.j.cache.Insert(block, buf.Aligned(h.j.cfg.BlockSize, h.j.cfg.Device.Align()))
-		} else if k.b, err = h.j.load(block); err != nil {
+		if b, err = h.j.fetch(block); err != nil {
 			return nil, err
 		}
 	}
-	h.j.cache.Pin(k.b)
-	if h.blocks == nil {
-		h.blocks = make(map[uint64]*held)
-	}
+	h.j.cache.Pin(b)
+	k := h.j.newHeld()
+	k.b, k.absent = b, absent
 	h.blocks[block] = k
 	h.order = append(h.order, k)
 	return k, nil
@@ -192,8 +197,18 @@ func (h *Handle) add(k *held, r buf.Ref) *edit {
 	return &k.edits[len(k.edits)-1]
 }
 
-// maxSpare bounds the blocks that are kept for snapshots.
+// maxSpare bounds the memory that is kept for the next handle: its snapshots, and the books of what it holds.
 const maxSpare = 256
+
+// newHeld is an empty held: one that is not needed any more, if there is one.
+func (j *Journal) newHeld() *held {
+	k := j.idle
+	if k == nil {
+		return &held{}
+	}
+	j.idle, k.next = k.next, nil
+	return k
+}
 
 // snapshot returns n bytes. Those of whole blocks, which are most of all the memory that handles need, are used again.
 func (j *Journal) snapshot(n int) []byte {
@@ -205,12 +220,17 @@ func (j *Journal) snapshot(n int) []byte {
 	return make([]byte, n)
 }
 
-// discard takes the snapshots of a block back.
-func (j *Journal) discard(edits []edit) {
-	for i := range edits {
-		if p := edits[i].before; len(p) == j.cfg.BlockSize && len(j.spare) < maxSpare {
+// discard takes back what a handle held a block with, and the snapshots.
+func (j *Journal) discard(k *held) {
+	for i := range k.edits {
+		if p := k.edits[i].before; len(p) == j.cfg.BlockSize && len(j.spare) < maxSpare {
 			j.spare = append(j.spare, p)
 		}
+	}
+	clear(k.edits)
+	if len(j.held) <= maxSpare {
+		*k = held{edits: k.edits[:0], next: j.idle}
+		j.idle = k
 	}
 }
 
@@ -239,8 +259,12 @@ func (h *Handle) restore() {
 func (h *Handle) end(ok bool) {
 	for _, k := range h.order {
 		h.j.cache.Unpin(k.b)
-		h.j.discard(k.edits)
+		h.j.discard(k)
 	}
+	if len(h.blocks) > maxSpare {
+		h.j.held, h.j.idle = make(map[uint64]*held), nil
+	}
+	clear(h.j.held)
 	h.done, h.blocks, h.order = true, nil, nil
 	if ok {
 		for _, fn := range h.atEnd {
@@ -296,7 +320,7 @@ func (h *Handle) check() ([]*held, error) {
 		}
 		dirty := false
 		for i := range k.edits {
-			if e := &k.edits[i]; e.changed(k.b) {
+			if e := &k.edits[i]; e.differs(k.b) {
 				dirty = true
 				if err := e.ref.Type.Check(e.bytes(k.b)); err != nil {
 					return nil, fmt.Errorf("%v: %w", e.ref, err)
@@ -323,10 +347,9 @@ func (h *Handle) check() ([]*held, error) {
 func (h *Handle) seal(changed []*held) {
 	for _, k := range changed {
 		for i := range k.edits {
-			if e := &k.edits[i]; e.changed(k.b) {
+			if e := &k.edits[i]; e.changed {
 				e.ref.Type.Seal(e.bytes(k.b))
-				h.j.cache.Forget(k.b, e.ref.Off, e.ref.Len)
-				h.j.cache.SetVerified(k.b, e.ref)
+				h.j.cache.SetChanged(k.b, e.ref)
 			}
 		}
 	}

@@ -34,7 +34,9 @@ type Journal struct {
 	committing *transaction      // frozen, on its way to the log; nil if none
 	frozen     map[uint64][]byte // newest committed copy of each block that is in the log and not home yet
 	closed     bool
-	spare      [][]byte // blocks for the snapshots of handles; the running handle's
+	spare      [][]byte         // blocks for the snapshots of handles; the running handle's
+	idle       *held            // a list of those that no handle needs
+	held       map[uint64]*held // the running handle's, or empty
 
 	activate struct {
 		sync.Mutex
@@ -76,7 +78,7 @@ func Open(cfg Config) (*Journal, error) {
 	if cfg.Clock == nil {
 		cfg.Clock = time.Now
 	}
-	j := &Journal{cfg: cfg, cache: buf.NewCache(cfg.BlockSize, cfg.CacheBytes), frozen: make(map[uint64][]byte)}
+	j := &Journal{cfg: cfg, cache: buf.NewCache(cfg.BlockSize, cfg.CacheBytes), frozen: make(map[uint64][]byte), held: make(map[uint64]*held)}
 	j.state.turn.L = &j.state.Mutex
 	first := TID(1)
 	if cfg.Log != nil {
@@ -162,7 +164,7 @@ func (j *Journal) Start(credits int) (*Handle, error) {
 		}
 		if j.fits(credits) {
 			j.holder.set()
-			return &Handle{j: j, tid: j.running.tid, credits: credits}, nil
+			return &Handle{j: j, tid: j.running.tid, credits: credits, blocks: j.held}, nil
 		}
 		tid, empty := j.running.tid, j.running.empty()
 		j.mu.Unlock()

@@ -53,12 +53,15 @@ func (j *Journal) read(r buf.Ref) ([]byte, error) {
 	if err := j.inRange(r); err != nil {
 		return nil, err
 	}
-	b, err := j.load(r.Block)
-	if err != nil {
-		return nil, fmt.Errorf("%v: %w", r, err)
+	b, verified := j.cache.Find(r)
+	if b == nil {
+		var err error
+		if b, err = j.fetch(r.Block); err != nil {
+			return nil, fmt.Errorf("%v: %w", r, err)
+		}
 	}
 	p := b.Data[r.Off : r.Off+r.Len : r.Off+r.Len]
-	if j.cache.Verified(b, r) {
+	if verified {
 		return p, nil
 	}
 	if err := r.Type.Verify(p); err != nil {
@@ -68,11 +71,8 @@ func (j *Journal) read(r buf.Ref) ([]byte, error) {
 	return p, nil
 }
 
-// load returns the block: cached, or the copy that awaits its checkpoint, or what the device has.
-func (j *Journal) load(block uint64) (*buf.Buffer, error) {
-	if b := j.cache.Lookup(block); b != nil {
-		return b, nil
-	}
+// fetch brings a block into the cache: the copy that awaits its checkpoint, or what the device has.
+func (j *Journal) fetch(block uint64) (*buf.Buffer, error) {
 	data := buf.Aligned(j.cfg.BlockSize, j.cfg.Device.Align())
 	if p, ok := j.frozen[block]; ok {
 		copy(data, p)

@@ -46,11 +46,36 @@ func NewCache(blockSize, maxBytes int) *Cache {
 func (c *Cache) Lookup(block uint64) *Buffer {
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	return c.use(block)
+}
+
+func (c *Cache) use(block uint64) *Buffer {
 	b := c.blocks[block]
 	if b != nil && b.lru != nil {
 		c.lru.MoveToFront(b.lru)
 	}
 	return b
+}
+
+// Find returns the cached block that r lies in, or nil, and whether the object was verified as r.Type.
+func (c *Cache) Find(r Ref) (b *Buffer, verified bool) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if b = c.use(r.Block); b == nil {
+		return nil, false
+	}
+	p := b.piece(r)
+	return b, p != nil && p.typ == r.Type
+}
+
+// piece is what the object r of b was verified as, or nil. It is called with the cache's lock.
+func (b *Buffer) piece(r Ref) *piece {
+	for i := range b.pieces {
+		if p := &b.pieces[i]; p.off == r.Off && p.len == r.Len {
+			return p
+		}
+	}
+	return nil
 }
 
 // Insert adds a block with the content data, which the cache then owns. If the block is cached already, that Buffer
@@ -156,43 +181,30 @@ func (c *Cache) Len() int {
 	return len(c.blocks)
 }
 
-// Verified reports whether the object r of b was verified as r.Type.
-func (c *Cache) Verified(b *Buffer, r Ref) bool {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	for i := range b.pieces {
-		if p := &b.pieces[i]; p.off == r.Off && p.len == r.Len {
-			return p.typ == r.Type
-		}
-	}
-	return false
-}
-
 // SetVerified records that the object r of b is what r.Type says. A block keeps one Type for each place.
 func (c *Cache) SetVerified(b *Buffer, r Ref) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	for i := range b.pieces {
-		if p := &b.pieces[i]; p.off == r.Off && p.len == r.Len {
-			p.typ = r.Type
-			return
-		}
+	if p := b.piece(r); p != nil {
+		p.typ = r.Type
+		return
 	}
 	b.pieces = append(b.pieces, piece{r.Off, r.Len, r.Type})
 }
 
-// Forget makes every object of b that overlaps off, n unverified.
-func (c *Cache) Forget(b *Buffer, off, n int) {
+// SetChanged records that the object r of b has new bytes, which are what r.Type says: every other object that overlaps
+// it is unverified now.
+func (c *Cache) SetChanged(b *Buffer, r Ref) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	kept := b.pieces[:0]
 	for _, p := range b.pieces {
-		if p.off+p.len <= off || off+n <= p.off {
+		if p.off+p.len <= r.Off || r.Off+r.Len <= p.off {
 			kept = append(kept, p)
 		}
 	}
 	clear(b.pieces[len(kept):])
-	b.pieces = kept
+	b.pieces = append(kept, piece{r.Off, r.Len, r.Type})
 }
 
 // Aligned returns n zeroed bytes whose address is a multiple of align, a power of two.

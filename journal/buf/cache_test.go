@@ -78,25 +78,33 @@ func TestDropAndDiscard(t *testing.T) {
 func TestVerified(t *testing.T) {
 	c := NewCache(1024, 1)
 	b := c.Insert(1, make([]byte, 1024))
+	is := func(r Ref) bool {
+		got, ok := c.Find(r)
+		return ok && got == b
+	}
 	r := Ref{Block: 1, Off: 128, Len: 128, Type: kind{1}}
-	if c.Verified(b, r) {
+	if is(r) {
 		t.Error("verified from the start")
 	}
 	c.SetVerified(b, r)
 	other := r
 	other.Type = kind{2}
-	if !c.Verified(b, r) || c.Verified(b, other) {
+	if !is(r) || is(other) {
 		t.Error("verified as what it is not")
 	}
 	c.SetVerified(b, other)
-	if c.Verified(b, r) || !c.Verified(b, other) {
+	if is(r) || !is(other) {
 		t.Error("the last type counts")
 	}
 	next := Ref{Block: 1, Off: 256, Len: 128, Type: kind{1}}
 	c.SetVerified(b, next)
-	c.Forget(b, 200, 56)
-	if c.Verified(b, other) || !c.Verified(b, next) {
-		t.Error("Forget takes what overlaps, no more")
+	whole := Ref{Block: 1, Off: 200, Len: 56, Type: kind{3}}
+	c.SetChanged(b, whole)
+	if is(other) || !is(next) || !is(whole) {
+		t.Error("what overlaps a change is not verified any more, and nothing else")
+	}
+	if b, ok := c.Find(Ref{Block: 2, Len: 1, Type: kind{1}}); b != nil || ok {
+		t.Error("found a block that is not there")
 	}
 }
 

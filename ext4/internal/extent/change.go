@@ -157,16 +157,23 @@ func (m *Mapper) Insert(h *journal.Handle, ino layout.Ino, e layout.Extent) erro
 // Convert makes exactly the n blocks from lblk on written, or unwritten. They must be mapped (ErrHole), in either
 // state. Blocks for the tree come from what was set aside with Space.Reserve: ReserveFor says how many suffice.
 func (m *Mapper) Convert(h *journal.Handle, ino layout.Ino, lblk layout.Lblk, n uint32, unwritten bool) error {
-	f, err := m.change(h, ino)
+	f, err := m.Edit(h, ino)
 	if err != nil {
 		return err
 	}
-	if err := f.checkRange(lblk, n); err != nil {
+	return f.Convert(lblk, n, unwritten)
+}
+
+// Convert is Mapper.Convert, of a map that Edit has read.
+func (m Map) Convert(lblk layout.Lblk, n uint32, unwritten bool) error {
+	f := m.f
+	err := f.checkRange(lblk, n)
+	if err != nil {
 		return err
 	}
 	if f.kind == mappedByBlocks {
 		if unwritten {
-			return layout.Unsupportedf("inode %d: mapped by block numbers, which cannot be unwritten", ino)
+			return layout.Unsupportedf("inode %d: mapped by block numbers, which cannot be unwritten", f.ino)
 		}
 		return nil
 	}
@@ -181,7 +188,7 @@ func (m *Mapper) Convert(h *journal.Handle, ino layout.Ino, lblk layout.Lblk, n 
 
 // convertOne converts the part of [l, end) that lies in one extent, and returns where that part ends.
 func (f *file) convertOne(l, end uint64, unwritten bool) (uint64, error) {
-	p, err := f.find(layout.Lblk(l))
+	p, err := f.findIn(f.way[:0], layout.Lblk(l))
 	if err != nil {
 		return 0, err
 	}
@@ -196,13 +203,12 @@ func (f *file) convertOne(l, end uint64, unwritten bool) (uint64, error) {
 	if err := f.need(splitCost(len(p) - 1)); err != nil {
 		return 0, err
 	}
-	return part.End(), f.rewrite(p, layout.Lblk(l), converted(e, part, unwritten)...)
+	return part.End(), f.rewrite(p, layout.Lblk(l), converted(f.parts[:0], e, part, unwritten)...)
 }
 
-// converted is what an extent becomes when a part of it changes its state. A written extent of the greatest length is
-// one block too long to be unwritten.
-func converted(e, part layout.Extent, unwritten bool) []layout.Extent {
-	var parts []layout.Extent
+// converted is what an extent becomes when a part of it changes its state, appended to parts. A written extent of the
+// greatest length is one block too long to be unwritten.
+func converted(parts []layout.Extent, e, part layout.Extent, unwritten bool) []layout.Extent {
 	if part.Lblk > e.Lblk {
 		parts = append(parts, e.Cut(0, uint64(part.Lblk)))
 	}

@@ -20,13 +20,20 @@ func (m *Mapper) Lookup(r journal.Reader, ino layout.Ino, lblk layout.Lblk) (lay
 	return f.Lookup(lblk)
 }
 
-// A Map is one inode as it was when Open read it, for several look-ups. It is good until the inode changes: under a view
-// until that is closed.
+// A Map is one inode as it was when Open or Edit read it, for several look-ups or conversions. It is good until the inode
+// changes otherwise: under a view until that is closed, in a handle until another method of Mapper changes it. It belongs
+// to one goroutine.
 type Map struct{ f *file }
 
 // Open reads an inode for look-ups.
 func (m *Mapper) Open(r journal.Reader, ino layout.Ino) (Map, error) {
 	f, err := m.open(r, ino)
+	return Map{f}, err
+}
+
+// Edit reads an inode for conversions in a handle.
+func (m *Mapper) Edit(h *journal.Handle, ino layout.Ino) (Map, error) {
+	f, err := m.change(h, ino)
 	return Map{f}, err
 }
 
@@ -41,7 +48,7 @@ func (m Map) Lookup(lblk layout.Lblk) (layout.Extent, error) {
 	}
 	switch f.kind {
 	case mappedByExtents:
-		p, err := f.find(lblk)
+		p, err := f.findIn(f.way[:0], lblk)
 		if err != nil {
 			return layout.Extent{}, err
 		}

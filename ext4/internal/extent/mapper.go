@@ -59,6 +59,10 @@ type file struct {
 	reserved bool         // tree blocks come from what was set aside
 	spare    run          // data about to be freed: nodes may take of it when nothing else is free
 	kept     *[]group.Run // where Unmap wants to know what it unmapped; nil for all that frees
+
+	// Memory of Lookup and Convert, which are called for every write.
+	way          [layout.MaxExtentDepth + 1]step
+	parts, fresh [4]layout.Extent
 }
 
 // kind is how a file is mapped.

@@ -68,11 +68,16 @@ func (f *file) corrupt(block layout.Pblk, format string, args ...any) error {
 
 // find is the path to where logical block l is mapped or would be.
 func (f *file) find(l layout.Lblk) (path, error) {
+	return f.findIn(make(path, 0, layout.MaxExtentDepth+1), l)
+}
+
+// findIn is find, in the memory of an empty path.
+func (f *file) findIn(p path, l layout.Lblk) (path, error) {
 	root, err := f.root()
 	if err != nil {
 		return nil, err
 	}
-	p := append(make(path, 0, layout.MaxExtentDepth+1), step{node: root, end: math.MaxUint32})
+	p = append(p, step{node: root, end: math.MaxUint32})
 	for {
 		s := p.leaf()
 		s.at = s.node.Search(l)

@@ -36,8 +36,9 @@ func (f *file) writable(p path, level int) (layout.ExtentNode, error) {
 // entry. The path must have been found for l.
 func (f *file) rewrite(p path, l layout.Lblk, parts ...layout.Extent) error {
 	for range 4 * layout.MaxExtentDepth {
-		w := windowFor(p.leaf().node, p.leaf().node.Search(l), l, parts)
-		if p.leaf().node.Entries()-w.drop+len(w.put) <= f.capacity(p.leaf().node) {
+		leaf := p.leaf()
+		w := windowFor(leaf.node, leaf.node.Search(l), l, append(f.fresh[:0], parts...))
+		if leaf.node.Entries()-w.drop+len(w.put) <= f.capacity(leaf.node) {
 			return f.store(p, w)
 		}
 		if err := f.split(p); err != nil {
@@ -57,9 +58,9 @@ type window struct {
 	put         []layout.Extent
 }
 
-// windowFor is the smallest change that puts parts at l; at is the last entry that does not begin behind l.
-func windowFor(leaf layout.ExtentNode, at int, l layout.Lblk, parts []layout.Extent) window {
-	w := window{first: at + 1, put: append(make([]layout.Extent, 0, 4), parts...)}
+// windowFor is the smallest change that has put at l; at is the last entry that does not begin behind l.
+func windowFor(leaf layout.ExtentNode, at int, l layout.Lblk, put []layout.Extent) window {
+	w := window{first: at + 1, put: put}
 	if at >= 0 && leaf.Extent(at).End() > uint64(l) {
 		w.first, w.drop = at, 1
 	}
