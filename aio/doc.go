@@ -31,14 +31,14 @@
 // Measured against fio on a virtual disk with scripts/bench/aio, perf and strace:
 //
 //   - Starting an idle disk early. One io_uring_enter with 16 reads starts none before all are prepared; the disk, which
-//     had completed the 16 before together, waits meanwhile. Parts of four were worth 15 % of the speed at depths 16 and 32,
-//     and still need fewer system calls than one for each request. See ramp.
+//     had completed the 16 before together, waits meanwhile. Parts of eight start it early, and still need fewer system
+//     calls than one for each request. See ramp.
 //   - Yielding to the scheduler. A goroutine that waits in system calls alone, and never in Go, loses its P at every tick
-//     of sysmon once 10 ms have passed: at depth 1 the futex calls and the awake sysmon were a third of all CPU time.
+//     of sysmon once 10 ms have passed: at depth 1 futex calls and the awake sysmon then stand out in every profile.
 //     A Gosched every few milliseconds ends it. See yielder.
 //   - One system call to submit and wait, and completions that wait in the kernel for it (Pin): at depth 1 half the
 //     system calls.
 //   - Reaping several at a time. At depth 128 a caller who asks Reap for a quarter of the depth needs 0.04 to 0.06 system calls per I/O
 //     and six tenths of fio's CPU time, and loses nothing.
-//   - Registered buffers, for large blocks: at 1 MiB, pinning the pages for each request was more than half of the CPU time.
+//   - Registered buffers, for large blocks: at 1 MiB, without them, pinning the pages for each request leads the profile.
 package aio

@@ -144,13 +144,19 @@ func (n *node) persist() error {
 			return err
 		}
 		n.known.Store(true)
+		return nil
 	case tid != 0 && fs.j.Committed().Before(tid):
-		return fs.j.Commit(tid)
-	case dirty:
-		if err := fs.dev.Flush(); err != nil {
-			fs.j.Abort(err)
+		late := fs.j.Running() != tid // then its commit may have flushed before what was written since
+		if err := fs.j.Commit(tid); err != nil || !late {
 			return err
 		}
+	}
+	if !dirty {
+		return nil
+	}
+	if err := fs.dev.Flush(); err != nil {
+		fs.j.Abort(err)
+		return err
 	}
 	return nil
 }

@@ -27,15 +27,17 @@ type Request struct {
 //
 // Whoever waits drives: a Reap or a Submit that has to wait takes completions from the device itself, and is the worker
 // that converts them. Everything that completes while it converts one batch is the next batch, and each batch costs one
-// handle and no switch between goroutines. A goroutine of the queue's own drives only while somebody who is not at the
-// queue waits for its requests, such as Sync or Truncate.
+// handle and no switch between goroutines. A batch is half of the queue at most: what comes after it is submitted while the
+// device works on the other half. A goroutine of the queue's own drives only while somebody who is not at the queue waits
+// for its requests, such as Sync or Truncate.
 type Queue struct {
 	fs    *FS
 	dev   aio.Queue
 	depth int
 
 	mu       sync.Mutex
-	change   *sync.Cond // something below has changed
+	change   *sync.Cond // something below has changed: for those at the queue
+	urged    *sync.Cond // the stand-in has to drive, or to end
 	inFlight int        // requests submitted and not finished
 	onDevice int        // device requests submitted and not reaped; below zero for a moment while Submit returns
 	driving  bool       // somebody takes completions from the device
@@ -49,6 +51,7 @@ type Queue struct {
 
 	batch  []*op          // Submit's: begun, to be mapped
 	send   []*aio.Request // Submit's: to be handed to the device
+	done   []*aio.Request // the driver's: completed, and not dealt with
 	queued []conversion   // the driver's: work items
 	gone   chan struct{}  // the queue's own goroutine has ended
 }
@@ -60,7 +63,7 @@ func (fs *FS) NewQueue(depth int) (*Queue, error) {
 		return nil, fmt.Errorf("queue: %w", err)
 	}
 	q := &Queue{fs: fs, dev: dev, depth: depth, gone: make(chan struct{})}
-	q.change = sync.NewCond(&q.mu)
+	q.change, q.urged = sync.NewCond(&q.mu), sync.NewCond(&q.mu)
 	fs.mu.Lock()
 	fs.queues[q] = true
 	fs.mu.Unlock()
@@ -234,7 +237,7 @@ func (q *Queue) sent(send []*aio.Request, n int, err error) ([]*aio.Request, err
 		return send, err
 	}
 	q.onDevice += n
-	q.change.Broadcast()
+	q.changed()
 	return send[n:], nil
 }
 
@@ -281,31 +284,36 @@ func (q *Queue) driveUntil(done func() bool) {
 			q.change.Wait()
 			continue
 		}
-		q.driveOnce(1)
+		q.driveOnce()
 	}
 }
 
 // driveOnce drives, with q.mu held.
-func (q *Queue) driveOnce(least int) {
+func (q *Queue) driveOnce() {
 	q.driving = true
 	q.mu.Unlock()
-	n, err := q.drive(least)
+	n, err := q.drive()
 	q.mu.Lock()
 	q.onDevice -= n
 	if err != nil {
 		q.giveUp(fmt.Errorf("queue: %w", err))
 	}
 	q.driving, q.handling = false, false
-	q.change.Broadcast()
+	q.changed()
 }
 
-// drive takes what the device has completed, at least so many requests, and converts it. It returns how many.
-func (q *Queue) drive(least int) (int, error) {
-	done, err := q.dev.Reap(least)
-	if err != nil {
-		return 0, err
+// drive takes a batch of what the device has completed, at least one request, and converts it. It returns how many.
+func (q *Queue) drive() (int, error) {
+	if len(q.done) == 0 {
+		done, err := q.dev.Reap(1)
+		if err != nil {
+			return 0, err
+		}
+		q.done = done
 	}
-	n := len(done)
+	n := min(len(q.done), (q.depth+1)/2)
+	done := q.done[:n]
+	q.done = q.done[n:]
 	q.mu.Lock()
 	q.handling = true
 	q.mu.Unlock()
@@ -326,21 +334,25 @@ func (q *Queue) drive(least int) (int, error) {
 	return n, nil
 }
 
-// busy is how many device requests make it worth while to convert beside the submitter.
-const busy = 8
-
-// standIn is the queue's own goroutine: it drives while much is in flight, so that conversions run beside submission,
-// and while somebody waits who is not at the queue. Of much it waits for a part: a batch costs little more than one.
+// standIn is the queue's own goroutine: it drives while somebody waits who is not at the queue.
 func (q *Queue) standIn() {
 	defer close(q.gone)
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	for !q.closing && q.broken == nil {
-		if q.driving || q.onDevice <= 0 || q.onDevice < busy && q.fs.urgent.Load() == 0 {
-			q.change.Wait()
+		if q.driving || q.onDevice <= 0 || q.fs.urgent.Load() == 0 {
+			q.urged.Wait()
 			continue
 		}
-		q.driveOnce(max(1, q.onDevice/4))
+		q.driveOnce()
+	}
+}
+
+// changed wakes, with q.mu held, those at the queue, and the stand-in if it is needed.
+func (q *Queue) changed() {
+	q.change.Broadcast()
+	if q.fs.urgent.Load() > 0 {
+		q.urged.Signal()
 	}
 }
 
@@ -354,7 +366,7 @@ func (fs *FS) urge() {
 	defer fs.mu.Unlock()
 	for q := range fs.queues {
 		q.mu.Lock()
-		q.change.Broadcast()
+		q.changed()
 		q.mu.Unlock()
 	}
 }
@@ -380,7 +392,7 @@ func (q *Queue) finished(o *op) {
 	q.inFlight--
 	q.finish = append(q.finish, r)
 	if !q.handling {
-		q.change.Broadcast()
+		q.changed()
 	}
 }
 
@@ -416,6 +428,7 @@ func (q *Queue) Close() error {
 	q.driveUntil(func() bool { return q.inFlight == 0 })
 	q.closing = true
 	q.change.Broadcast()
+	q.urged.Signal()
 	q.mu.Unlock()
 	<-q.gone
 	q.fs.mu.Lock()
