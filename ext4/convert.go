@@ -100,13 +100,13 @@ func (n *node) wrote(h *journal.Handle, end int64) error {
 }
 
 // tick is how exact the times of overwrites are: as the kernel's, whose clock for files goes by ticks of 4 ms. So a sync
-// after each overwrite commits only when the time has changed, and is otherwise a flush.
+// after each overwrite commits once in a tick, and is otherwise a flush.
 const tick = 4 * time.Millisecond
 
 // overwritten notes a write into written blocks: durable with the next flush, its times with the next sync.
 func (n *node) overwritten() {
 	n.dirty.Store(true)
-	n.touchedAt.Store(n.fs.inodes.Clock().Truncate(tick).UnixNano())
+	n.touchedAt.Store(n.fs.inodes.Clock().UnixNano())
 	n.touched.Store(true)
 }
 
@@ -128,9 +128,10 @@ func (n *node) writeTimes() error {
 			return err
 		}
 		at := time.Unix(0, n.touchedAt.Load())
-		if !rec.Mtime().Truncate(tick).Equal(at) {
-			rec.SetMtime(at)
+		if rec.Mtime().Truncate(tick).Equal(at.Truncate(tick)) {
+			return nil
 		}
+		rec.SetMtime(at)
 		if rec.Ctime().Before(at) {
 			rec.SetCtime(at)
 		}
