@@ -26,7 +26,8 @@ type image struct {
 type access int
 
 const (
-	reading access = iota // never changes a byte; a dirty image is seen as after recovery
+	reading  access = iota // never changes a byte; a dirty image is seen as after recovery
+	scanning               // reading much of it: through the page cache, which may have it already
 	writing
 )
 
@@ -97,7 +98,7 @@ func withImageAt(c *cli.Context, path string, how access, fn func(img *image) er
 
 // openDevice opens the device below a file system: the image, or a partition of it.
 func openDevice(c *cli.Context, path string, how access) (aio.Device, error) {
-	o := aio.Options{Write: how == writing, Engine: c.String("engine")} // none where the command has no such flag
+	o := aio.Options{Write: how == writing, Buffered: how == scanning, Engine: c.String("engine")} // none where the command has no such flag
 	dev, err := aio.Open(path, o)
 	if err != nil {
 		return nil, hostError(path, err)

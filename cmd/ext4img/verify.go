@@ -47,7 +47,7 @@ func verify(c *cli.Context) error {
 	}
 	path := c.Args().First()
 	start := time.Now()
-	dev, err := openDevice(c, path, reading)
+	dev, err := openDevice(c, path, scanning)
 	if err != nil {
 		return cannotCheck(c, opError(c, "", err))
 	}

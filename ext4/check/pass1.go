@@ -100,7 +100,7 @@ type tableStep struct {
 }
 
 // tableRead bounds a step, in bytes.
-const tableRead = 1 << 20
+const tableRead = 256 << 10
 
 // tableSteps cuts up the parts of inode tables that may be in use.
 func (c *checker) tableSteps(yield func(tableStep) bool) {

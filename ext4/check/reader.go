@@ -17,8 +17,9 @@ type blockCache struct {
 
 // maxPrefetch bounds the blocks a cache holds at once, in bytes; maxRead one request.
 const (
-	maxPrefetch = 8 << 20
+	maxPrefetch = 2 << 20
 	maxRead     = 1 << 20
+	firstSlab   = 64 << 10
 	maxGap      = 16 // blocks nobody asked for that are read along rather than making two requests
 )
 
@@ -71,7 +72,7 @@ func (b *blockCache) read(at uint64) ([]byte, error) {
 // room gives memory that serves until clear.
 func (b *blockCache) room(n int) []byte {
 	if b.used+n > len(b.slab) { // what was cut out of the old one stays as it is
-		b.slab, b.used = make([]byte, max(n, 2*len(b.slab), maxRead)), 0
+		b.slab, b.used = make([]byte, max(n, min(2*len(b.slab), maxPrefetch), firstSlab)), 0
 	}
 	p := b.slab[b.used:][:n:n]
 	b.used += n
