@@ -63,6 +63,13 @@ func device(t testing.TB, p []byte) *simdev.Device {
 // e2fsck is the exit status of e2fsck -fn on a device's content.
 func e2fsck(t *testing.T, dev *simdev.Device) int {
 	t.Helper()
+	status, _ := e2fsckSays(t, dev)
+	return status
+}
+
+// e2fsckSays is e2fsck with what it prints.
+func e2fsckSays(t *testing.T, dev *simdev.Device) (int, string) {
+	t.Helper()
 	tool, err := exec.LookPath("e2fsck")
 	if err != nil {
 		t.Skip("judge missing: e2fsck")
@@ -72,13 +79,13 @@ func e2fsck(t *testing.T, dev *simdev.Device) int {
 		t.Fatal(err)
 	}
 	defer os.Remove(path)
-	err = exec.Command(tool, "-fn", path).Run()
+	out, err := exec.Command(tool, "-fn", path).CombinedOutput()
 	if exit := (*exec.ExitError)(nil); errors.As(err, &exit) {
-		return exit.ExitCode()
+		return exit.ExitCode(), string(out)
 	} else if err != nil {
 		t.Fatal(err)
 	}
-	return 0
+	return 0, string(out)
 }
 
 func TestHealthyImagesAreClean(t *testing.T) {
@@ -88,7 +95,8 @@ func TestHealthyImagesAreClean(t *testing.T) {
 		}
 		t.Run(m.Name, func(t *testing.T) {
 			t.Parallel()
-			r := run(t, load(t, m.Name))
+			dev := load(t, m.Name)
+			r := run(t, dev)
 			for _, like := range []bool{false, true} {
 				if got := r.ExitStatus(like); got != ExitClean {
 					t.Errorf("status %d: %s", got, summary(r))
@@ -97,8 +105,13 @@ func TestHealthyImagesAreClean(t *testing.T) {
 			if !r.Clean() || r.Directories == 0 || r.BlocksUsed == 0 || r.Inodes < r.Files+r.Directories {
 				t.Errorf("%d files, %d directories, %d inodes, %d blocks", r.Files, r.Directories, r.Inodes, r.BlocksUsed)
 			}
-			if dirty := m.Name == "dirty"; dirty != (r.Recovered != nil) {
+			dirty := m.Name == "dirty"
+			if dirty != (r.Recovered != nil) {
 				t.Errorf("recovered: %+v", r.Recovered)
+			}
+			want := fmt.Sprintf("%d/%d blocks", r.BlocksUsed, r.Blocks)
+			if status, out := e2fsckSays(t, dev); status != 0 || !dirty && !strings.Contains(out, want) {
+				t.Errorf("blocks in use: %s; e2fsck ends with %d: %s", want, status, out)
 			}
 		})
 	}

@@ -146,7 +146,8 @@ func (c *checker) report() *Report {
 		r.Blocks, r.BlockSize = c.geo.blocks, c.geo.bs
 	}
 	if c.blocks != nil {
-		r.BlocksUsed = min(c.blocks.count()*uint64(c.geo.ratio), c.geo.blocks)
+		// The boot block before the first group is in no bitmap.
+		r.BlocksUsed = min(c.geo.first+c.blocks.count()*uint64(c.geo.ratio), c.geo.blocks)
 	}
 	if c.inodes != nil {
 		r.Inodes = c.inodes.count()
