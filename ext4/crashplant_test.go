@@ -5,6 +5,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"math"
 	"math/rand"
 	"os"
 	"slices"
@@ -123,6 +124,13 @@ func plantedDefects() []plantedDefect {
 			})
 		}},
 		{name: "O5: what was freed does not rest", ops: plantReuse()},
+		{name: "an IOEnd lost in truncate: the blocks go to another file with the write in flight", ops: plantLate(), trace: func(s sorter, tr *simdev.Trace) {
+			tr.Change(func(w *simdev.Write) {
+				if s.kind(w) == writtenData && w.Data[0] == 'n' {
+					w.Until = math.MaxInt
+				}
+			})
+		}},
 		{name: "a missing revoke", opts: noSums, ops: plantRevoke(), trace: func(s sorter, tr *simdev.Trace) {
 			s.eachLogBlock(tr, func(p []byte, _ bool) {
 				if isLogBlock(p, 5) {
@@ -229,6 +237,14 @@ func plantReuse() []crashOp {
 	return []crashOp{fillFile("/A/foo", 'n', most), syncOp(),
 		{name: "truncate", run: func(fs *FS) error { return fs.Truncate("/A/foo", 0) }},
 		{name: "forget", run: func(fs *FS) error { fs.space.ForgetResting(); return nil }},
+		fillFile("/B/foo", 'm', most), syncOp()}
+}
+
+// plantLate truncates a file that nothing has synced yet, and has another one take its blocks.
+func plantLate() []crashOp {
+	const most = 5 << 20
+	return []crashOp{fillFile("/A/foo", 'n', most),
+		{name: "truncate", run: func(fs *FS) error { return fs.Truncate("/A/foo", 0) }}, syncOp(),
 		fillFile("/B/foo", 'm', most), syncOp()}
 }
 
