@@ -14,8 +14,9 @@ var ErrArenaFull = errors.New("arena is full")
 // (Register) transfers to and from its buffers without pinning their pages again for each request.
 // Its methods may be called from any goroutine.
 type Arena struct {
-	mem   []byte
-	align int
+	mem    []byte
+	mapped []byte // mem, and the rest of what the system gave
+	align  int
 
 	mu   sync.Mutex
 	free []span // sorted, no two touch
@@ -30,11 +31,11 @@ func NewArena(size, align int) (*Arena, error) {
 		return nil, errors.New("arena: size or alignment out of range")
 	}
 	size = roundUp(size, align)
-	mem, err := mapMemory(size)
+	mem, mapped, err := mapMemory(size)
 	if err != nil {
 		return nil, err
 	}
-	return &Arena{mem: mem, align: align, free: []span{{0, size}}}, nil
+	return &Arena{mem: mem, mapped: mapped, align: align, free: []span{{0, size}}}, nil
 }
 
 // Alloc cuts out a buffer of n bytes, not zeroed. It takes room for n rounded up to the alignment.
@@ -82,12 +83,12 @@ func (a *Arena) Size() int { return len(a.mem) }
 
 // Close gives the memory back to the system. No buffer of it may be used afterwards.
 func (a *Arena) Close() error {
-	mem := a.mem
-	a.mem = nil
-	if mem == nil {
+	mapped := a.mapped
+	a.mem, a.mapped = nil, nil
+	if mapped == nil {
 		return nil
 	}
-	return unmapMemory(mem)
+	return unmapMemory(mapped)
 }
 
 // offset says where in the arena b starts, if it lies wholly in it.

@@ -1,0 +1,26 @@
+package aio
+
+import (
+	"unsafe"
+
+	"golang.org/x/sys/unix"
+)
+
+// mapMemory maps memory for an arena, in huge pages where it fills half of one: a large transfer to a buffer is one segment
+// then, not one for each 4 KiB, and no disk has to split it for their number.
+func mapMemory(n int) (mem, mapped []byte, err error) {
+	const huge = 2 << 20
+	size := n
+	if n >= huge/2 {
+		size = roundUp(n, huge) + huge // for a start at a multiple of it; what is never touched costs nothing
+	}
+	mapped, err = unix.Mmap(-1, 0, size, unix.PROT_READ|unix.PROT_WRITE, unix.MAP_ANON|unix.MAP_PRIVATE)
+	if err != nil || size == n {
+		return mapped, mapped, err
+	}
+	skip := int(-uintptr(unsafe.Pointer(unsafe.SliceData(mapped))) & (huge - 1))
+	unix.Madvise(mapped[skip:skip+roundUp(n, huge)], unix.MADV_HUGEPAGE) // a kernel without them has small ones
+	return mapped[skip : skip+n : skip+n], mapped, nil
+}
+
+func unmapMemory(mapped []byte) error { return unix.Munmap(mapped) }
