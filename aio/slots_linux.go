@@ -137,7 +137,7 @@ func (f *file) requestError(r *Request, err error) error {
 // ramp says how many of waiting requests to submit with one system call, when the kernel already works on busy others. It
 // prepares all that comes in one call before it starts the first; a disk with little to do is better started at once.
 func ramp(waiting, busy int) int {
-	const enough, part = 32, 4
+	const enough, part = 32, 2
 	if busy >= enough {
 		return waiting
 	}
