@@ -100,7 +100,7 @@ type tableStep struct {
 }
 
 // tableRead bounds a step, in bytes.
-const tableRead = 256 << 10
+const tableRead = 128 << 10
 
 // tableSteps cuts up the parts of inode tables that may be in use.
 func (c *checker) tableSteps(yield func(tableStep) bool) {

@@ -17,9 +17,8 @@ type blockCache struct {
 
 // maxPrefetch bounds the blocks a cache holds at once, in bytes; maxRead one request.
 const (
-	maxPrefetch = 2 << 20
-	maxRead     = 1 << 20
-	firstSlab   = 64 << 10
+	maxPrefetch = 512 << 10
+	maxRead     = 512 << 10
 	maxGap      = 16 // blocks nobody asked for that are read along rather than making two requests
 )
 
@@ -72,7 +71,7 @@ func (b *blockCache) read(at uint64) ([]byte, error) {
 // room gives memory that serves until clear.
 func (b *blockCache) room(n int) []byte {
 	if b.used+n > len(b.slab) { // what was cut out of the old one stays as it is
-		b.slab, b.used = make([]byte, max(n, min(2*len(b.slab), maxPrefetch), firstSlab)), 0
+		b.slab, b.used = make([]byte, max(n, maxPrefetch)), 0
 	}
 	p := b.slab[b.used:][:n:n]
 	b.used += n
