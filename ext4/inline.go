@@ -55,36 +55,106 @@ func (n *node) moveOutOfInode() error {
 	})
 }
 
-// fitInline prepares a file for a new size: data that lies in the inode moves out before it grows, and is cut when it
-// shrinks.
+// fitInline prepares a file whose data lies in its inode for a new size: the data is cut or filled up with zeros, and moves
+// out if that does not fit.
 func (n *node) fitInline(size int64) error {
-	fs := n.fs
-	var old uint64
 	inline := false
 	err := n.inode(func(_ *journal.View, rec layout.Inode) error {
-		old, inline = rec.Size(), rec.HasFlag(layout.FlagInlineData)
+		inline = rec.HasFlag(layout.FlagInlineData)
 		return nil
 	})
 	if err != nil || !inline {
 		return err
 	}
-	if uint64(size) > old {
-		return n.moveOutOfInode()
+	if fits, err := n.changeInline(func(data []byte, room int64) []byte {
+		if size > room {
+			return nil
+		}
+		return append(data, make([]byte, max(size-int64(len(data)), 0))...)[:size]
+	}); fits || err != nil {
+		return err
 	}
-	return n.update(fs.inlineCredits(), func(h *journal.Handle) error {
-		rec, err := fs.inodes.Edit(h, n.ino)
+	return n.moveOutOfInode()
+}
+
+// writeInline writes to a file whose data lies in its inode, or may begin to, if it will fit.
+func (n *node) writeInline(p []byte, off int64) (fits bool, err error) {
+	fs := n.fs
+	end := off + int64(len(p))
+	if fs.geo.Incompat&layout.IncompatInlineData == 0 || end > int64(fs.geo.InodeSize) {
+		return false, nil
+	}
+	return n.changeInline(func(data []byte, room int64) []byte {
+		if end > room {
+			return nil
+		}
+		data = append(data, make([]byte, max(end-int64(len(data)), 0))...)
+		copy(data[off:], p)
+		return data
+	})
+}
+
+// changeInline changes data that lies in the inode: change gets what is there and how much there may be, and gives what is
+// to be there instead, or nil if that is too much: then nothing changes and fits is false, as for a file that has blocks.
+func (n *node) changeInline(change func(data []byte, room int64) []byte) (fits bool, err error) {
+	fs := n.fs
+	err = n.update(fs.inlineCredits(), func(h *journal.Handle) error {
+		fits = false
+		rec, err := fs.inodes.Read(h, n.ino)
 		if err != nil {
 			return err
 		}
-		data := make([]byte, size)
+		room, err := fs.inlineRoom(h, n.ino, rec)
+		if err != nil || room == 0 || rec.Size() > uint64(room) {
+			return err
+		}
+		data := make([]byte, rec.Size())
 		if err := n.readInline(h, rec, data, 0); err != nil {
 			return err
 		}
-		clear(rec.Block())
-		k := copy(rec.Block(), data)
-		if err := fs.attrs.SetInline(h, n.ino, data[k:]); err != nil {
+		if data = change(data, int64(room)); data == nil {
+			return nil
+		}
+		fits = true
+		if err := fs.putInline(h, n.ino, data); err != nil {
 			return err
 		}
-		return n.resized(h, size)
+		return n.resized(h, int64(len(data)))
 	})
+	return fits, err
+}
+
+// inlineRoom is how many bytes an inode can hold itself: 0 unless it is that of a regular file whose data lies there, or
+// which is empty and has no blocks.
+func (fs *FS) inlineRoom(r journal.Reader, ino layout.Ino, rec layout.Inode) (int, error) {
+	if fs.geo.Incompat&layout.IncompatInlineData == 0 || !rec.IsRegular() {
+		return 0, nil
+	}
+	if !rec.HasFlag(layout.FlagInlineData) {
+		empty := rec.Size() == 0
+		err := fs.extents.Walk(r, ino, 0, func(layout.Extent) (bool, error) {
+			empty = false
+			return false, nil
+		})
+		if err != nil || !empty {
+			return 0, err
+		}
+	}
+	room, err := fs.attrs.InlineRoom(r, ino)
+	if err != nil || room < 0 {
+		return 0, err
+	}
+	return layout.InodeBlockSize + room, nil
+}
+
+// putInline makes data the content of an inode that has the room. The size is the caller's to set.
+func (fs *FS) putInline(h *journal.Handle, ino layout.Ino, data []byte) error {
+	rec, err := fs.inodes.Edit(h, ino)
+	if err != nil {
+		return err
+	}
+	rec.SetFlags(rec.Flags()&^layout.FlagExtents | layout.FlagInlineData)
+	clear(rec.Block())
+	k := copy(rec.Block(), data)
+	return fs.attrs.SetInline(h, ino, data[k:])
 }

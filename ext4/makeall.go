@@ -160,7 +160,7 @@ func (m *maker) place(e *Entry) (place, error) {
 func (m *maker) fill(e *Entry, p place, ino layout.Ino, rec layout.Inode) error {
 	switch e.Mode & layout.ModeTypeMask {
 	case layout.ModeRegular:
-		return m.content(e, ino)
+		return m.content(e, ino, rec)
 	case layout.ModeDir:
 		return m.fs.initDir(m.h, ino, rec, p.dir)
 	case layout.ModeSymlink:
@@ -169,9 +169,21 @@ func (m *maker) fill(e *Entry, p place, ino layout.Ino, rec layout.Inode) error 
 	return m.fs.initSpecial(rec, e.Mode&layout.ModeTypeMask, e.Major, e.Minor)
 }
 
-// content gives a regular file its size and the blocks of its data.
-func (m *maker) content(e *Entry, ino layout.Ino) error {
+// content gives a regular file its size and its data, in blocks or, if it fits there, in the inode.
+func (m *maker) content(e *Entry, ino layout.Ino, rec layout.Inode) error {
 	bs := m.fs.geo.BlockSize
+	if len(e.Data) == 1 && e.Data[0].Off == 0 && int64(len(e.Data[0].Data)) == e.Size {
+		room, err := m.fs.inlineRoom(m.h, ino, rec)
+		if err != nil {
+			return err
+		}
+		if e.Size <= int64(room) {
+			if err := m.fs.putInline(m.h, ino, e.Data[0].Data); err != nil {
+				return err
+			}
+			return m.fs.inodes.SetSize(m.h, ino, uint64(e.Size))
+		}
+	}
 	for _, piece := range e.Data {
 		if piece.Off%int64(bs) != 0 || piece.Off+int64(len(piece.Data)) > e.Size {
 			return fmt.Errorf("content at %d, %d bytes of %d: %w", piece.Off, len(piece.Data), e.Size, syscall.EINVAL)

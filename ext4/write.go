@@ -18,6 +18,9 @@ func (n *node) writeExclusive(p []byte, off int64) error {
 		return nil
 	}
 	return n.exclusive(func() error {
+		if fits, err := n.writeInline(p, off); fits || err != nil {
+			return err
+		}
 		if err := n.moveOutOfInode(); err != nil {
 			return err
 		}

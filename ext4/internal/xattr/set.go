@@ -322,10 +322,10 @@ func (x *Store) Inline(r journal.Reader, ino layout.Ino) ([]byte, error) {
 	return v, err
 }
 
-// InlineRoom is how long that part can be, bytes.
+// InlineRoom is how long that part can be, bytes; less than 0 if the inode has no room for it, even when it is empty.
 func (x *Store) InlineRoom(r journal.Reader, ino layout.Ino) (int, error) {
 	n, err := x.inlineRoom(r, ino)
-	return max(n, 0) &^ 3, err
+	return n &^ 3, err
 }
 
 // inlineRoom is what the record has room for beside its other attributes; less than 0 if not even for an empty value.
