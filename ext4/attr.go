@@ -33,11 +33,11 @@ func (f *FS) change(op, name string, follow bool, credits int, fn func(h *journa
 }
 
 // Chmod sets the permissions, set-uid, set-gid and sticky bit, as i_mode has them (PermBits). A symbolic link is
-// followed.
+// followed. An access control list changes with them.
 func (f *FS) Chmod(name string, perm uint16) error {
-	return f.change("chmod", name, true, 1, func(_ *journal.Handle, _ layout.Ino, rec layout.Inode) error {
+	return f.change("chmod", name, true, f.attrs.Credits(), func(h *journal.Handle, ino layout.Ino, rec layout.Inode) error {
 		rec.SetMode(rec.Type() | perm&layout.ModePermMask)
-		return nil
+		return f.chmodACL(h, ino, perm)
 	})
 }
 

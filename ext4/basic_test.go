@@ -2,6 +2,7 @@ package ext4
 
 import (
 	"bytes"
+	"fmt"
 	"math/rand/v2"
 	"os"
 	"os/exec"
@@ -10,6 +11,7 @@ import (
 	"testing"
 
 	"ext4img/aio"
+	"ext4img/ext4/layout"
 )
 
 // newImage makes an image with mke2fs and returns its path.
@@ -78,6 +80,13 @@ func dumpFile(t *testing.T, img, name string) []byte {
 	p, err := os.ReadFile(out)
 	if err != nil {
 		t.Fatal(err)
+	}
+	if len(p) == layout.InodeBlockSize { // of a smaller inline file debugfs dumps the whole of i_block
+		var size int
+		_, text, _ := strings.Cut(debugfs(t, img, "stat "+name), "Size: ")
+		_, err := fmt.Sscan(text, &size)
+		must(t, err)
+		p = p[:size]
 	}
 	return p
 }

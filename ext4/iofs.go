@@ -78,7 +78,7 @@ func (f *FS) mayOpen(ino layout.Ino, rec layout.Inode, writing bool, flag int) e
 }
 
 func (f *FS) createNode(name string, flag int, a Attr) (n *node, err error) {
-	tid, err := f.update(f.nameCredits(), func(h *journal.Handle) error {
+	tid, err := f.update(f.nameCredits()+f.attrs.Credits(), func(h *journal.Handle) error {
 		p, _, err := f.walkOpen(h, name, flag)
 		if err == nil {
 			return fs.ErrExist
@@ -87,6 +87,9 @@ func (f *FS) createNode(name string, flag int, a Attr) (n *node, err error) {
 			return err
 		}
 		ino, err := f.createIn(h, p, layout.ModeRegular, a, nil)
+		if err == nil {
+			err = f.inheritACL(h, p.dir, ino)
+		}
 		f.hold(h, ino, &n)
 		return err
 	})

@@ -199,7 +199,7 @@ func kernelXattr(o *operation) (string, error) {
 	}
 	switch o.kind {
 	case opSetxattr:
-		return "", set(o.path, o.attr, content(o.fill, int(o.n)), o.flag)
+		return "", set(o.path, o.attr, o.value(), o.flag)
 	case opRemovexattr:
 		return "", remove(o.path, o.attr)
 	}

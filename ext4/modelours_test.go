@@ -161,7 +161,7 @@ func (d *ours) run(o *operation) (string, error) {
 		v, err := fs.Xattr(o.path, o.attr, o.follows())
 		return string(v), err
 	case opSetxattr:
-		return "", fs.SetXattr(o.path, o.attr, content(o.fill, int(o.n)), o.flag, o.follows())
+		return "", fs.SetXattr(o.path, o.attr, o.value(), o.flag, o.follows())
 	case opRemovexattr:
 		return "", fs.RemoveXattr(o.path, o.attr, o.follows())
 	case opSync:

@@ -46,13 +46,15 @@ func fileType(mode uint16) uint8 {
 // create makes an inode with a name, in one handle. fill completes it before it gets its name.
 func (f *FS) create(name string, mode uint16, a Attr, fill func(h *journal.Handle, ino layout.Ino, rec layout.Inode) error) (layout.Ino, journal.TID, error) {
 	var made layout.Ino
-	tid, err := f.update(f.nameCredits(), func(h *journal.Handle) error {
+	tid, err := f.update(f.nameCredits()+f.attrs.Credits(), func(h *journal.Handle) error {
 		p, err := f.walkNew(h, name, mode == layout.ModeDir)
 		if err != nil {
 			return err
 		}
-		made, err = f.createIn(h, p, mode, a, fill)
-		return err
+		if made, err = f.createIn(h, p, mode, a, fill); err != nil {
+			return err
+		}
+		return f.inheritACL(h, p.dir, made)
 	})
 	return made, tid, err
 }

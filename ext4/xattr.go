@@ -1,7 +1,6 @@
 package ext4
 
 import (
-	"encoding/binary"
 	"strings"
 	"syscall"
 
@@ -43,6 +42,9 @@ func (f *FS) xattr(v *journal.View, name, attr string, follow bool) ([]byte, err
 	}
 	if err := mayXattr(rec, attr, ErrNoXattr); err != nil {
 		return nil, err
+	}
+	if isACL(attr) && rec.Type() == layout.ModeSymlink {
+		return nil, syscall.EOPNOTSUPP
 	}
 	return f.attrs.Get(v, ino, attr)
 }
@@ -93,7 +95,8 @@ func (f *FS) Xattrs(name string, follow bool) ([]string, error) {
 	return names, pathError("listxattr", name, err)
 }
 
-// SetXattr sets an attribute. An access control list changes the permissions with it, as in the kernel.
+// SetXattr sets an attribute. An access control list changes the permissions with it, and what is no more than them, or
+// empty, is removed, as in the kernel; flags are for other attributes.
 func (f *FS) SetXattr(name, attr string, value []byte, flags int, follow bool) error {
 	if err := checkXattr(attr, len(value)); err != nil {
 		return pathError("setxattr", name, err)
@@ -102,14 +105,14 @@ func (f *FS) SetXattr(name, attr string, value []byte, flags int, follow bool) e
 		if err := mayXattr(rec, attr, syscall.EPERM); err != nil {
 			return err
 		}
-		if attr == aclAccess {
-			rec.SetMode(aclMode(rec.Mode(), value))
+		if isACL(attr) {
+			return f.setACL(h, ino, rec, attr, value)
 		}
 		return f.attrs.Set(h, ino, attr, value, flags)
 	})
 }
 
-// RemoveXattr removes an attribute: ErrNoXattr if there is none.
+// RemoveXattr removes an attribute: ErrNoXattr if there is none, but for access control lists.
 func (f *FS) RemoveXattr(name, attr string, follow bool) error {
 	if err := checkXattr(attr, 0); err != nil {
 		return pathError("removexattr", name, err)
@@ -118,27 +121,9 @@ func (f *FS) RemoveXattr(name, attr string, follow bool) error {
 		if err := mayXattr(rec, attr, syscall.EPERM); err != nil {
 			return err
 		}
+		if isACL(attr) {
+			return f.setACL(h, ino, rec, attr, nil)
+		}
 		return f.attrs.Remove(h, ino, attr)
 	})
-}
-
-// aclAccess is the attribute with the access control list, in the form of Linux's xattr interface.
-const aclAccess = "system.posix_acl_access"
-
-// aclMode is a mode whose permissions say what the list says: owner, mask (or group), others.
-func aclMode(mode uint16, acl []byte) uint16 {
-	perm := map[uint16]uint16{}
-	for p := acl[min(4, len(acl)):]; len(p) >= 8; p = p[8:] {
-		perm[binary.LittleEndian.Uint16(p)] = binary.LittleEndian.Uint16(p[2:]) & 7
-	}
-	user, hasUser := perm[0x01]
-	group, hasGroup := perm[0x04]
-	other, hasOther := perm[0x20]
-	if mask, ok := perm[0x10]; ok {
-		group = mask
-	}
-	if !hasUser || !hasGroup || !hasOther {
-		return mode // Set refuses it
-	}
-	return mode&^0o777 | user<<6 | group<<3 | other
 }

@@ -9,22 +9,22 @@ const (
 	aclNoID        = 0xFFFFFFFF
 )
 
-// Tags of entries of an ACL.
+// Tags of entries of an ACL, in the order of the list.
 const (
-	aclUserObj  = 0x01
-	aclUser     = 0x02
-	aclGroupObj = 0x04
-	aclGroup    = 0x08
-	aclMask     = 0x10
-	aclOther    = 0x20
+	ACLUserObj  = 0x01
+	ACLUser     = 0x02
+	ACLGroupObj = 0x04
+	ACLGroup    = 0x08
+	ACLMask     = 0x10
+	ACLOther    = 0x20
 )
 
 // aclEntrySize is the size of an entry on disk: only entries for a named user or group have an id. 0: no such tag.
 func aclEntrySize(tag uint16) int {
 	switch tag {
-	case aclUserObj, aclGroupObj, aclMask, aclOther:
+	case ACLUserObj, ACLGroupObj, ACLMask, ACLOther:
 		return aclShort
-	case aclUser, aclGroup:
+	case ACLUser, ACLGroup:
 		return aclLong
 	}
 	return 0
