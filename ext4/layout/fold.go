@@ -13,6 +13,7 @@ import (
 const (
 	EncodingUTF8   uint16 = 1 // UTF-8 12.1
 	EncodingStrict uint16 = 1 // a flag: names that are not valid are refused
+	EncodingNewest uint16 = 2 // a flag: no name was stored with the hash of another kernel (SB_ENC_NO_COMPAT_FALLBACK_FL)
 )
 
 // FoldName is what a name counts as in a casefolded directory: decomposed canonically, case folded, without the code

@@ -1,9 +1,11 @@
 package dir_test
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"io/fs"
+	"os"
 	"strings"
 	"testing"
 
@@ -76,5 +78,68 @@ func TestCasefold(t *testing.T) {
 			w.setLinks(t, files, nil)
 			judge.Fsck(t, w.Save(t))
 		})
+	}
+}
+
+// TestCasefoldElsewhere finds and removes a name that stands where its hash does not belong, as a kernel has left it to
+// which a soft hyphen was not ignorable; not where the file system says that there are none such.
+func TestCasefoldElsewhere(t *testing.T) {
+	for _, newest := range []bool{false, true} {
+		path := judge.Mke2fs(t, "16M", "-b", "1024", "-O", "casefold,^metadata_csum", "-E", "encoding=utf8")
+		p, err := os.ReadFile(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if newest {
+			layout.Superblock(p[1024:2048]).SetEncodingFlags(layout.EncodingNewest)
+		}
+		if err := os.WriteFile(path, p, 0o600); err != nil {
+			t.Fatal(err)
+		}
+		w := newWorld(t, judge.Load(t, path))
+		d := w.mkdir(t, layout.RootIno, "d")
+		w.Must(t, func(h *journal.Handle) error {
+			in, err := w.Inodes.Edit(h, d)
+			if err == nil {
+				in.SetFlags(in.Flags() | layout.FlagCasefold)
+			}
+			return err
+		})
+		files := w.mkfiles(t, 1)
+		for i := range 300 {
+			w.Must(t, func(h *journal.Handle) error {
+				return w.Dirs.Add(h, d, fmt.Sprintf("Éntry-%d-%s", i, strings.Repeat("x", 40)), files[0], layout.FTRegular)
+			})
+		}
+		path = w.Save(t)
+		if p, err = os.ReadFile(path); err != nil {
+			t.Fatal(err)
+		}
+		var names []string
+		for i := range 20 {
+			stored, other := fmt.Sprintf("Éntry-%d-x", i), fmt.Sprintf("\u00adntry-%d-x", i)
+			p = bytes.ReplaceAll(p, []byte(stored), []byte(other))
+			names = append(names, other+strings.Repeat("x", 39))
+		}
+		if err := os.WriteFile(path, p, 0o600); err != nil {
+			t.Fatal(err)
+		}
+		w = newWorld(t, judge.Load(t, path))
+		found := 0
+		for _, name := range names {
+			err := w.Do(t, func(h *journal.Handle) error {
+				_, err := w.Dirs.Remove(h, d, name)
+				return err
+			})
+			switch {
+			case err == nil:
+				found++
+			case !errors.Is(err, fs.ErrNotExist):
+				t.Fatal(err)
+			}
+		}
+		if want := len(names); !newest && found != want || newest && found == want {
+			t.Errorf("newest %v: %d of %d names found", newest, found, want)
+		}
 	}
 }

@@ -3,6 +3,8 @@ package dir
 import (
 	"fmt"
 	"io/fs"
+	"strings"
+	"unicode/utf8"
 
 	"ext4img/ext4/layout"
 	"ext4img/journal"
@@ -117,11 +119,28 @@ func (f *file) findHashed(name string) (place, bool, error) {
 			return at, ok, err
 		}
 		more, err := t.next()
-		if err != nil || !more || t.lowest()&^1 != uint32(hash) {
+		if err != nil {
 			return place{}, false, err
+		}
+		if !more || t.lowest()&^1 != uint32(hash) {
+			return f.findFolded(name)
 		}
 	}
 	return place{}, false, layout.Corruptf("directory %d: index: more leaves than %d blocks", f.ino, f.blocks)
+}
+
+// findFolded searches a casefolded directory for a name that is not where its hash belongs. Kernels disagree about what
+// names with ignorable code points fold to, so about their hashes; the kernel searches every leaf, too. Names in ASCII are
+// spared that.
+func (f *file) findFolded(name string) (place, bool, error) {
+	if f.same == nil || !strings.ContainsFunc(name, func(r rune) bool { return r >= utf8.RuneSelf }) {
+		return place{}, false, nil
+	}
+	s, err := f.d.t.Space().Super(f.r)
+	if err != nil || s.EncodingFlags()&layout.EncodingNewest != 0 {
+		return place{}, false, err
+	}
+	return f.findInAllLeaves(name)
 }
 
 func (f *file) findInAllLeaves(name string) (at place, ok bool, err error) {
