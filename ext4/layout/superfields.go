@@ -344,7 +344,7 @@ func (s Superblock) Encoding() uint16 { return le.Uint16(s[636:]) }
 // SetEncoding sets s_encoding.
 func (s Superblock) SetEncoding(v uint16) { le.PutUint16(s[636:], v) }
 
-// EncodingFlags is s_encoding_flags: 1: names that are not valid in the encoding are refused.
+// EncodingFlags is s_encoding_flags: EncodingStrict, EncodingNewest.
 func (s Superblock) EncodingFlags() uint16 { return le.Uint16(s[638:]) }
 
 // SetEncodingFlags sets s_encoding_flags.
