@@ -1,6 +1,7 @@
 package ext4
 
 import (
+	"bytes"
 	"encoding/binary"
 	"errors"
 	"fmt"
@@ -137,17 +138,32 @@ func (f *FS) aclOf(r journal.Reader, ino layout.Ino, attr string) (acl, error) {
 	return parseACL(v)
 }
 
-// putACL stores a list, or none. An access list that says no more than i_mode is not stored.
-func (f *FS) putACL(h *journal.Handle, ino layout.Ino, attr string, list acl) error {
-	more := list.has(layout.ACLMask) || slices.ContainsFunc(list, aclEntry.named)
-	if len(list) > 0 && (more || attr == aclDefault) {
-		return f.attrs.Set(h, ino, attr, list.encode(), 0)
+// putACL stores a list, or none, and tells whether that is a change. An access list that says no more than i_mode is not
+// stored.
+func (f *FS) putACL(h *journal.Handle, ino layout.Ino, attr string, list acl) (changed bool, err error) {
+	old, err := f.attrs.Get(h, ino, attr)
+	if err != nil && !errors.Is(err, ErrNoXattr) {
+		return false, err
 	}
-	err := f.attrs.Remove(h, ino, attr)
-	if errors.Is(err, ErrNoXattr) {
-		return nil
+	had := err == nil
+	if !list.storable(attr) {
+		if had {
+			err = f.attrs.Remove(h, ino, attr)
+		} else {
+			err = nil
+		}
+		return had, err
 	}
-	return err
+	v := list.encode()
+	if had && bytes.Equal(v, old) {
+		return false, nil
+	}
+	return true, f.attrs.Set(h, ino, attr, v, 0)
+}
+
+// storable tells whether a list says more than i_mode.
+func (a acl) storable(attr string) bool {
+	return len(a) > 0 && (attr == aclDefault || a.has(layout.ACLMask) || slices.ContainsFunc(a, aclEntry.named))
 }
 
 // setACL is setxattr(2) of a list: with an access list go the permissions.
@@ -163,10 +179,15 @@ func (f *FS) setACL(h *journal.Handle, ino layout.Ino, rec layout.Inode, attr st
 	case len(list) > 0 && !list.valid():
 		return fmt.Errorf("list with entries missing, or out of order: %w", syscall.EINVAL)
 	}
+	mode := rec.Mode()
 	if attr == aclAccess && len(list) > 0 {
-		rec.SetMode(rec.Mode()&^0o777 | list.perm())
+		rec.SetMode(mode&^0o777 | list.perm())
 	}
-	return f.putACL(h, ino, attr, list)
+	changed, err := f.putACL(h, ino, attr, list)
+	if err == nil && !changed && rec.Mode() == mode {
+		return errSame
+	}
+	return err
 }
 
 // chmodACL has the access list of an inode, if there is one, say what its new mode says.
@@ -176,7 +197,8 @@ func (f *FS) chmodACL(h *journal.Handle, ino layout.Ino, mode uint16) error {
 		return err
 	}
 	list.setPerm(mode)
-	return f.putACL(h, ino, aclAccess, list)
+	_, err = f.putACL(h, ino, aclAccess, list)
+	return err
 }
 
 // inheritACL gives a new inode what its directory's default list says: the list itself to a directory, and an access
@@ -191,12 +213,13 @@ func (f *FS) inheritACL(h *journal.Handle, dir, ino layout.Ino) error {
 		return err
 	}
 	if rec.IsDir() {
-		if err := f.putACL(h, ino, aclDefault, list); err != nil {
+		if _, err := f.putACL(h, ino, aclDefault, list); err != nil {
 			return err
 		}
 	}
 	mode := rec.Mode()
 	list.classes(func(e *aclEntry, shift int) { e.perm &= mode >> shift & 7 })
 	rec.SetMode(mode&^0o777 | list.perm())
-	return f.putACL(h, ino, aclAccess, list)
+	_, err = f.putACL(h, ino, aclAccess, list)
+	return err
 }

@@ -1,6 +1,7 @@
 package ext4
 
 import (
+	"errors"
 	"os"
 	"syscall"
 	"time"
@@ -8,6 +9,9 @@ import (
 	"ext4img/ext4/layout"
 	"ext4img/journal"
 )
+
+// errSame is a change to what is there already: it leaves the time of change as it is, and is no error.
+var errSame = errors.New("nothing changes")
 
 // change edits the inode that a path leads to, in one handle, and sets its change time.
 func (f *FS) change(op, name string, follow bool, credits int, fn func(h *journal.Handle, ino layout.Ino, rec layout.Inode) error) error {
@@ -23,7 +27,10 @@ func (f *FS) change(op, name string, follow bool, credits int, fn func(h *journa
 		if rec.HasFlag(layout.FlagImmutable | layout.FlagAppend) {
 			return syscall.EPERM
 		}
-		if err := fn(h, ino, rec); err != nil {
+		switch err := fn(h, ino, rec); {
+		case err == errSame:
+			return nil
+		case err != nil:
 			return err
 		}
 		rec.SetCtime(f.inodes.Clock())

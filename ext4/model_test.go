@@ -212,6 +212,7 @@ func (m *model) make(p mpath, mode uint16) *mnode {
 			n.mode |= layout.ModeSetGID
 		}
 	}
+	n.inherit(p.dir)
 	m.add(p.dir, p.last, n)
 	return n
 }

@@ -129,6 +129,10 @@ func (m *model) attribute(o *operation, n *mnode) outcome {
 		return m.xattr(o, n)
 	case opChmod:
 		n.mode = n.typ() | o.mode
+		if list := n.acl(aclAccess); list != nil {
+			list.setPerm(o.mode)
+			n.putACL(aclAccess, list)
+		}
 	case opChown, opLchown:
 		if o.uid >= 0 {
 			n.uid = uint32(o.uid)
@@ -180,6 +184,9 @@ func (n *mnode) size() int {
 }
 
 func (m *model) xattr(o *operation, n *mnode) outcome {
+	if isACL(o.attr) {
+		return m.aclAttribute(o, n)
+	}
 	_, suffix, _ := strings.Cut(o.attr, ".")
 	user := strings.HasPrefix(o.attr, "user.")
 	_, exists := n.xattrs[o.attr]
@@ -199,8 +206,10 @@ func (m *model) xattr(o *operation, n *mnode) outcome {
 		return outcome{err: syscall.ENODATA}
 	case o.kind == opGetxattr:
 		return outcome{data: string(n.xattrs[o.attr])}
+	case o.kind == opSetxattr && exists && string(n.xattrs[o.attr]) == string(o.value()):
+		return outcome{}
 	case o.kind == opSetxattr:
-		n.xattrs[o.attr] = content(o.fill, int(o.n))
+		n.xattrs[o.attr] = o.value()
 	default:
 		delete(n.xattrs, o.attr)
 	}

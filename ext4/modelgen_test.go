@@ -341,6 +341,10 @@ func (g *gen) xattr(o *operation) {
 	if g.chance(6) {
 		o.attr = pick(g, "user.", "none.x", "user."+strings.Repeat("n", 250), "user."+strings.Repeat("n", 251), "trusted.", "nothing")
 	}
+	if !g.careful && g.chance(15) {
+		o.attr = pick(g, aclAccess, aclDefault)
+		o.nofollow = o.nofollow || g.chance(10)
+	}
 	o.fill = g.Uint64() % 50 // the same values again: blocks are shared
 	switch k := g.IntN(100); {
 	case k < 45:
@@ -354,6 +358,9 @@ func (g *gen) xattr(o *operation) {
 	}
 	if g.careful {
 		o.n %= 16 // how much room the data leaves in the inode is not the same
+	}
+	if isACL(o.attr) {
+		o.n = int64(len(o.value()))
 	}
 	if g.chance(25) {
 		o.flag = pick(g, XattrCreate, XattrReplace)

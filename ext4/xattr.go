@@ -1,6 +1,7 @@
 package ext4
 
 import (
+	"bytes"
 	"strings"
 	"syscall"
 
@@ -107,6 +108,9 @@ func (f *FS) SetXattr(name, attr string, value []byte, flags int, follow bool) e
 		}
 		if isACL(attr) {
 			return f.setACL(h, ino, rec, attr, value)
+		}
+		if old, err := f.attrs.Get(h, ino, attr); err == nil && bytes.Equal(old, value) && flags&XattrCreate == 0 {
+			return errSame
 		}
 		return f.attrs.Set(h, ino, attr, value, flags)
 	})

@@ -1,0 +1,79 @@
+package ext4
+
+import (
+	"errors"
+	"slices"
+	"syscall"
+)
+
+// acl is a list of an inode of the model. What lists mean is taken from the package: TestACLsLikeKernel has the kernel judge
+// that; here they go through every other operation.
+func (n *mnode) acl(attr string) acl {
+	list, err := parseACL(n.xattrs[attr])
+	if err != nil {
+		panic(err)
+	}
+	return list
+}
+
+// putACL stores a list, or none, and tells whether that changes anything.
+func (n *mnode) putACL(attr string, list acl) (changed bool) {
+	old, had := n.xattrs[attr]
+	if !list.storable(attr) {
+		delete(n.xattrs, attr)
+		return had
+	}
+	n.xattrs[attr] = list.encode()
+	return !had || !slices.Equal(old, n.xattrs[attr])
+}
+
+// inherit gives a new inode what its directory's default list says.
+func (n *mnode) inherit(dir *mnode) {
+	list := dir.acl(aclDefault)
+	if list == nil || n.isLink() {
+		return
+	}
+	if n.isDir() {
+		n.putACL(aclDefault, list)
+	}
+	list.classes(func(e *aclEntry, shift int) { e.perm &= n.mode >> shift & 7 })
+	n.mode = n.mode&^0o777 | list.perm()
+	n.putACL(aclAccess, list)
+}
+
+// aclAttribute is an operation on a list as an attribute, refused in the kernel's order.
+func (m *model) aclAttribute(o *operation, n *mnode) outcome {
+	v, had := n.xattrs[o.attr]
+	switch {
+	case o.kind == opGetxattr && n.isLink():
+		return outcome{err: syscall.EOPNOTSUPP}
+	case o.kind == opGetxattr && !had:
+		return outcome{err: syscall.ENODATA}
+	case o.kind == opGetxattr:
+		return outcome{data: string(v)}
+	}
+	var list acl
+	if o.kind == opSetxattr {
+		var err error
+		var no syscall.Errno
+		if list, err = parseACL(o.value()); errors.As(err, &no) {
+			return outcome{err: no}
+		}
+	}
+	switch {
+	case n.isLink():
+		return outcome{err: syscall.EOPNOTSUPP}
+	case o.attr == aclDefault && !n.isDir() && len(list) > 0:
+		return outcome{err: syscall.EACCES}
+	case len(list) > 0 && !list.valid():
+		return outcome{err: syscall.EINVAL}
+	}
+	mode := n.mode
+	if o.attr == aclAccess && len(list) > 0 {
+		n.mode = mode&^0o777 | list.perm()
+	}
+	if n.putACL(o.attr, list) || n.mode != mode {
+		n.c = m.stamp()
+	}
+	return outcome{}
+}
