@@ -1,0 +1,30 @@
+package aio
+
+import "testing"
+
+// TestArenaHuge: an arena that fills half a huge page or more begins at one, and has no more room than was asked for.
+func TestArenaHuge(t *testing.T) {
+	const huge = 2 << 20
+	for _, size := range []int{huge / 2, huge, 3*huge - 4096, 5 << 20} {
+		a, err := NewArena(size, 4096)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if !isAligned(a.mem, huge) || a.Size() != size {
+			t.Errorf("%d bytes: %d, at a huge page %v", size, a.Size(), isAligned(a.mem, huge))
+		}
+		p, err := a.Alloc(size)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for i := range p {
+			p[i] = 1
+		}
+		if _, err := a.Alloc(1); err != ErrArenaFull {
+			t.Errorf("%d bytes: room beyond them: %v", size, err)
+		}
+		if err := a.Close(); err != nil {
+			t.Error(err)
+		}
+	}
+}
