@@ -31,8 +31,7 @@
 // Measured against fio on a virtual disk with scripts/bench/aio, perf and strace:
 //
 //   - Starting an idle disk early. One io_uring_enter with 16 reads starts none before all are prepared; the disk, which
-//     had completed the 16 before together, waits meanwhile. Parts of two start it early, and still need fewer system
-//     calls than one for each request. See ramp.
+//     had completed the 16 before together, waits meanwhile. Parts of one or two start it early. See ramp.
 //   - Yielding to the scheduler. A goroutine that waits in system calls alone, and never in Go, loses its P at every tick
 //     of sysmon once 10 ms have passed: at depth 1 futex calls and the awake sysmon then stand out in every profile.
 //     A Gosched every few milliseconds ends it. See yielder.
