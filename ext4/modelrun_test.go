@@ -216,8 +216,8 @@ func step(t *testing.T, m *model, o *operation, names []string, drivers ...drive
 	}
 }
 
-// TestModel runs random operations on every kind of file system, against the model. After each hundred the image is
-// judged by our check and by e2fsck and compared with the model; at the end also through the kernel.
+// TestModel runs random operations on every kind of file system, against the model. After each hundred, and at the end,
+// the image is judged by our check and by e2fsck and compared with the model, here and through the kernel.
 func TestModel(t *testing.T) {
 	ops := longForm(200, 200_000)
 	for _, shape := range modelShapes() {
@@ -231,6 +231,19 @@ func TestModel(t *testing.T) {
 					t.Logf("the last operations:\n%s", strings.Join(last[max(len(last)-12, 0):], "\n"))
 				}
 			}()
+			mounts := true
+			judge := func() {
+				g.m.closeAll()
+				d.close()
+				judged(t, img)
+				if mounts {
+					mounts = false
+					t.Run("kernel", func(t *testing.T) {
+						kernelWalk(t, img, g.m)
+						mounts = true
+					})
+				}
+			}
 			for i := range ops {
 				o := g.next()
 				if dangerous(g.m, o) {
@@ -241,17 +254,12 @@ func TestModel(t *testing.T) {
 				}
 				step(t, g.m, o, []string{"ours"}, d)
 				if i%100 == 99 {
-					g.m.closeAll()
-					d.close()
-					judged(t, img)
+					judge()
 					d.open()
 					compareTree(t, "ours", d, g.m)
 				}
 			}
-			g.m.closeAll()
-			d.close()
-			judged(t, img)
-			t.Run("kernel", func(t *testing.T) { kernelWalk(t, img, g.m) })
+			judge()
 		})
 	}
 }
