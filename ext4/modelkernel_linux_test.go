@@ -337,8 +337,22 @@ func (k *kernel) times(s stampTime, got time.Time) bool {
 // kernelWalk compares an image with the model through a mount.
 func kernelWalk(t *testing.T, img string, m *model) {
 	k := newKernel(t, img, "ro")
-	defer k.close()
 	compareTree(t, "the kernel", oursTimes{k, &ours{clock: clockOf(m.now)}}, m)
+	k.close()
+	detached(t, img)
+}
+
+// detached waits until no loop device has a file: the kernel may let go of it a while after the unmount.
+func detached(t *testing.T, img string) {
+	t.Helper()
+	for end := time.Now().Add(10 * time.Second); time.Now().Before(end); time.Sleep(10 * time.Millisecond) {
+		out, err := exec.Command("losetup", "-j", img).Output()
+		must(t, err)
+		if len(out) == 0 {
+			return
+		}
+	}
+	t.Fatalf("%s: still attached to a loop device", img)
 }
 
 // oursTimes is the kernel that reads what this package has written.
