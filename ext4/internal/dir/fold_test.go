@@ -15,6 +15,20 @@ import (
 	"ext4img/testimages/judge"
 )
 
+// mkfolded makes a casefolded directory.
+func (w *world) mkfolded(t *testing.T) layout.Ino {
+	t.Helper()
+	d := w.mkdir(t, layout.RootIno, "d")
+	w.Must(t, func(h *journal.Handle) error {
+		in, err := w.Inodes.Edit(h, d)
+		if err == nil {
+			in.SetFlags(in.Flags() | layout.FlagCasefold)
+		}
+		return err
+	})
+	return d
+}
+
 // TestCasefold grows a casefolded directory and finds names in other cases and other forms. e2fsck knows the hashes.
 func TestCasefold(t *testing.T) {
 	for _, k := range []struct {
@@ -28,14 +42,7 @@ func TestCasefold(t *testing.T) {
 	} {
 		t.Run(k.name, func(t *testing.T) {
 			w := newWorld(t, stack.Mke2fs(t, "16M", k.args...))
-			d := w.mkdir(t, layout.RootIno, "d")
-			w.Must(t, func(h *journal.Handle) error {
-				in, err := w.Inodes.Edit(h, d)
-				if err == nil {
-					in.SetFlags(in.Flags() | layout.FlagCasefold)
-				}
-				return err
-			})
+			d := w.mkfolded(t)
 			files := w.mkfiles(t, 1)
 			add := func(name string) error {
 				return w.Do(t, func(h *journal.Handle) error { return w.Dirs.Add(h, d, name, files[0], layout.FTRegular) })
@@ -97,14 +104,7 @@ func TestCasefoldElsewhere(t *testing.T) {
 			t.Fatal(err)
 		}
 		w := newWorld(t, judge.Load(t, path))
-		d := w.mkdir(t, layout.RootIno, "d")
-		w.Must(t, func(h *journal.Handle) error {
-			in, err := w.Inodes.Edit(h, d)
-			if err == nil {
-				in.SetFlags(in.Flags() | layout.FlagCasefold)
-			}
-			return err
-		})
+		d := w.mkfolded(t)
 		files := w.mkfiles(t, 1)
 		for i := range 300 {
 			w.Must(t, func(h *journal.Handle) error {
