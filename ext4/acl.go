@@ -145,20 +145,14 @@ func (f *FS) putACL(h *journal.Handle, ino layout.Ino, attr string, list acl) (c
 	if err != nil && !errors.Is(err, ErrNoXattr) {
 		return false, err
 	}
-	had := err == nil
-	if !list.storable(attr) {
-		if had {
-			err = f.attrs.Remove(h, ino, attr)
-		} else {
-			err = nil
-		}
-		return had, err
-	}
-	v := list.encode()
-	if had && bytes.Equal(v, old) {
+	had, v := err == nil, list.encode()
+	switch keep := list.storable(attr); {
+	case keep == had && (!keep || bytes.Equal(v, old)):
 		return false, nil
+	case keep:
+		return true, f.attrs.Set(h, ino, attr, v, 0)
 	}
-	return true, f.attrs.Set(h, ino, attr, v, 0)
+	return true, f.attrs.Remove(h, ino, attr)
 }
 
 // storable tells whether a list says more than i_mode.

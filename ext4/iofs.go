@@ -78,7 +78,7 @@ func (f *FS) mayOpen(ino layout.Ino, rec layout.Inode, writing bool, flag int) e
 }
 
 func (f *FS) createNode(name string, flag int, a Attr) (n *node, err error) {
-	tid, err := f.update(f.nameCredits()+f.attrs.Credits(), func(h *journal.Handle) error {
+	tid, err := f.update(f.createCredits(), func(h *journal.Handle) error {
 		p, _, err := f.walkOpen(h, name, flag)
 		if err == nil {
 			return fs.ErrExist
@@ -86,10 +86,7 @@ func (f *FS) createNode(name string, flag int, a Attr) (n *node, err error) {
 		if !isNotExist(err) || !p.named() {
 			return err
 		}
-		ino, err := f.createIn(h, p, layout.ModeRegular, a, nil)
-		if err == nil {
-			err = f.inheritACL(h, p.dir, ino)
-		}
+		ino, err := f.createHeir(h, p, layout.ModeRegular, a, nil)
 		f.hold(h, ino, &n)
 		return err
 	})

@@ -46,17 +46,27 @@ func fileType(mode uint16) uint8 {
 // create makes an inode with a name, in one handle. fill completes it before it gets its name.
 func (f *FS) create(name string, mode uint16, a Attr, fill func(h *journal.Handle, ino layout.Ino, rec layout.Inode) error) (layout.Ino, journal.TID, error) {
 	var made layout.Ino
-	tid, err := f.update(f.nameCredits()+f.attrs.Credits(), func(h *journal.Handle) error {
+	tid, err := f.update(f.createCredits(), func(h *journal.Handle) error {
 		p, err := f.walkNew(h, name, mode == layout.ModeDir)
 		if err != nil {
 			return err
 		}
-		if made, err = f.createIn(h, p, mode, a, fill); err != nil {
-			return err
-		}
-		return f.inheritACL(h, p.dir, made)
+		made, err = f.createHeir(h, p, mode, a, fill)
+		return err
 	})
 	return made, tid, err
+}
+
+// createCredits is what making one inode with a name may change.
+func (f *FS) createCredits() int { return f.nameCredits() + f.attrs.Credits() }
+
+// createHeir is createIn of an inode that inherits the lists of its directory.
+func (f *FS) createHeir(h *journal.Handle, p place, mode uint16, a Attr, fill func(h *journal.Handle, ino layout.Ino, rec layout.Inode) error) (layout.Ino, error) {
+	ino, err := f.createIn(h, p, mode, a, fill)
+	if err != nil {
+		return 0, err
+	}
+	return ino, f.inheritACL(h, p.dir, ino)
 }
 
 // createIn makes an inode with a name that does not exist yet.

@@ -164,7 +164,6 @@ func (f *file) growInline(h *journal.Handle, old []byte, need int) (bool, error)
 	if err != nil {
 		return false, err
 	}
-	room &^= 3
 	if room < len(old)+need || room < inlineMin {
 		return false, nil
 	}
