@@ -36,7 +36,7 @@ func (c *checker) pass2() error {
 	return nil
 }
 
-// dirBatch is how many directory blocks a worker takes, and reads ahead, at once.
+// dirBatch is how many directory blocks a worker takes at once.
 const dirBatch = 128
 
 // eachDirBlock checks directory blocks, in batches handed out to workers.
@@ -64,20 +64,11 @@ func (c *checker) eachDirBlock(blocks []dirBlock) error {
 
 // checkDirBatch reads a batch of blocks and checks them.
 func (w *worker) checkDirBatch(batch []dirBlock) {
-	want := w.want[:0]
-	for _, b := range batch {
-		if b.pblk != 0 {
-			want = append(want, b.pblk)
+	for i := range w.cache.ahead(len(batch), func(i int) uint64 { return batch[i].pblk }) {
+		if w.c.inodes.test(uint64(batch[i].ino)) {
+			w.checkDirBlock(batch[i])
 		}
 	}
-	w.want = want
-	w.cache.prefetch(want)
-	for _, b := range batch {
-		if w.c.inodes.test(uint64(b.ino)) {
-			w.checkDirBlock(b)
-		}
-	}
-	w.cache.clear()
 }
 
 // A dirent is the fixed part of an entry as it stands.

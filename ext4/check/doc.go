@@ -19,7 +19,8 @@
 // does not look at it or does not hold it against the file system (Report.ExitStatus leaves it out on request); a Note
 // is worth knowing and never counts. Every code is listed in CODES.md.
 //
-// Memory is bounded: two bits per inode and one per cluster, only for groups that have any in use, a record of some
-// 40 bytes per directory, one per inode with several links, and the buffers of the readers. Nothing read from the
-// device panics, loops, or allocates more than the device's size justifies.
+// Memory is bounded: a few bits per inode and per cluster, only for groups that have any in use, a record of some 40
+// bytes per directory, one of 24 per directory block, one per inode with several links, and for each worker 192 KiB of
+// inode tables and 128 KiB of blocks for each level of the tree that it is in. Nothing read from the device panics,
+// loops, or allocates more than the device's size justifies.
 package check

@@ -53,6 +53,9 @@ func (n node) index(i int) rawExtent {
 	return rawExtent{lblk: uint64(le.Uint32(e)), pblk: uint64(le.Uint16(e[8:]))<<32 | uint64(le.Uint32(e[4:]))}
 }
 
+// child is the block that entry i of an index node points to.
+func (n node) child(i int) uint64 { return n.index(i).pblk }
+
 // A nodePlace is a node on the way down, with the range of logical blocks it is in charge of.
 type nodePlace struct {
 	n     node
@@ -83,24 +86,29 @@ func (k *inodeCheck) checkExtents() {
 // walkNode checks the entries of a node and of those below. eof is the last block of the file; none of an empty one is
 // behind it.
 func (k *inodeCheck) walkNode(pl nodePlace, eof uint64) {
-	leaf := pl.level == pl.depth
+	if pl.level == pl.depth {
+		k.walkLeaf(pl, eof)
+		return
+	}
+	for i := range k.w.cache.ahead(pl.n.entries, pl.n.child) {
+		x := pl.n.index(i)
+		after := pl.after
+		if i+1 < pl.n.entries {
+			after = pl.n.index(i + 1).lblk
+		}
+		x.len = uint64(uint32(after - x.lblk))
+		if k.extentOK(x, false, pl.start, pl.end, eof) {
+			k.walkChild(pl, x, i, eof)
+		}
+	}
+}
+
+// walkLeaf checks the extents of a leaf.
+func (k *inodeCheck) walkLeaf(pl nodePlace, eof uint64) {
 	start := pl.start
 	for i := range pl.n.entries {
-		x := pl.n.index(i)
-		if leaf {
-			x = pl.n.extent(i)
-		} else {
-			after := pl.after
-			if i+1 < pl.n.entries {
-				after = pl.n.index(i + 1).lblk
-			}
-			x.len = uint64(uint32(after - x.lblk))
-		}
-		if !k.extentOK(x, leaf, start, pl.end, eof) {
-			continue
-		}
-		if !leaf {
-			k.walkChild(pl, x, i, eof)
+		x := pl.n.extent(i)
+		if !k.extentOK(x, true, start, pl.end, eof) {
 			continue
 		}
 		if x.unwritten && k.mode == layout.ModeDir {
@@ -185,9 +193,6 @@ func (k *inodeCheck) walkChild(pl nodePlace, x rawExtent, i int, eof uint64) {
 	if first != x.lblk {
 		k.c.rep.add(codeExtentIndexStart, place.values(first, x.lblk))
 	}
-	if pl.level+1 < pl.depth {
-		k.prefetchChildren(n)
-	}
 	after := pl.after
 	if i+1 < pl.n.entries {
 		after = pl.n.index(i + 1).lblk
@@ -195,15 +200,6 @@ func (k *inodeCheck) walkChild(pl nodePlace, x rawExtent, i int, eof uint64) {
 	k.walkNode(nodePlace{n: n, level: pl.level + 1, start: first, end: x.lblk + x.len - 1, after: after, depth: pl.depth, block: x.pblk}, eof)
 	k.claim(x.pblk, 1)
 	k.clusters++
-}
-
-// prefetchChildren asks for the nodes below an index node.
-func (k *inodeCheck) prefetchChildren(n node) {
-	want := make([]uint64, 0, n.entries)
-	for i := range n.entries {
-		want = append(want, n.index(i).pblk)
-	}
-	k.w.cache.prefetch(want)
 }
 
 // takeExtent claims the blocks of an extent.

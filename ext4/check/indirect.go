@@ -57,33 +57,26 @@ func (k *inodeCheck) walkIndirect(b uint64, depth int, first, span int64) bool {
 		k.c.rep.add(codeBlockUnreadable, k.at().block(-1, b))
 		return false
 	}
-	if depth > 1 {
-		k.prefetchPointers(p)
+	pointers := len(p) / 4
+	if depth == 1 {
+		for i := range pointers {
+			if x := pointer(p, i); x != 0 {
+				k.takeBlock(x, first+int64(i))
+			}
+		}
+		return true
 	}
-	per := int64(g.bs / 4)
-	for i := range per {
-		x := uint64(le.Uint32(p[4*i:]))
-		switch {
-		case x == 0:
-		case depth == 1:
-			k.takeBlock(x, first+i)
-		case !k.walkIndirect(x, depth-1, first+i*(span/per), span/per):
+	span /= int64(pointers)
+	for i := range k.w.cache.ahead(pointers, func(i int) uint64 { return pointer(p, i) }) {
+		if x := pointer(p, i); x != 0 && !k.walkIndirect(x, depth-1, first+int64(i)*span, span) {
 			return false
 		}
 	}
 	return true
 }
 
-// prefetchPointers asks for the map blocks below a map block.
-func (k *inodeCheck) prefetchPointers(p []byte) {
-	var want []uint64
-	for ; len(p) >= 4; p = p[4:] {
-		if b := le.Uint32(p); b != 0 {
-			want = append(want, uint64(b))
-		}
-	}
-	k.w.cache.prefetch(want)
-}
+// pointer is one of the numbers in a map block.
+func pointer(p []byte, i int) uint64 { return uint64(le.Uint32(p[4*i:])) }
 
 // takeBlock claims one block of a block map: data at lblk, or a map block (lblk negative). It tells whether the number
 // is one of a block.

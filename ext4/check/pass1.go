@@ -100,7 +100,7 @@ type tableStep struct {
 }
 
 // tableRead bounds a step, in bytes.
-const tableRead = 128 << 10
+const tableRead = 64 << 10
 
 // tableSteps cuts up the parts of inode tables that may be in use.
 func (c *checker) tableSteps(yield func(tableStep) bool) {
@@ -173,24 +173,25 @@ func (w *worker) close() {
 
 func (w *worker) addDirBlock(b dirBlock) { w.dirBlocks = append(w.dirBlocks, b) }
 
-// prefetch reads the blocks that the checks of these inodes will ask for: nodes and map blocks at the first level,
-// xattr blocks, the texts of symlinks, and the roots of hashed directories.
-func (w *worker) prefetch(table []byte) {
+// prefetch reads the blocks that the checks of the inodes from record k on will ask for, as many as the cache holds:
+// nodes and map blocks at the first level, xattr blocks, the texts of symlinks, and the roots of hashed directories. It
+// gives the record behind the last inode.
+func (w *worker) prefetch(table []byte, k uint32) uint32 {
 	g := w.c.geo
-	var want []uint64
-	for ; len(table) >= g.isize; table = table[g.isize:] {
-		in := layout.Inode(table[:g.isize:g.isize])
+	w.want = w.want[:0]
+	n := uint32(len(table) / g.isize)
+	for ; k < n && len(w.want) < w.cache.room(); k++ {
+		in := layout.Inode(table[int(k)*g.isize:][:g.isize:g.isize])
 		if in.Links() == 0 {
 			continue
 		}
 		if b := g.fileACL(in); b != 0 {
-			want = append(want, b)
+			w.want = append(w.want, b)
 		}
-		want = appendMapBlocks(want, in)
+		w.want = appendMapBlocks(w.want, in)
 	}
-	if len(want) > 0 {
-		w.cache.prefetch(want)
-	}
+	w.cache.push(len(w.want), func(i int) uint64 { return w.want[i] })
+	return k
 }
 
 // appendMapBlocks adds the blocks that the block map in an inode points to and that are looked into.
@@ -273,16 +274,16 @@ func (w *worker) scanNext(r *tableReader, fn func(w *worker, ino layout.Ino, rec
 		}
 		return errStop
 	}
-	w.prefetch(p)
-	for k := range s.take {
-		ino := layout.Ino(s.group*g.ipg + s.from + k + 1)
-		rec := p[int(k)*g.isize:][:g.isize:g.isize]
-		if w.inBadBlock(ino, at, s.from+k) {
-			continue
+	for k := uint32(0); k < s.take; {
+		end := w.prefetch(p, k)
+		for ; k < end; k++ {
+			rec := p[int(k)*g.isize:][:g.isize:g.isize]
+			if ino := layout.Ino(s.group*g.ipg + s.from + k + 1); !w.inBadBlock(ino, at, s.from+k) {
+				fn(w, ino, rec)
+			}
 		}
-		fn(w, ino, rec)
+		w.cache.pop()
 	}
-	w.cache.clear()
 	return nil
 }
 

@@ -6,7 +6,7 @@ import (
 )
 
 // readAhead is how many pieces of inode tables a worker has in memory, all but one of them on the way.
-const readAhead = 3
+const readAhead = 2
 
 // A tableReader reads pieces of inode tables in the order in which they are asked for, several at a time.
 type tableReader struct {

@@ -2,63 +2,125 @@ package check
 
 import (
 	"cmp"
+	"iter"
 	"slices"
 
 	"ext4img/ext4/layout"
 )
 
-// blockCache keeps the blocks that a worker asked for ahead of their use, read in few large requests.
+// A blockCache keeps blocks that a worker asked for ahead of their use, read in few large requests. It is a stack of
+// levels: push reads some blocks, pop forgets them. Who walks a tree pushes a part of a node's children at a time, so
+// that no more is in memory than one level for each of the tree's.
 type blockCache struct {
 	c      *checker
-	blocks map[uint64][]byte
-	slab   []byte // memory for blocks
-	used   int    // of it
+	levels []cacheLevel
+	depth  int // levels in use; the memory of the others waits
 }
 
-// maxPrefetch bounds the blocks a cache holds at once, in bytes; maxRead one request.
+// A cacheLevel is what one push has read.
+type cacheLevel struct {
+	mem  []byte
+	want []uint64 // sorted
+	at   [][]byte // the blocks, nil where one could not be read
+}
+
 const (
-	maxPrefetch = 512 << 10
-	maxRead     = 512 << 10
-	maxGap      = 16 // blocks nobody asked for that are read along rather than making two requests
+	aheadBytes = 64 << 10 // of blocks in a level
+	aheadGap   = 16       // blocks nobody asked for that are read along rather than making two requests
 )
 
-// prefetch reads blocks. What cannot be read is simply not there.
-func (b *blockCache) prefetch(want []uint64) {
-	g := b.c.geo
-	want = slices.DeleteFunc(want, func(p uint64) bool { return !g.valid(p) })
-	slices.Sort(want)
-	want = slices.Compact(want)
-	if len(want) > maxPrefetch/g.bs {
-		want = want[:maxPrefetch/g.bs]
-	}
-	if b.blocks == nil {
-		b.blocks = map[uint64][]byte{}
-	}
-	for len(want) > 0 {
-		n := 1
-		for n < len(want) && want[n]-want[n-1] <= maxGap && (want[n]-want[0]+1)<<g.bits <= maxRead {
-			n++
+// room is how many blocks a level holds.
+func (b *blockCache) room() int { return max(1, aheadBytes>>b.c.geo.bits) }
+
+// ahead goes from 0 to n-1, and has the blocks that at gives for them read before they are needed: some at a time, in
+// a level of their own.
+func (b *blockCache) ahead(n int, at func(int) uint64) iter.Seq[int] {
+	return func(yield func(int) bool) {
+		for from := 0; from < n; {
+			to := min(from+b.room(), n)
+			b.push(to-from, func(i int) uint64 { return at(from + i) })
+			more := true
+			for ; from < to && more; from++ {
+				more = yield(from)
+			}
+			b.pop()
+			if !more {
+				return
+			}
 		}
-		b.readRun(want[0], want[n-1]-want[0]+1, want[:n])
-		want = want[n:]
 	}
 }
 
-// readRun reads n blocks from at on and keeps those in want.
-func (b *blockCache) readRun(at, n uint64, want []uint64) {
+// push reads n blocks into a new level, those that are in no other; at most room. What cannot be read is simply not there.
+func (b *blockCache) push(n int, at func(int) uint64) {
+	if b.depth == len(b.levels) {
+		b.levels = append(b.levels, cacheLevel{})
+	}
+	l := &b.levels[b.depth]
+	l.want, l.at = l.want[:0], l.at[:0]
+	for i := range min(n, b.room()) {
+		if p := at(i); p != 0 && b.c.geo.valid(p) && b.find(p) == nil {
+			l.want = append(l.want, p)
+		}
+	}
+	slices.Sort(l.want)
+	l.want = slices.Compact(l.want)
+	b.depth++
+	b.fill(l)
+}
+
+// pop forgets the last level: its memory will hold others.
+func (b *blockCache) pop() { b.depth-- }
+
+// fill reads what a level wants. What is read along takes no more memory than the blocks of a level.
+func (b *blockCache) fill(l *cacheLevel) {
+	if len(l.want) > 0 && l.mem == nil {
+		l.mem = make([]byte, 2*b.room()<<b.c.geo.bits)
+	}
+	mem, gaps := l.mem, b.room()
+	for want := l.want; len(want) > 0; {
+		n := 1
+		for ; n < len(want); n++ {
+			gap := want[n] - want[n-1] - 1
+			if gap > uint64(min(aheadGap, gaps)) {
+				break
+			}
+			gaps -= int(gap)
+		}
+		size := int(want[n-1]-want[0]+1) << b.c.geo.bits
+		l.at = b.readRun(l.at, mem[:size], want[:n])
+		mem, want = mem[size:], want[n:]
+	}
+}
+
+// readRun reads from the first of want to the last into p, and appends to blocks where each came to lie.
+func (b *blockCache) readRun(blocks [][]byte, p []byte, want []uint64) [][]byte {
 	g := b.c.geo
-	p := b.room(int(n << g.bits))
-	if b.c.readAt(p, int64(at)<<g.bits) != nil {
-		return
-	}
+	failed := b.c.readAt(p, int64(want[0])<<g.bits) != nil
 	for _, w := range want {
-		b.blocks[w] = p[(w-at)<<g.bits:][:g.bs:g.bs]
+		if failed {
+			blocks = append(blocks, nil)
+			continue
+		}
+		blocks = append(blocks, p[(w-want[0])<<g.bits:][:g.bs:g.bs])
 	}
+	return blocks
 }
 
-// read gives one block. The bytes must not be changed.
+// find looks for a block in all levels.
+func (b *blockCache) find(at uint64) []byte {
+	for i := b.depth - 1; i >= 0; i-- {
+		l := &b.levels[i]
+		if k, ok := slices.BinarySearch(l.want, at); ok {
+			return l.at[k]
+		}
+	}
+	return nil
+}
+
+// read gives one block. The bytes must not be changed; those read ahead are good until pop.
 func (b *blockCache) read(at uint64) ([]byte, error) {
-	if p, ok := b.blocks[at]; ok {
+	if p := b.find(at); p != nil {
 		return p, nil
 	}
 	p := make([]byte, b.c.geo.bs)
@@ -66,22 +128,6 @@ func (b *blockCache) read(at uint64) ([]byte, error) {
 		return nil, err
 	}
 	return p, nil
-}
-
-// room gives memory that serves until clear.
-func (b *blockCache) room(n int) []byte {
-	if b.used+n > len(b.slab) { // what was cut out of the old one stays as it is
-		b.slab, b.used = make([]byte, max(n, maxPrefetch)), 0
-	}
-	p := b.slab[b.used:][:n:n]
-	b.used += n
-	return p
-}
-
-// clear forgets everything: the memory of blocks that were read will hold others.
-func (b *blockCache) clear() {
-	clear(b.blocks)
-	b.used = 0
 }
 
 // readInode reads one inode's record.

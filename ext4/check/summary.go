@@ -13,12 +13,14 @@ func (c *checker) pass5() error {
 	uninit := c.uninitClusters()
 	var clusters, inodes atomic.Uint64
 	err := c.eachGroups(bitmapBatch, func(w *worker, from, to uint32) {
-		w.prefetchBitmaps(from, to)
-		for i := from; i < to; i++ {
-			clusters.Add(w.checkBlockBitmap(i, uninit))
-			inodes.Add(w.checkInodeBitmap(i))
+		at := func(i int) uint64 { return w.bitmapAhead(from+uint32(i/2), i%2 == 1) }
+		for i := range w.cache.ahead(2*int(to-from), at) {
+			if group := from + uint32(i/2); i%2 == 0 {
+				clusters.Add(w.checkBlockBitmap(group, uninit))
+			} else {
+				inodes.Add(w.checkInodeBitmap(group))
+			}
 		}
-		w.cache.clear()
 	})
 	if err != nil {
 		return err
@@ -32,7 +34,7 @@ func (c *checker) pass5() error {
 	return nil
 }
 
-// bitmapBatch is how many groups' bitmaps are read at once.
+// bitmapBatch is how many groups a worker takes at once.
 const bitmapBatch = 64
 
 // uninitClusters is what the groups whose block bitmaps mean nothing have in use all the same.
@@ -53,18 +55,16 @@ func (c *checker) uninitClusters() *bitmap {
 	return m
 }
 
-// prefetchBitmaps reads the bitmaps of some groups.
-func (w *worker) prefetchBitmaps(from, to uint32) {
-	w.want = w.want[:0]
-	for i := from; i < to; i++ {
-		if !w.c.blockUninit(i) {
-			w.want = append(w.want, uint64(w.c.descs[i].BlockBitmap()))
-		}
-		if !w.c.inodeUninit(i) {
-			w.want = append(w.want, uint64(w.c.descs[i].InodeBitmap()))
-		}
+// bitmapAhead gives where a bitmap of a group is that will be read, 0 if it will not.
+func (w *worker) bitmapAhead(group uint32, ofInodes bool) uint64 {
+	d := w.c.descs[group]
+	switch {
+	case ofInodes && !w.c.inodeUninit(group):
+		return uint64(d.InodeBitmap())
+	case !ofInodes && !w.c.blockUninit(group):
+		return uint64(d.BlockBitmap())
 	}
-	w.cache.prefetch(w.want)
+	return 0
 }
 
 // bitmapOnDisk reads a bitmap; nil stands for one of zeros.
