@@ -211,3 +211,19 @@ func TestTopLevel(t *testing.T) {
 		}
 	}
 }
+
+// TestProgram looks at all that the command consists of: built without cgo, and nothing that talks to a network.
+func TestProgram(t *testing.T) {
+	list := exec.Command("go", "list", "-deps", "./cmd/ext4img")
+	list.Dir, list.Env = root(t), append(os.Environ(), "CGO_ENABLED=0")
+	out, err := list.Output()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name := range strings.Lines(string(out)) {
+		switch name = strings.TrimSpace(name); name {
+		case "runtime/cgo", "net/http", "crypto/tls":
+			t.Errorf("%s is in the program: `go mod why %s` tells by which module; a version of it without, or another", name, name)
+		}
+	}
+}

@@ -40,7 +40,7 @@ func run(src, dir string, mib int64, rounds int) error {
 	}
 	defer os.RemoveAll(tmp)
 	tool := filepath.Join(tmp, "ext4img")
-	if out, err := exec.Command("go", "build", "-o", tool, "./cmd/ext4img").CombinedOutput(); err != nil {
+	if out, err := exec.Command("env", "CGO_ENABLED=0", "go", "build", "-o", tool, "./cmd/ext4img").CombinedOutput(); err != nil {
 		return fmt.Errorf("go build: %w: %s", err, out)
 	}
 	files, bytes, err := weigh(src) // which also warms the cache

@@ -38,7 +38,7 @@ func run(dir string, files, pairs int, images []string) error {
 	}
 	defer os.RemoveAll(work)
 	tool := filepath.Join(work, "ext4img")
-	if err := command("go", "build", "-o", tool, "./cmd/ext4img"); err != nil {
+	if err := command("env", "CGO_ENABLED=0", "go", "build", "-o", tool, "./cmd/ext4img"); err != nil {
 		return err
 	}
 	if len(images) == 0 {
