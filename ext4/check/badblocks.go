@@ -1,6 +1,12 @@
 package check
 
-import "ext4img/ext4/layout"
+import (
+	"cmp"
+	"slices"
+	"sort"
+
+	"ext4img/ext4/layout"
+)
 
 // Inode 1 lists the blocks that the device cannot store: as if they were its data.
 
@@ -14,9 +20,7 @@ func (c *checker) readBadBlocks() {
 	in := layout.Inode(rec)
 	if in.HasFlag(layout.FlagExtents) {
 		w.nodeClaims(parseNode(in.Block()), map[uint64]bool{}, func(at, n uint64) {
-			for i := range n {
-				c.takeBadBlock(at + i)
-			}
+			c.takeBadBlocks(at, n)
 		})
 		return
 	}
@@ -36,7 +40,7 @@ func (c *checker) badPointer(w *worker, b uint64, depth int, seen map[uint64]boo
 	case !g.valid(b):
 		c.rep.add(codeBadBlockIllegal, place)
 	case depth == 0:
-		c.takeBadBlock(b)
+		c.takeBadBlocks(b, 1)
 	case c.metadata.test(b):
 		c.rep.add(codeBadBlockMetadata, place)
 	case c.blocks.set(g.cluster(b)):
@@ -54,28 +58,61 @@ func (c *checker) badPointer(w *worker, b uint64, depth int, seen map[uint64]boo
 	}
 }
 
-// takeBadBlock claims one bad block. One that the file system has metadata in is reported by what is there.
-func (c *checker) takeBadBlock(b uint64) {
-	g := c.geo
-	c.badBlocks[b] = true
-	if !c.blocks.set(g.cluster(b)) {
+// takeBadBlocks claims n bad blocks, each once, however often it is listed.
+func (c *checker) takeBadBlocks(at, n uint64) {
+	next := at
+	c.badBlocks.setRange(at, n, func(b, dup uint64) {
+		c.again(1)
+		c.takeNewBadBlocks(next, b-next)
+		next = b + dup
+	})
+	c.takeNewBadBlocks(next, at+n-next)
+}
+
+// takeNewBadBlocks claims bad blocks. Those that the file system has metadata in are reported by what is there.
+func (c *checker) takeNewBadBlocks(at, n uint64) {
+	for b := at; b < at+n; b++ {
+		if !c.blocks.set(c.geo.cluster(b)) {
+			continue
+		}
+		if c.places == nil {
+			c.places = c.metadataPlaces()
+		}
+		c.reportBadBlock(b)
+	}
+}
+
+// A metadataPlace is where a group has a bitmap or its inode table, and what to report when a bad block is there.
+type metadataPlace struct {
+	blockRun
+	group int
+	code  Code // none: reported by the inodes in it
+}
+
+// metadataPlaces gives the places in order.
+func (c *checker) metadataPlaces() []metadataPlace {
+	places := make([]metadataPlace, 0, 3*len(c.descs))
+	for i, d := range c.descs {
+		places = append(places,
+			metadataPlace{blockRun{uint64(d.BlockBitmap()), 1}, i, codeBlockBitmapBad},
+			metadataPlace{blockRun{uint64(d.InodeBitmap()), 1}, i, codeInodeBitmapBad},
+			metadataPlace{blockRun{uint64(d.InodeTable()), uint64(c.geo.itable)}, i, ""})
+	}
+	slices.SortStableFunc(places, func(a, b metadataPlace) int { return cmp.Compare(a.at, b.at) })
+	return places
+}
+
+// reportBadBlock reports a bad block that is in use.
+func (c *checker) reportBadBlock(b uint64) {
+	place := inodeAt(layout.BadBlocksIno).block(-1, b)
+	i := sort.Search(len(c.places), func(i int) bool { return c.places[i].at > b }) - 1
+	if i >= 0 && b < c.places[i].at+c.places[i].n {
+		if m := c.places[i]; m.code != "" {
+			c.rep.add(m.code, place.inGroup(m.group))
+		}
 		return
 	}
-	place := inodeAt(layout.BadBlocksIno).block(-1, b)
-	for i, d := range c.descs {
-		switch b {
-		case uint64(d.BlockBitmap()):
-			c.rep.add(codeBlockBitmapBad, place.inGroup(i))
-			return
-		case uint64(d.InodeBitmap()):
-			c.rep.add(codeInodeBitmapBad, place.inGroup(i))
-			return
-		}
-		if table := uint64(d.InodeTable()); b >= table && b < table+uint64(g.itable) {
-			return
-		}
-	}
-	for _, r := range g.superArea(0) {
+	for _, r := range c.geo.superArea(0) {
 		if b >= r.at && b < r.at+r.n {
 			c.rep.add(codeBadBlockSuper, place)
 			return

@@ -63,21 +63,44 @@ func (b *bitmap) set(i uint64) bool {
 	return atomic.OrUint64(&w[k/64], bit)&bit != 0
 }
 
-// setRange adds n numbers from i on and calls dup for each that was there before.
-func (b *bitmap) setRange(i, n uint64, dup func(uint64)) {
-	i -= b.base
-	end := min(i+n, b.n)
-	for i < end {
-		chunk, k := i/uint64(b.per), i%uint64(b.per)
+// setRange adds n numbers from i on and calls dup for the runs of those that were there before.
+func (b *bitmap) setRange(i, n uint64, dup func(i, n uint64)) {
+	b.eachMask(i, n, func(chunk, k, mask uint64) {
 		w := b.words(chunk)
-		take := min(64-k%64, uint64(b.per)-k, end-i)
-		mask := (^uint64(0) >> (64 - take)) << (k % 64)
-		if old := atomic.OrUint64(&w[k/64], mask) & mask; old != 0 && dup != nil {
-			for ; old != 0; old &= old - 1 {
-				dup(b.base + i - k%64 + uint64(bits.TrailingZeros64(old)))
-			}
+		if old := atomic.OrUint64(&w[k], mask) & mask; old != 0 && dup != nil {
+			b.eachRun(chunk, k, old, dup)
 		}
+	})
+}
+
+// runs calls fn for the runs of members among n numbers from i on.
+func (b *bitmap) runs(i, n uint64, fn func(i, n uint64)) {
+	b.eachMask(i, n, func(chunk, k, mask uint64) {
+		if w := b.peek(chunk); w != nil {
+			b.eachRun(chunk, k, atomic.LoadUint64(&w[k])&mask, fn)
+		}
+	})
+}
+
+// eachMask calls fn for the words with n numbers from i on: chunk, word in it, and the bits.
+func (b *bitmap) eachMask(i, n uint64, fn func(chunk, k, mask uint64)) {
+	i -= b.base
+	for end := min(i+n, b.n); i < end; {
+		chunk, k := i/uint64(b.per), i%uint64(b.per)
+		take := min(64-k%64, uint64(b.per)-k, end-i)
+		fn(chunk, k/64, (^uint64(0)>>(64-take))<<(k%64))
 		i += take
+	}
+}
+
+// eachRun calls fn for the runs of bits in a word.
+func (b *bitmap) eachRun(chunk, k, word uint64, fn func(i, n uint64)) {
+	base := b.base + chunk*uint64(b.per) + 64*k
+	for word != 0 {
+		from := uint64(bits.TrailingZeros64(word))
+		n := uint64(bits.TrailingZeros64(^(word >> from)))
+		fn(base+from, n)
+		word &^= ^uint64(0) >> (64 - n) << from
 	}
 }
 

@@ -188,14 +188,12 @@ func (c *checker) pass1b() error {
 		var first, n uint64
 		w.eachClaim(ino, rec, func(at, count uint64) {
 			from, to := c.geo.cluster(at), c.geo.cluster(min(at+count, c.geo.blocks)-1)
-			for cl := from; cl <= to; cl++ {
-				if c.dupes.test(cl) {
-					if n == 0 {
-						first = cl<<c.geo.ratioBits + c.geo.first
-					}
-					n++
+			c.dupes.runs(from, to-from+1, func(cl, more uint64) {
+				if n == 0 {
+					first = cl<<c.geo.ratioBits + c.geo.first
 				}
-			}
+				n += more
+			})
 		})
 		if n > 0 {
 			c.rep.add(codeBlockClaimedTwice, inodeAt(ino).block(-1, first).say("%d of its clusters belong to others too", n))

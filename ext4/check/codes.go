@@ -193,6 +193,7 @@ const (
 	codeBlockCount           Code = "inode-blocks"
 	codeLargeDirFeature      Code = "large-dir-feature"
 	codeBlockClaimedTwice    Code = "block-claimed-twice"
+	codeClaimedOften         Code = "blocks-claimed-too-often"
 	codeDirHole              Code = "directory-hole"
 	codeDirCorrupt           Code = "directory-corrupt"
 	codeDirChecksum          Code = "directory-checksum"
@@ -401,6 +402,7 @@ var codeTable = []codeInfo{
 	{codeBlockCount, 1, Error, "i_blocks is wrong"},
 	{codeLargeDirFeature, 1, Error, "a directory that needs the feature large_dir"},
 	{codeBlockClaimedTwice, 1, Error, "claims blocks that others claim too"},
+	{codeClaimedOften, 1, Error, "so many claims of the same blocks that the check stops here"},
 	{codeDirHole, 2, Error, "a hole in a directory"},
 	{codeDirCorrupt, 2, Error, "an entry that cannot be one"},
 	{codeDirChecksum, 2, Error, "the directory block has a wrong checksum"},

@@ -52,7 +52,7 @@ func (c *checker) eachDirBlock(blocks []dirBlock) error {
 			}
 		})
 	}
-	for len(blocks) > 0 && c.cancelled() == nil {
+	for len(blocks) > 0 && c.cancelled() == nil && !c.over.raised() {
 		n := min(dirBatch, len(blocks))
 		batches <- blocks[:n]
 		blocks = blocks[n:]
@@ -65,8 +65,12 @@ func (c *checker) eachDirBlock(blocks []dirBlock) error {
 // checkDirBatch reads a batch of blocks and checks them.
 func (w *worker) checkDirBatch(batch []dirBlock) {
 	for i := range w.cache.ahead(len(batch), func(i int) uint64 { return batch[i].pblk }) {
-		if w.c.inodes.test(uint64(batch[i].ino)) {
-			w.checkDirBlock(batch[i])
+		b := batch[i]
+		if w.c.dupes.test(w.c.geo.cluster(b.pblk)) && !w.c.again(againDir) {
+			return
+		}
+		if w.c.inodes.test(uint64(b.ino)) {
+			w.checkDirBlock(b)
 		}
 	}
 }

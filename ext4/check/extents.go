@@ -173,6 +173,9 @@ func (k *inodeCheck) walkChild(pl nodePlace, x rawExtent, i int, eof uint64) {
 		k.seen = map[uint64]bool{}
 	}
 	k.seen[x.pblk] = true
+	if !k.c.worthwhile(x.pblk) {
+		return
+	}
 	p, err := k.w.cache.read(x.pblk)
 	if err != nil {
 		k.c.rep.add(codeExtentNode, place.say("unreadable"))
@@ -252,6 +255,9 @@ func (k *inodeCheck) unaligned(pblk, lblk uint64) bool {
 // dirExtent puts the blocks of a directory's extent on the list, and the holes before it.
 func (k *inodeCheck) dirExtent(x rawExtent) {
 	k.dirHoles(int64(x.lblk))
+	if !k.c.addDirBlocks(x.len) {
+		return
+	}
 	for i := range x.len {
 		k.w.addDirBlock(dirBlock{pblk: x.pblk + i, ino: k.ino, lblk: uint32(x.lblk + i)})
 	}
@@ -281,11 +287,16 @@ func (k *inodeCheck) claim(at, n uint64) { k.c.claim(at, n) }
 func (c *checker) claim(at, n uint64) {
 	g := c.geo
 	from, to := g.cluster(at), g.cluster(min(at+n, g.blocks)-1)
-	c.blocks.setRange(from, to-from+1, func(cl uint64) {
+	again := uint64(0)
+	c.blocks.setRange(from, to-from+1, func(cl, n uint64) {
+		again++
 		if !g.hasRO(layout.ROCompatSharedBlocks) {
-			c.dupes.set(cl)
+			c.dupes.setRange(cl, n, nil)
 		}
 	})
+	if again > 0 {
+		c.again(again)
+	}
 }
 
 // hasMeta tells whether a block holds metadata of the file system as a whole.

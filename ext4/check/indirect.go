@@ -42,7 +42,7 @@ func (k *inodeCheck) walkIndirect(b uint64, depth int, first, span int64) bool {
 	if g.hasMeta(k.c, b) && k.ino != layout.ResizeIno {
 		k.c.rep.add(codeMetadataCollision, k.at().block(-1, b))
 	}
-	if !k.takeBlock(b, int64(-depth)) {
+	if k.c.geo.valid(b) && !k.c.worthwhile(b) || !k.takeBlock(b, int64(-depth)) {
 		return false
 	}
 	if k.seen[b] {
@@ -103,6 +103,7 @@ func (k *inodeCheck) takeBlock(b uint64, lblk int64) bool {
 		k.mapped++
 		if k.mode == layout.ModeDir {
 			k.dirHoles(lblk)
+			k.c.addDirBlocks(1)
 			k.w.addDirBlock(dirBlock{pblk: b, ino: k.ino, lblk: uint32(lblk)})
 			k.lastDir = lblk
 		}

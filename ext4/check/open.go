@@ -219,7 +219,7 @@ func (c *checker) descsSane(o *opened) bool {
 				return false
 			}
 			clash := false
-			used.setRange(r.at, r.n, func(uint64) { clash = true })
+			used.setRange(r.at, r.n, func(_, _ uint64) { clash = true })
 			if clash {
 				return false
 			}

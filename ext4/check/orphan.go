@@ -50,6 +50,10 @@ func (c *checker) readOrphanFile(ino layout.Ino, rec []byte) (entries []uint32, 
 		c.rep.add(codeOrphanFile, place.say("size %d", in.Size()))
 		return nil, false
 	}
+	if in.Size()>>g.bits > g.blocks {
+		c.rep.add(codeOrphanFile, place.say("size %d", in.Size()))
+		return nil, false
+	}
 	runs, whole := c.fileRuns(rec, in.Size()>>g.bits)
 	if !whole {
 		c.rep.add(codeOrphanFile, place.say("it has holes"))
@@ -78,6 +82,10 @@ func (c *checker) readOrphanFile(ino layout.Ino, rec []byte) (entries []uint32, 
 			if n := le.Uint32(p[k:]); n != 0 {
 				entries = append(entries, n)
 			}
+		}
+		if uint64(len(entries)) > uint64(g.inodes) {
+			c.rep.add(codeOrphanFile, at.say("more orphans than inodes"))
+			return nil, false
 		}
 	}
 	return entries, true

@@ -39,7 +39,7 @@ func (c *checker) initMaps() {
 	c.eaRefs.init()
 	c.policies.init()
 	c.indexes.init()
-	c.badBlocks = map[uint64]bool{}
+	c.badBlocks = newBitmap(g.first, g.blocks-g.first, g.bpg)
 	c.quota = newQuotaUsage(c)
 }
 
@@ -71,7 +71,7 @@ func (c *checker) markTable(code Code, group uint32, at, n uint64) {
 		return
 	}
 	clash := false
-	c.metadata.setRange(at, n, func(b uint64) {
+	c.metadata.setRange(at, n, func(b, _ uint64) {
 		if !clash {
 			c.rep.add(code, groupAt(group).block(-1, b))
 		}
@@ -274,7 +274,7 @@ func (w *worker) scanNext(r *tableReader, fn func(w *worker, ino layout.Ino, rec
 		}
 		return errStop
 	}
-	for k := uint32(0); k < s.take; {
+	for k := uint32(0); k < s.take && !c.over.raised(); {
 		end := w.prefetch(p, k)
 		for ; k < end; k++ {
 			rec := p[int(k)*g.isize:][:g.isize:g.isize]
@@ -290,7 +290,7 @@ func (w *worker) scanNext(r *tableReader, fn func(w *worker, ino layout.Ino, rec
 // inBadBlock tells whether an inode's record lies in a bad block, and if so marks it as in use.
 func (w *worker) inBadBlock(ino layout.Ino, table uint64, index uint32) bool {
 	c := w.c
-	if len(c.badBlocks) == 0 || !c.badBlocks[table+uint64(index)*uint64(c.geo.isize)>>c.geo.bits] {
+	if !c.badBlocks.test(table + uint64(index)*uint64(c.geo.isize)>>c.geo.bits) {
 		return false
 	}
 	c.inBadBlock.set(uint64(ino))

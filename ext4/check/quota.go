@@ -2,6 +2,7 @@ package check
 
 import (
 	"math/bits"
+	"sort"
 	"sync"
 
 	"ext4img/ext4/layout"
@@ -122,14 +123,14 @@ func (q *quotaReader) block(n uint32) ([]byte, bool) {
 	if off+layout.QuotaBlockSize > q.size {
 		return nil, false
 	}
-	for _, r := range q.runs {
-		if l := off >> g.bits; l >= r.lblk && l < r.lblk+r.n {
-			p := make([]byte, layout.QuotaBlockSize)
-			err := q.c.readAt(p, int64(r.pblk+l-r.lblk)<<g.bits+int64(off&uint64(g.bs-1)))
-			return p, err == nil
-		}
+	l := off >> g.bits
+	i := sort.Search(len(q.runs), func(i int) bool { return q.runs[i].lblk > l }) - 1
+	if i < 0 || l >= q.runs[i].lblk+q.runs[i].n {
+		return nil, false
 	}
-	return nil, false
+	p := make([]byte, layout.QuotaBlockSize)
+	err := q.c.readAt(p, int64(q.runs[i].pblk+l-q.runs[i].lblk)<<g.bits+int64(off&uint64(g.bs-1)))
+	return p, err == nil
 }
 
 // tree goes through a block of the tree and what is below.

@@ -125,6 +125,63 @@ func TestHugeClaims(t *testing.T) {
 	}
 }
 
+// TestClaimedOften maps the same blocks into many files and directories, thousands of times each. e2fsck takes hours for
+// some of these.
+func TestClaimedOften(t *testing.T) {
+	const tree, target, targets = 5000, 6000, 8192
+	for name, mode := range map[string]uint16{"files": layout.ModeRegular | 0o644, "directories": layout.ModeDir | 0o755} {
+		e := edit(t, "nocsum")
+		e.block(tree, func(p []byte) { // 84 leaves, each with 84 extents of the same blocks
+			copy(p, []byte{0x0A, 0xF3, 84, 0, 84, 0, 1, 0, 0, 0, 0, 0})
+			for i := range 84 {
+				le.PutUint32(p[12+12*i:], uint32(i*84*targets))
+				le.PutUint32(p[16+12*i:], uint32(tree+1+i))
+			}
+		})
+		for leaf := range 84 {
+			e.block(uint64(tree+1+leaf), func(p []byte) {
+				copy(p, []byte{0x0A, 0xF3, 84, 0, 84, 0, 0, 0, 0, 0, 0, 0})
+				for i := range 84 {
+					le.PutUint32(p[12+12*i:], uint32((leaf*84+i)*targets))
+					le.PutUint16(p[16+12*i:], targets)
+					le.PutUint32(p[20+12*i:], target)
+				}
+			})
+		}
+		for ino := layout.Ino(100); ino < 300; ino++ {
+			e.inode(ino, func(in layout.Inode) {
+				in.SetMode(mode)
+				in.SetLinks(1)
+				in.SetFlags(layout.FlagExtents)
+				in.SetSize(84 * 84 * targets << 10)
+				copy(in.Block(), []byte{0x0A, 0xF3, 1, 0, 4, 0, 2, 0, 0, 0, 0, 0, 0, 0, 0, 0, tree & 0xFF, tree >> 8, 0, 0, 0, 0, 0, 0})
+			})
+		}
+		e.desc(0, func(d layout.Desc) { d.SetItableUnused(0) })
+		r := runBounded(t, e.dev, name)
+		if r.Counts[codeClaimedOften] == 0 || r.ExitStatus(true) != ExitProblems {
+			t.Errorf("%s: %s", name, summary(r))
+		}
+	}
+}
+
+// TestBadBlocksListedOften lists the same blocks as bad again and again.
+func TestBadBlocksListedOften(t *testing.T) {
+	e := edit(t, "nocsum")
+	e.inode(layout.BadBlocksIno, func(in layout.Inode) {
+		in.SetFlags(layout.FlagExtents)
+		copy(in.Block(), []byte{0x0A, 0xF3, 4, 0, 4, 0, 0, 0, 0, 0, 0, 0})
+		for i := range 4 {
+			le.PutUint32(in.Block()[12+12*i:], uint32(i*8192))
+			le.PutUint16(in.Block()[16+12*i:], 8192)
+			le.PutUint32(in.Block()[20+12*i:], 6000)
+		}
+	})
+	if r := runBounded(t, e.dev, "bad blocks"); r.Counts[codeBlockNotMarked] == 0 {
+		t.Error(summary(r))
+	}
+}
+
 // fuzzAt replaces what lies at a place of an image, so that one structure is whatever the fuzzer wants.
 func fuzzAt(f *testing.F, image string, n int, place func(e *editor) int64) {
 	p := testimages.Bytes(f, image)

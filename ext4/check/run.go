@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"runtime"
 	"sync"
+	"sync/atomic"
 
 	"ext4img/aio"
 	"ext4img/ext4/layout"
@@ -72,11 +73,15 @@ type checker struct {
 	xattrBlocks xattrBlocks
 	eaRefs      eaRefs
 	policies    policies
-	badBlocks   map[uint64]bool
+	badBlocks   *bitmap
+	places      []metadataPlace // where bad blocks were looked for; nil: there was no need
 	quota       *quotaUsage
 	largeFile   onceFlag // a file beyond 2 GiB was seen
 	largeDir    onceFlag // a directory that needs large_dir was seen
 	stats       stats
+	toil        atomic.Uint64 // see again
+	dirTotal    atomic.Uint64 // directory blocks
+	over        onceFlag      // the check cannot be carried through
 	meter       meter
 }
 
@@ -125,6 +130,9 @@ func (c *checker) run() error {
 		}
 		if err := pass(); err != nil {
 			return err
+		}
+		if c.over.raised() {
+			return errStop
 		}
 	}
 	return nil
