@@ -48,8 +48,8 @@ func (f *FS) Chmod(name string, perm uint16) error {
 	})
 }
 
-// Chown sets owner and group; -1 leaves one as it is. As in Linux, set-uid and set-gid go with it. A symbolic link is
-// followed.
+// Chown sets owner and group; -1 leaves one as it is. As in Linux, set-uid, set-gid and capabilities go with it. A
+// symbolic link is followed.
 func (f *FS) Chown(name string, uid, gid int) error { return f.chown("chown", name, uid, gid, true) }
 
 // Lchown is Chown of a symbolic link itself.
@@ -59,25 +59,25 @@ func (f *FS) chown(op, name string, uid, gid int, follow bool) error {
 	if uid < -1 || gid < -1 || uid > 1<<32-2 || gid > 1<<32-2 {
 		return pathError(op, name, syscall.EINVAL)
 	}
-	return f.change(op, name, follow, 1, func(_ *journal.Handle, _ layout.Ino, rec layout.Inode) error {
+	return f.change(op, name, follow, f.attrs.Credits(), func(h *journal.Handle, ino layout.Ino, rec layout.Inode) error {
 		if uid >= 0 {
 			rec.SetUID(uint32(uid))
 		}
 		if gid >= 0 {
 			rec.SetGID(uint32(gid))
 		}
+		if rec.IsDir() {
+			return nil
+		}
 		dropSetID(rec)
-		return nil
+		return f.dropCapability(h, ino)
 	})
 }
 
-// dropSetID takes the bits away that a change of owner takes away: set-uid, and set-gid where it means that.
+// dropSetID takes the bits away from a file that a change of owner takes away: set-uid, and set-gid where it means that.
 func dropSetID(rec layout.Inode) {
 	const groupExec = 0o010
 	mode := rec.Mode()
-	if rec.IsDir() {
-		return
-	}
 	mode &^= layout.ModeSetUID
 	if mode&groupExec != 0 {
 		mode &^= layout.ModeSetGID

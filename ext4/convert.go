@@ -147,7 +147,7 @@ func errStopped(err error) error {
 	return fmt.Errorf("a write before it was not converted: %w", err)
 }
 
-// exclusive runs fn while no direct I/O of the inode is in flight or can begin, and everything completed is converted.
+// exclusive runs fn, which changes the file, while no direct I/O of the inode is in flight or can begin, and everything completed is converted.
 // If a conversion failed fn does not run: never cut a file whose conversion failed.
 func (n *node) exclusive(fn func() error) error {
 	n.fs.j.MustNotHold("inode lock")
@@ -158,6 +158,9 @@ func (n *node) exclusive(fn func() error) error {
 	n.waitDIO()
 	if err := n.flushUnwritten(); err != nil {
 		return errStopped(err)
+	}
+	if err := n.dropCapability(); err != nil {
+		return err
 	}
 	return fn()
 }

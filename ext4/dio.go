@@ -30,8 +30,8 @@ type op struct {
 	err     atomic.Pointer[error]
 }
 
-// errUnaligned is a direct write that does not consist of whole blocks, or leaves a gap behind a file that does not: it
-// takes the other way, under the inode lock.
+// errUnaligned is a direct write that does not consist of whole blocks, or leaves a gap behind a file that does not, or
+// is the first to a file with capabilities: it takes the other way, under the inode lock.
 var errUnaligned = errors.New("not aligned")
 
 // mapWrite finds where a write goes: it fills o.pieces and o.convert. hole tells that a part of the range has no blocks

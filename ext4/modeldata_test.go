@@ -66,6 +66,7 @@ func (m *model) open(o *operation) syscall.Errno {
 		return e
 	}
 	if o.flag&os.O_TRUNC != 0 {
+		delete(n.xattrs, capability)
 		n.data = nil
 		n.m, n.c = m.stamp(), m.stamp()
 	}
@@ -141,6 +142,7 @@ func (m *model) attribute(o *operation, n *mnode) outcome {
 			n.gid = uint32(o.gid)
 		}
 		if !n.isDir() {
+			delete(n.xattrs, capability)
 			n.mode &^= layout.ModeSetUID
 			if n.mode&0o010 != 0 {
 				n.mode &^= layout.ModeSetGID
@@ -199,6 +201,8 @@ func (m *model) xattr(o *operation, n *mnode) outcome {
 	case !user && !strings.HasPrefix(o.attr, "trusted.") && !strings.HasPrefix(o.attr, "security."):
 		return outcome{err: syscall.EOPNOTSUPP}
 	case suffix == "":
+		return outcome{err: syscall.EINVAL}
+	case o.kind == opSetxattr && o.attr == capability && !capabilityOK(o.value()):
 		return outcome{err: syscall.EINVAL}
 	case o.kind == opSetxattr && exists && o.flag == XattrCreate:
 		return outcome{err: syscall.EEXIST}
@@ -284,6 +288,7 @@ func (m *model) file(o *operation) outcome {
 		case o.off > m.maxSize:
 			return outcome{err: syscall.EFBIG}
 		}
+		delete(n.xattrs, capability)
 		n.resize(o.off)
 		n.m, n.c = m.stamp(), m.stamp()
 	case opFallocate:
@@ -295,6 +300,7 @@ func (m *model) file(o *operation) outcome {
 }
 
 func (m *model) write(n *mnode, off int64, p []byte) {
+	delete(n.xattrs, capability)
 	if end := off + int64(len(p)); end > int64(len(n.data)) {
 		n.resize(end)
 	}
@@ -330,6 +336,7 @@ func (m *model) fallocate(o *operation, n *mnode, writable bool) syscall.Errno {
 	if !m.extents && what != FallocPunchHole {
 		return syscall.EOPNOTSUPP
 	}
+	delete(n.xattrs, capability)
 	end := o.off + o.n
 	if shifts && (o.off%m.cluster != 0 || o.n%m.cluster != 0) {
 		return syscall.EINVAL

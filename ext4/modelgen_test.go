@@ -359,7 +359,10 @@ func (g *gen) xattr(o *operation) {
 	if g.careful {
 		o.n %= 16 // how much room the data leaves in the inode is not the same
 	}
-	if isACL(o.attr) {
+	if !g.careful && g.chance(15) {
+		o.attr, o.n = capability, o.n+1
+	}
+	if isACL(o.attr) || o.attr == capability {
 		o.n = int64(len(o.value()))
 	}
 	if g.chance(25) {

@@ -30,6 +30,8 @@ type node struct {
 	// persisting: one sync at a time waits for the device, and nobody else writes times meanwhile.
 	persisting sync.Mutex
 
+	plain atomic.Bool // known to have no capabilities
+
 	known atomic.Bool // tid and dirty tell all: what happened before the inode came into use has been synced since
 }
 

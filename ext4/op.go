@@ -75,6 +75,9 @@ func (o *op) place(v *journal.View, m extent.Map) (again bool, err error) {
 	if o.reading {
 		return false, o.mapRead(v, m)
 	}
+	if o.n.capable(v) {
+		return false, errUnaligned
+	}
 	hole, err := o.mapWrite(m)
 	if err != nil || hole {
 		return hole, err

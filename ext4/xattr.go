@@ -97,7 +97,8 @@ func (f *FS) Xattrs(name string, follow bool) ([]string, error) {
 }
 
 // SetXattr sets an attribute. An access control list changes the permissions with it, and what is no more than them, or
-// empty, is removed, as in the kernel; flags are for other attributes.
+// empty, is removed, as in the kernel; flags are for other attributes. Capabilities, which the next change of the file
+// takes away, must be of revision 2 or 3.
 func (f *FS) SetXattr(name, attr string, value []byte, flags int, follow bool) error {
 	if err := checkXattr(attr, len(value)); err != nil {
 		return pathError("setxattr", name, err)
@@ -108,6 +109,12 @@ func (f *FS) SetXattr(name, attr string, value []byte, flags int, follow bool) e
 		}
 		if isACL(attr) {
 			return f.setACL(h, ino, rec, attr, value)
+		}
+		if attr == capability {
+			if !capabilityOK(value) {
+				return syscall.EINVAL
+			}
+			f.capabilitySet(ino)
 		}
 		if old, err := f.attrs.Get(h, ino, attr); err == nil && bytes.Equal(old, value) && flags&XattrCreate == 0 {
 			return errSame

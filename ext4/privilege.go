@@ -1,0 +1,74 @@
+package ext4
+
+import (
+	"encoding/binary"
+
+	"ext4img/ext4/layout"
+	"ext4img/journal"
+)
+
+// capability is the attribute with what a program may do that its user may not. It is void once the file changes.
+const capability = "security.capability"
+
+// capabilityOK judges a value of the attribute as the kernel does: revision 2, or 3 with the root it is meant for. An
+// empty one is stored, and means nothing.
+func capabilityOK(value []byte) bool {
+	const effective, revision2, revision3 = 1, 0x02000000, 0x03000000
+	switch len(value) {
+	case 0:
+		return true
+	case 20:
+		return binary.LittleEndian.Uint32(value)&^effective == revision2
+	case 24:
+		return binary.LittleEndian.Uint32(value)&^effective == revision3
+	}
+	return false
+}
+
+// capable tells whether the file has capabilities. It is asked before every write.
+func (n *node) capable(r journal.Reader) bool {
+	if n.plain.Load() {
+		return false
+	}
+	value, err := n.fs.attrs.Get(r, n.ino, capability)
+	if err == nil && len(value) > 0 {
+		return true
+	}
+	n.plain.Store(true)
+	return false
+}
+
+// dropCapability takes the capabilities of a file away that is about to change. Set-uid stays: who changes an image is root.
+func (n *node) dropCapability() error {
+	v := n.fs.j.View()
+	capable := n.capable(v)
+	v.Close()
+	if !capable {
+		return nil
+	}
+	return n.update(n.fs.attrs.Credits()+1, func(h *journal.Handle) error {
+		rec, err := n.fs.inodes.Edit(h, n.ino)
+		if err != nil {
+			return err
+		}
+		rec.SetCtime(n.fs.inodes.Clock())
+		return n.fs.dropCapability(h, n.ino)
+	})
+}
+
+// dropCapability takes the capabilities of a file away, if it has any.
+func (fs *FS) dropCapability(h *journal.Handle, ino layout.Ino) error {
+	if value, err := fs.attrs.Get(h, ino, capability); err != nil || len(value) == 0 {
+		return nil
+	}
+	return fs.attrs.Remove(h, ino, capability)
+}
+
+// capabilitySet lets the next write to a file look for capabilities again. Called in the handle that sets them.
+func (fs *FS) capabilitySet(ino layout.Ino) {
+	fs.mu.Lock()
+	defer fs.mu.Unlock()
+	if n := fs.nodes[ino]; n != nil {
+		n.plain.Store(false)
+	}
+}
