@@ -26,13 +26,6 @@ type aclEntry struct {
 	id        uint32
 }
 
-const (
-	aclVersion = 2 // POSIX_ACL_XATTR_VERSION
-	aclHeader  = 4 // bytes: the version
-	aclSize    = 8 // bytes of an entry
-	aclNoID    = 0xFFFFFFFF
-)
-
 func isACL(attr string) bool { return attr == aclAccess || attr == aclDefault }
 
 // aclTags are those that there are, in the order of a list.
@@ -46,15 +39,15 @@ func parseACL(v []byte) (acl, error) {
 	switch {
 	case len(v) == 0:
 		return nil, nil
-	case len(v) < aclHeader:
+	case len(v) < layout.ACLHeaderSize:
 		return nil, fmt.Errorf("list of %d bytes: %w", len(v), syscall.EINVAL)
-	case le.Uint32(v) != aclVersion:
+	case le.Uint32(v) != layout.ACLVersion:
 		return nil, fmt.Errorf("list of version %d: %w", le.Uint32(v), syscall.EOPNOTSUPP)
 	}
 	var list acl
-	for v = v[aclHeader:]; len(v) >= aclSize; v = v[aclSize:] {
+	for v = v[layout.ACLHeaderSize:]; len(v) >= layout.ACLEntrySize; v = v[layout.ACLEntrySize:] {
 		e := aclEntry{le.Uint16(v), le.Uint16(v[2:]), le.Uint32(v[4:])}
-		if !slices.Contains(aclTags, e.tag) || e.named() && e.id == aclNoID {
+		if !slices.Contains(aclTags, e.tag) || e.named() && e.id == layout.ACLNoID {
 			return nil, fmt.Errorf("list with an entry %#x for %d: %w", e.tag, e.id, syscall.EINVAL)
 		}
 		list = append(list, e)
@@ -83,7 +76,7 @@ func (a acl) valid() bool {
 }
 
 func (a acl) encode() []byte {
-	v := binary.LittleEndian.AppendUint32(nil, aclVersion)
+	v := binary.LittleEndian.AppendUint32(nil, layout.ACLVersion)
 	for _, e := range a {
 		v = binary.LittleEndian.AppendUint16(v, e.tag)
 		v = binary.LittleEndian.AppendUint16(v, e.perm)

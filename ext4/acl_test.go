@@ -28,20 +28,20 @@ func (o *operation) value() []byte {
 func randomACL(seed uint64) []byte {
 	r := rand.New(rand.NewPCG(seed, 3))
 	perm := func() uint16 { return uint16(r.IntN(8)) }
-	list := acl{{layout.ACLUserObj, perm(), aclNoID}}
+	list := acl{{layout.ACLUserObj, perm(), layout.ACLNoID}}
 	named := r.IntN(3)
 	for i := range named {
 		list = append(list, aclEntry{layout.ACLUser, perm(), uint32(1000 + i)})
 	}
-	list = append(list, aclEntry{layout.ACLGroupObj, perm(), aclNoID})
+	list = append(list, aclEntry{layout.ACLGroupObj, perm(), layout.ACLNoID})
 	for i := range r.IntN(3) {
 		list = append(list, aclEntry{layout.ACLGroup, perm(), uint32(100 + i)})
 		named++
 	}
 	if named > 0 || r.IntN(3) == 0 {
-		list = append(list, aclEntry{layout.ACLMask, perm(), aclNoID})
+		list = append(list, aclEntry{layout.ACLMask, perm(), layout.ACLNoID})
 	}
-	list = append(list, aclEntry{layout.ACLOther, perm(), aclNoID})
+	list = append(list, aclEntry{layout.ACLOther, perm(), layout.ACLNoID})
 	switch i := r.IntN(len(list)); r.IntN(16) {
 	case 0:
 		list = append(list[:i], list[i+1:]...)
@@ -52,7 +52,7 @@ func randomACL(seed uint64) []byte {
 	case 3:
 		list = nil
 	case 4:
-		list[i].id = aclNoID
+		list[i].id = layout.ACLNoID
 	case 5:
 		list = append(list, list[i])
 	}
@@ -71,8 +71,8 @@ func randomACL(seed uint64) []byte {
 func TestACLs(t *testing.T) {
 	img := newImage(t, "16M", "-t", "ext4")
 	fs, dev := openImage(t, img, Options{})
-	list := acl{{layout.ACLUserObj, 7, aclNoID}, {layout.ACLUser, 6, 1000}, {layout.ACLGroupObj, 5, aclNoID}, {layout.ACLMask, 7, aclNoID},
-		{layout.ACLOther, 4, aclNoID}}
+	list := acl{{layout.ACLUserObj, 7, layout.ACLNoID}, {layout.ACLUser, 6, 1000}, {layout.ACLGroupObj, 5, layout.ACLNoID}, {layout.ACLMask, 7, layout.ACLNoID},
+		{layout.ACLOther, 4, layout.ACLNoID}}
 	must(t, fs.Mkdir("/d", Attr{Perm: 0o755}))
 	must(t, fs.SetXattr("/d", aclDefault, list.encode(), 0, true))
 	must(t, fs.Mkdir("/d/sub", Attr{Perm: 0o770}))

@@ -1,12 +1,17 @@
 package layout
 
+// The form of an ACL in Linux's xattr interface: a header, and entries of one size.
+const (
+	ACLVersion    = 2          // POSIX_ACL_XATTR_VERSION, all that is in the header
+	ACLHeaderSize = 4          // bytes
+	ACLEntrySize  = 8          // bytes: tag, permissions, id
+	ACLNoID       = 0xFFFFFFFF // of an entry for nobody by name
+)
+
+// The form on disk has a header of the same size.
 const (
 	aclDiskVersion = 1 // EXT4_ACL_VERSION
-	aclVersion     = 2 // POSIX_ACL_XATTR_VERSION
-	aclHeader      = 4
-	aclShort       = 4 // tag and permissions
-	aclLong        = 8 // tag, permissions, id
-	aclNoID        = 0xFFFFFFFF
+	aclShort       = 4 // bytes of an entry without an id
 )
 
 // Tags of entries of an ACL, in the order of the list.
@@ -25,7 +30,7 @@ func aclEntrySize(tag uint16) int {
 	case ACLUserObj, ACLGroupObj, ACLMask, ACLOther:
 		return aclShort
 	case ACLUser, ACLGroup:
-		return aclLong
+		return ACLEntrySize
 	}
 	return 0
 }
@@ -33,11 +38,11 @@ func aclEntrySize(tag uint16) int {
 // ACLToDisk turns a POSIX ACL from the form of Linux's xattr interface (version 2) to ext4's (version 1). ok is false
 // if it is not one.
 func ACLToDisk(v []byte) (out []byte, ok bool) {
-	if len(v) < aclHeader || (len(v)-aclHeader)%aclLong != 0 || le.Uint32(v) != aclVersion {
+	if len(v) < ACLHeaderSize || (len(v)-ACLHeaderSize)%ACLEntrySize != 0 || le.Uint32(v) != ACLVersion {
 		return nil, false
 	}
 	out = le.AppendUint32(nil, aclDiskVersion)
-	for e := v[aclHeader:]; len(e) > 0; e = e[aclLong:] {
+	for e := v[ACLHeaderSize:]; len(e) > 0; e = e[ACLEntrySize:] {
 		n := aclEntrySize(le.Uint16(e))
 		if n == 0 || le.Uint16(e[2:]) > 7 {
 			return nil, false
@@ -49,11 +54,11 @@ func ACLToDisk(v []byte) (out []byte, ok bool) {
 
 // ACLFromDisk turns a POSIX ACL from ext4's form to that of Linux's xattr interface.
 func ACLFromDisk(v []byte) (out []byte, ok bool) {
-	if len(v) < aclHeader || le.Uint32(v) != aclDiskVersion {
+	if len(v) < ACLHeaderSize || le.Uint32(v) != aclDiskVersion {
 		return nil, false
 	}
-	out = le.AppendUint32(nil, aclVersion)
-	for e := v[aclHeader:]; len(e) > 0; {
+	out = le.AppendUint32(nil, ACLVersion)
+	for e := v[ACLHeaderSize:]; len(e) > 0; {
 		if len(e) < aclShort {
 			return nil, false
 		}
@@ -63,7 +68,7 @@ func ACLFromDisk(v []byte) (out []byte, ok bool) {
 		}
 		out = append(out, e[:n]...)
 		if n == aclShort {
-			out = le.AppendUint32(out, aclNoID)
+			out = le.AppendUint32(out, ACLNoID)
 		}
 		e = e[n:]
 	}
