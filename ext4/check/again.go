@@ -7,7 +7,7 @@ package check
 const (
 	againNode  = 512 // a node or map block walked
 	againDir   = 64  // a directory block looked at
-	againBound = 1 << 24
+	againBound = 1 << 22
 )
 
 // again pays for work on blocks that were claimed before. It is false once there was too much of it.
