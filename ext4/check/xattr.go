@@ -171,13 +171,17 @@ func (k *inodeCheck) checkBodyEntry(body []byte, e xattrEntry, taken *regions, r
 	if e.valueSize > remain {
 		return codeXattrValue, 0
 	}
-	if e.valueSize > 0 && !taken.take(4+e.valueOff, pad4(e.valueSize)) {
-		return codeXattrCollision, 0
+	var value []byte // an empty one is nowhere, whatever its place says
+	if e.valueSize > 0 {
+		if !taken.take(4+e.valueOff, pad4(e.valueSize)) {
+			return codeXattrCollision, 0
+		}
+		if e.valueOff+e.valueSize > len(body) {
+			return codeXattrValue, 0
+		}
+		value = body[e.valueOff:][:e.valueSize]
 	}
-	if e.valueOff+e.valueSize > len(body) {
-		return codeXattrValue, 0
-	}
-	if e.hash != 0 && !e.hashOK(body[e.valueOff:][:e.valueSize]) {
+	if e.hash != 0 && !e.hashOK(value) {
 		return codeXattrHash, 0
 	}
 	return "", used + e.valueSize
