@@ -1,10 +1,16 @@
 package check
 
 import (
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
 	"slices"
 	"testing"
 
+	"ext4img/aio/simdev"
 	"ext4img/ext4/layout"
+	"ext4img/testimages/judge"
 )
 
 // A turn is a change to an image with which the check must end as e2fsck -fn does, wherever that is.
@@ -53,4 +59,51 @@ var xattrTurns = []turn{
 	{"empty value elsewhere", "nocsum", func(e *editor) {
 		e.bodyXattr("hello", func(p []byte) { le.PutUint16(p[2:], 1); clear(p[8:16]) })
 	}},
+}
+
+// foldedIndex makes a file system with a hashed, casefolded directory, inode 12, of names that are more than ASCII.
+func foldedIndex(t *testing.T) *simdev.Device {
+	t.Helper()
+	tree := t.TempDir()
+	if err := os.Mkdir(filepath.Join(tree, "d"), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	for i := range 200 {
+		name := fmt.Sprintf("a\u0308hre %d", i) // folded already: the hashes stay what they are
+		if i%10 == 0 {
+			name += "\xff" // not UTF-8: counts as its bytes
+		}
+		if err := os.WriteFile(filepath.Join(tree, "d", name), nil, 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	path := judge.Mke2fs(t, "8M", "-b", "1024", "-O", "casefold,^metadata_csum", "-E", "encoding=utf8", "-d", tree)
+	if out, err := exec.Command("e2fsck", "-fyD", path).CombinedOutput(); err != nil && err.Error() != "exit status 1" {
+		t.Fatalf("e2fsck: %v: %s", err, out)
+	}
+	judge.Change(t, path, fmt.Sprintf("set_inode_field <12> flags %#x\n", layout.FlagExtents|layout.FlagCasefold|layout.FlagIndex))
+	return simdev.FromImage(judge.Load(t, path))
+}
+
+// TestCasefoldedIndex exchanges two leaves of a hashed directory: the hashes of names beyond ASCII tell.
+func TestCasefoldedIndex(t *testing.T) {
+	e := &editor{t: t, dev: foldedIndex(t), c: &checker{rep: newReporter(1)}}
+	e.c.dev = e.dev
+	if err := e.c.open(); err != nil {
+		t.Fatal(err)
+	}
+	if r := run(t, e.dev); !r.Clean() {
+		t.Errorf("before: %s", summary(r))
+	}
+	e.block(e.where(12, 1), func(p []byte) {
+		e.block(e.where(12, 2), func(q []byte) {
+			for i := range p {
+				p[i], q[i] = q[i], p[i]
+			}
+		})
+	})
+	r := run(t, e.dev)
+	if got, want := r.ExitStatus(true), e2fsck(t, e.dev); got != want || r.Counts[codeIndexRange] == 0 {
+		t.Errorf("status %d, e2fsck says %d: %s", got, want, summary(r))
+	}
 }

@@ -209,13 +209,7 @@ func (k *dirCheck) hashName(d dirent, room []byte) {
 		return
 	}
 	if k.folded {
-		var ok bool
-		if name, ok = foldASCII(name); !ok {
-			k.index.mu.Lock()
-			k.index.skip = true
-			k.index.mu.Unlock()
-			return
-		}
+		name = fold(name)
 	}
 	if h, ok := k.c.known.DirHash(k.index.version, name); ok {
 		k.block.hash(uint32(h))
@@ -224,15 +218,12 @@ func (k *dirCheck) hashName(d dirent, room []byte) {
 	}
 }
 
-// foldASCII folds the case of a name. Only ASCII is folded here: ok is false for other names, whose place in an index is
-// then left unchecked.
-func foldASCII(name []byte) (folded []byte, ok bool) {
-	for _, b := range name {
-		if b >= utf8.RuneSelf {
-			return nil, false
-		}
+// fold is what a name counts as in a casefolded directory. One that is not UTF-8 counts as its bytes.
+func fold(name []byte) []byte {
+	if f, ok := layout.FoldName(name); ok {
+		return f
 	}
-	return bytes.ToLower(name), true
+	return name
 }
 
 // nameSet holds the names of one block.
@@ -255,9 +246,7 @@ func (s *nameSet) reset() {
 // seen adds a name and tells whether it was there.
 func (s *nameSet) seen(name []byte, folded bool) bool {
 	if folded {
-		if f, ok := foldASCII(name); ok {
-			name = f
-		}
+		name = fold(name)
 	}
 	h := uint32(2166136261)
 	for _, b := range name {

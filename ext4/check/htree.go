@@ -19,7 +19,7 @@ type indexDir struct {
 	version layout.HashVersion
 	depth   int // levels below the root, as the root says
 	blocks  []indexBlock
-	skip    bool // hashes cannot be computed or the comparison makes no sense
+	skip    bool // the comparison makes no sense
 }
 
 // What an indexBlock is.
