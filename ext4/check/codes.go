@@ -152,6 +152,7 @@ const (
 	codeEncryptionCorrupt    Code = "encryption-corrupt"
 	codeXattrCollision       Code = "xattr-collision"
 	codeXattrName            Code = "xattr-name"
+	codeXattrClass           Code = "xattr-class"
 	codeXattrValue           Code = "xattr-value"
 	codeXattrHash            Code = "xattr-hash"
 	codeXattrInode           Code = "xattr-inode"
@@ -361,6 +362,7 @@ var codeTable = []codeInfo{
 	{codeEncryptionCorrupt, 1, Error, "the encryption context is corrupt"},
 	{codeXattrCollision, 1, Error, "attributes overlap"},
 	{codeXattrName, 1, Error, "an attribute with an impossible name"},
+	{codeXattrClass, 1, Extra, "an attribute of an unknown class"},
 	{codeXattrValue, 1, Error, "an attribute with an impossible value"},
 	{codeXattrHash, 1, Error, "an attribute with a wrong hash"},
 	{codeXattrInode, 1, Error, "the inode with the value of an attribute is none"},

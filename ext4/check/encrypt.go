@@ -61,7 +61,7 @@ func (p *policies) set(ino layout.Ino, context []byte) bool {
 
 // checkEncryption reads the policy of an encrypted inode.
 func (k *inodeCheck) checkEncryption() {
-	context, err := k.w.xattrValue(k.ino, k.rec, xattrEncryption, "c")
+	context, err := k.w.xattrValue(k.ino, k.rec, "c")
 	switch {
 	case err != nil:
 		k.c.rep.add(codeEncryptionMissing, k.at().say("%v", err))

@@ -7,7 +7,7 @@ import (
 // inlineTail gives the part of an inode's inline data that is not in i_block: the value of the attribute system.data.
 // An error says that there is no such attribute, or that it cannot be read.
 func (w *worker) inlineTail(ino layout.Ino, rec []byte) ([]byte, error) {
-	return w.xattrValue(ino, rec, xattrSystem, "data")
+	return w.xattrValue(ino, rec, "system.data")
 }
 
 // inlineDirBlocks puts the two parts of an inline directory on the list of directory blocks.

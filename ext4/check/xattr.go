@@ -12,11 +12,28 @@ const (
 	xattrMagic      = 0xEA020000
 	xattrEntrySize  = 16
 	xattrHeaderSize = 32
-	xattrSystem     = 7 // e_name_index of "system."
-	xattrEncryption = 9 // of the encryption context
 )
 
-// xattrEntry is an entry as it stands.
+// xattrPrefixes are the beginnings of names that e_name_index stands for. Lustre's attributes (5) and the encryption
+// context (9) have none.
+var xattrPrefixes = [...]string{1: "user.", 2: "system.posix_acl_access", 3: "system.posix_acl_default", 4: "trusted.", 5: "",
+	6: "security.", 7: "system.", 8: "system.richacl", 9: "", 10: "gnu."}
+
+// classKnown tells whether the kernel has attributes of that class.
+func (e xattrEntry) classKnown() bool {
+	return e.nameIndex > 0 && int(e.nameIndex) < len(xattrPrefixes)
+}
+
+// fullName is the name with what the class stands for. As for e2fsck it ends at a NUL, and an unknown class stands for
+// nothing.
+func (e xattrEntry) fullName() string {
+	name, _, _ := bytes.Cut(e.name, []byte{0})
+	if e.classKnown() {
+		return xattrPrefixes[e.nameIndex] + string(name)
+	}
+	return string(name)
+}
+
 type xattrEntry struct {
 	at        int // offset in the area of entries
 	nameLen   int
@@ -136,6 +153,9 @@ func (k *inodeCheck) checkBodyXattrs(p []byte) {
 		if !ok {
 			break
 		}
+		if !e.classKnown() {
+			k.bad(codeXattrClass, e.nameIndex, nil)
+		}
 		code, used := k.checkBodyEntry(body, e, &taken, remain)
 		if code != "" {
 			k.c.rep.add(code, k.at().say("in the inode"))
@@ -246,14 +266,13 @@ func (r *eaRefs) add(ino layout.Ino) {
 
 // xattrValue reads one attribute of an inode: from the record, or from its xattr block. All attributes on the way must
 // be in order.
-func (w *worker) xattrValue(ino layout.Ino, rec []byte, index uint8, name string) ([]byte, error) {
+func (w *worker) xattrValue(ino layout.Ino, rec []byte, name string) ([]byte, error) {
 	g := w.c.geo
 	var found []byte
 	have := false
 	look := func(entries, values []byte) error {
 		return w.eachXattr(ino, rec, entries, values, func(e xattrEntry, v []byte) {
-			text, _, _ := bytes.Cut(e.name, []byte{0}) // names end at a NUL for e2fsck
-			if !have && e.nameIndex == index && string(text) == name {
+			if !have && e.fullName() == name {
 				found, have = v, true
 			}
 		})
@@ -339,7 +358,9 @@ func (w *worker) xattrBytes(ino layout.Ino, rec []byte, e xattrEntry, values []b
 		k := &inodeCheck{w: w, c: w.c, g: w.c.geo, ino: ino, rec: rec, in: layout.Inode(rec)}
 		_, code := k.checkValueInode(e)
 		switch {
-		case !w.c.geo.hasIncompat(layout.IncompatEAInode), e.valueOff != 0, e.valueSize > 64<<10, code != "":
+		case !w.c.geo.hasIncompat(layout.IncompatEAInode), e.valueOff != 0, e.valueSize > 64<<10:
+			return nil, layout.Corruptf("attribute with its value in inode %d", e.valueIno)
+		case code != "":
 			return nil, layout.Corruptf("attribute with its value in inode %d", e.valueIno)
 		}
 		return nil, nil

@@ -109,9 +109,12 @@ func (k *inodeCheck) checkBlockEntry(p []byte, e xattrEntry, r *xattrBlock, take
 		c.rep.add(codeXattrCollision, place)
 		return false
 	}
-	if e.nameIndex == 0 {
+	switch {
+	case e.nameIndex == 0:
 		c.rep.add(codeXattrName, place)
 		return false
+	case !e.classKnown():
+		c.rep.add(codeXattrClass, place.values(e.nameIndex, nil))
 	}
 	if e.valueIno != 0 {
 		blocks, code := k.checkValueInode(e)
