@@ -19,7 +19,7 @@ type turn struct {
 	change      func(e *editor)
 }
 
-var turns = slices.Concat(xattrTurns)
+var turns = slices.Concat(xattrTurns, endTurns)
 
 func TestAgreesWithE2fsck(t *testing.T) {
 	for _, k := range turns {
@@ -81,6 +81,39 @@ func (e *editor) sealed(ino layout.Ino, change func(in layout.Inode)) {
 func (e *editor) inlineXattr(change func(in layout.Inode, entry []byte)) {
 	e.t.Helper()
 	e.sealed(e.file("hello"), func(in layout.Inode) { change(in, in[164:]) })
+}
+
+func breakInlineXattr(e *editor) { e.inlineXattr(func(_ layout.Inode, p []byte) { p[12] ^= 1 }) }
+
+func journalErrno(e *editor) { e.block(e.where(8, 0), func(p []byte) { p[35] = 5 }) }
+
+func orphanFileNowhere(e *editor) { e.super(func(s layout.Superblock) { s[0x5D] |= 0x10 }) }
+
+// endTurns are where e2fsck ends without a verdict, or with that of what it has found before.
+var endTurns = []turn{
+	{"inline data, hash", "inline", breakInlineXattr},
+	{"inline data, hash, after an error", "inline", func(e *editor) {
+		breakInlineXattr(e)
+		e.sealed(12, func(in layout.Inode) { in.SetDtime(5000000) })
+	}},
+	{"inline data, hash, before an error", "inline", func(e *editor) {
+		breakInlineXattr(e)
+		e.sealed(16, func(in layout.Inode) { in.SetDtime(5000000) })
+	}},
+	{"inline data, i_extra_isize", "inline", func(e *editor) {
+		e.inlineXattr(func(in layout.Inode, _ []byte) { in[0x80] = 34; copy(in[162:], in[160:250]) })
+	}},
+	{"inline data, value inode", "inline", func(e *editor) {
+		e.super(func(s layout.Superblock) { s[0x61] |= 0x4 })
+		e.inlineXattr(func(_ layout.Inode, p []byte) { le.PutUint32(p[4:], 99999) })
+	}},
+	{"journal error", "meta-bg", journalErrno},
+	{"journal error, resize inode", "default-1k", journalErrno},
+	{"orphan file", "nocsum", orphanFileNowhere},
+	{"orphan file, after an error", "nocsum", func(e *editor) {
+		orphanFileNowhere(e)
+		e.change("hello", func(in layout.Inode) { in.SetLinks(9) })
+	}},
 }
 
 // foldedIndex makes a file system with a hashed, casefolded directory, inode 12, of names that are more than ASCII.

@@ -154,6 +154,13 @@ func TestExitStatus(t *testing.T) {
 	}
 }
 
+func TestExitStatusWhereE2fsckGivesUp(t *testing.T) {
+	r := &Report{Counts: map[Code]int{codeDirHole: 1}, GivesUp: true}
+	if strict, like := r.ExitStatus(false), r.ExitStatus(true); strict != ExitProblems || like != ExitCannotCheck {
+		t.Errorf("status %d, like e2fsck %d", strict, like)
+	}
+}
+
 func TestReportBoundsAndOrder(t *testing.T) {
 	r := newReporter(2)
 	for i := range 5 {

@@ -17,7 +17,8 @@
 //
 // Three severities: an Error is what makes e2fsck -fn say that errors are left; an Extra is wrong too, but e2fsck -fn
 // does not look at it or does not hold it against the file system (Report.ExitStatus leaves it out on request); a Note
-// is worth knowing and never counts. Every code is listed in CODES.md.
+// is worth knowing and never counts. Every code is listed in CODES.md. Where e2fsck -fn gives up, this check goes on, and
+// says so (Report.GivesUp).
 //
 // Memory is bounded: a few bits per inode and per cluster, only for groups that have any in use, a record of some 40
 // bytes per directory, one of 24 per directory block, one per inode with several links, and for each worker 192 KiB of

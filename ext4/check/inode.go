@@ -1,6 +1,8 @@
 package check
 
 import (
+	"errors"
+
 	"ext4img/ext4/layout"
 )
 
@@ -139,6 +141,9 @@ func (k *inodeCheck) checkFlags() {
 			k.bad(codeInlineFeature, nil, nil)
 		} else if _, err := k.w.inlineTail(k.ino, k.rec); err != nil {
 			k.c.rep.add(codeInlineNoAttr, k.at().say("%v", err))
+			if errors.Is(err, errNotAsked) {
+				k.c.rep.endsAt(k.ino)
+			}
 		}
 	}
 	mattered := k.in.Links() != 0 || k.ino == layout.RootIno || k.ino == layout.JournalIno

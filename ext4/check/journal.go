@@ -21,6 +21,11 @@ const (
 	jbdKnown        = 0x3F
 )
 
+// manyReserved is how many blocks of the resize inode get in the way of e2fsck -fn: it clears the error number of a
+// journal in its cache, and ends when the cache is to be written. Where that happens in the check of the resize inode, it
+// goes on.
+const manyReserved = 20
+
 // A journalFile is where the log of an internal journal is.
 type journalFile struct {
 	runs   []fileRun
@@ -70,6 +75,9 @@ func (c *checker) prepareJournal() error {
 		c.rep.add(codeJournalNotEmpty, inodeAt(layout.Ino(sb.JournalInum())).values(start, 0))
 	}
 	if e := be32(f.super[0x20:]); e != 0 {
+		if !g.hasCompat(layout.CompatResizeInode) || g.reservedGDT < manyReserved {
+			c.rep.endsAt(0)
+		}
 		c.rep.add(codeJournalErrno, inodeAt(layout.Ino(sb.JournalInum())).values(int32(e), 0))
 	}
 	return nil

@@ -30,6 +30,7 @@ func (c *checker) checkOrphanFile() {
 	}
 	rec, err := c.readInode(ino)
 	if err != nil {
+		c.rep.endsHere()
 		c.rep.add(codeOrphanFile, inodeAt(ino).say("%v", err))
 		return
 	}

@@ -16,6 +16,7 @@ func (c *checker) pass1() error {
 	if err := c.scanInodes(func(w *worker, ino layout.Ino, rec []byte) { w.checkInode(ino, rec) }); err != nil {
 		return err
 	}
+	c.rep.endInodes()
 	c.dirList.sort()
 	c.xattrBlocks.finish(c)
 	if c.largeDir.raised() && !c.geo.hasIncompat(layout.IncompatLargeDir) {

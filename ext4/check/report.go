@@ -28,6 +28,7 @@ type Report struct {
 	Problems    []Problem    // ordered by pass, code and place; at most Options.MaxPerCode of one code
 	Counts      map[Code]int // how many there were of each code, also beyond those listed
 	Fatal       error        // why the check could not be completed; nil when it was
+	GivesUp     bool         // e2fsck -fn does not complete its own
 	Recovered   *Recovered   // what was recovered in memory first; nil for an image that needed none
 	Files       uint64       // regular files, links counted once
 	Directories uint64
@@ -57,6 +58,9 @@ func (r *Report) Clean() bool { return r.ExitStatus(false) == ExitClean }
 // ExitStatus is the status for the shell: 0 clean, 4 problems, 8 could not be checked. With likeE2fsck only that
 // counts for which e2fsck -fn would not call the file system clean.
 func (r *Report) ExitStatus(likeE2fsck bool) int {
+	if likeE2fsck && r.GivesUp {
+		return ExitCannotCheck
+	}
 	extra := false
 	for code := range r.Counts {
 		switch code.Severity() {
@@ -81,9 +85,42 @@ type reporter struct {
 	max      int
 	problems []Problem
 	counts   map[Code]int
+
+	// Pass 1 goes through the inodes in no order, e2fsck by their numbers: what counts is which came first.
+	firstError layout.Ino // of those with errors
+	firstEnd   layout.Ino // of those that e2fsck ends at
+	givesUp    bool
 }
 
-func newReporter(max int) *reporter { return &reporter{max: max, counts: map[Code]int{}} }
+// noIno is larger than every inode number.
+const noIno = ^layout.Ino(0)
+
+func newReporter(max int) *reporter {
+	return &reporter{max: max, counts: map[Code]int{}, firstError: noIno, firstEnd: noIno}
+}
+
+// endsAt notes that e2fsck -fn ends in pass 1, at an inode; 0: before the first one.
+func (r *reporter) endsAt(ino layout.Ino) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.firstEnd = min(r.firstEnd, ino)
+}
+
+// endInodes settles, once all inodes were seen, whether e2fsck gives up: it has found nothing where it ends. Otherwise it
+// says so, and its status is that of the errors.
+func (r *reporter) endInodes() {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.givesUp = r.firstEnd != noIno && r.firstEnd <= r.firstError
+}
+
+// endsHere notes that e2fsck -fn ends where the check is now.
+func (r *reporter) endsHere() {
+	errors := r.hasErrors()
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.givesUp = r.givesUp || !errors
+}
 
 // at is the place of a problem, and what was found and expected there.
 type at struct {
@@ -117,6 +154,9 @@ func (r *reporter) add(code Code, a at) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.counts[code]++
+	if code.Severity() == Error {
+		r.firstError = min(r.firstError, a.ino)
+	}
 	if r.counts[code] > r.max {
 		return
 	}

@@ -148,7 +148,7 @@ func (c *checker) cancelled() error {
 
 // report collects the result.
 func (c *checker) report() *Report {
-	r := &Report{Problems: c.rep.sorted(), Counts: c.rep.counts, Recovered: c.recovered}
+	r := &Report{Problems: c.rep.sorted(), Counts: c.rep.counts, Recovered: c.recovered, GivesUp: c.rep.givesUp}
 	r.Files, r.Directories = c.stats.files.Load(), c.stats.dirs.Load()
 	if c.geo != nil {
 		r.Blocks, r.BlockSize = c.geo.blocks, c.geo.bs

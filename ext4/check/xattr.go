@@ -2,6 +2,7 @@ package check
 
 import (
 	"bytes"
+	"fmt"
 	"sync"
 
 	"ext4img/ext4/layout"
@@ -264,6 +265,9 @@ func (r *eaRefs) add(ino layout.Ino) {
 	r.mu.Unlock()
 }
 
+// errNotAsked is what e2fsck has no question for where it looks for inline data: it ends.
+var errNotAsked = fmt.Errorf("attributes: %w", layout.ErrCorrupt)
+
 // xattrValue reads one attribute of an inode: from the record, or from its xattr block. All attributes on the way must
 // be in order.
 func (w *worker) xattrValue(ino layout.Ino, rec []byte, name string) ([]byte, error) {
@@ -281,7 +285,7 @@ func (w *worker) xattrValue(ino layout.Ino, rec []byte, name string) ([]byte, er
 		extra := int(le.Uint16(rec[0x80:]))
 		if extra >= 2 && g.isize > 128+extra+4 {
 			if extra&3 != 0 {
-				return nil, layout.Corruptf("i_extra_isize %d", extra)
+				return nil, fmt.Errorf("i_extra_isize %d: %w", extra, errNotAsked)
 			}
 			if le.Uint32(rec[128+extra:]) == xattrMagic {
 				body := rec[128+extra+4:]
@@ -360,6 +364,8 @@ func (w *worker) xattrBytes(ino layout.Ino, rec []byte, e xattrEntry, values []b
 		switch {
 		case !w.c.geo.hasIncompat(layout.IncompatEAInode), e.valueOff != 0, e.valueSize > 64<<10:
 			return nil, layout.Corruptf("attribute with its value in inode %d", e.valueIno)
+		case e.valueIno > w.c.geo.inodes:
+			return nil, fmt.Errorf("value in inode %d: %w", e.valueIno, errNotAsked)
 		case code != "":
 			return nil, layout.Corruptf("attribute with its value in inode %d", e.valueIno)
 		}
@@ -370,7 +376,7 @@ func (w *worker) xattrBytes(ino layout.Ino, rec []byte, e xattrEntry, values []b
 	}
 	v := values[e.valueOff:][:e.valueSize]
 	if e.hash != 0 && !e.hashOK(v) {
-		return nil, layout.Corruptf("attribute hash %#x", e.hash)
+		return nil, fmt.Errorf("hash %#x: %w", e.hash, errNotAsked)
 	}
 	return v, nil
 }
