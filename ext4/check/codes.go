@@ -95,6 +95,7 @@ const (
 	codeMMPMagic             Code = "mmp-magic"
 	codeMMPChecksum          Code = "mmp-checksum"
 	codeMMPInUse             Code = "mmp-in-use"
+	codeJournalUUID          Code = "journal-uuid"
 	codeJournalExternal      Code = "journal-external"
 	codeJournalInode         Code = "journal-inode-invalid"
 	codeJournalInodeDirty    Code = "journal-inode-invalid-dirty"
@@ -305,6 +306,7 @@ var codeTable = []codeInfo{
 	{codeMMPMagic, 0, Error, "the MMP block has a wrong magic number"},
 	{codeMMPChecksum, 0, Error, "the MMP block has a wrong checksum"},
 	{codeMMPInUse, 0, Extra, "the file system is in use, or was when its computer crashed"},
+	{codeJournalUUID, 0, Error, "the UUID of an external journal without one, or beside a journal inode"},
 	{codeJournalExternal, 0, Note, "the journal is on another device, and was not looked at"},
 	{codeJournalInode, 0, Error, "the journal inode is invalid"},
 	{codeJournalInodeDirty, 0, Extra, "the journal inode is invalid, and the journal was to be recovered"},

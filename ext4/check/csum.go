@@ -25,11 +25,15 @@ func (g *geometry) descChecksum(group uint32, d layout.Desc) uint16 {
 
 // bitmapChecksum is the checksum of the first n bytes of a bitmap as the descriptor keeps it.
 func (g *geometry) bitmapChecksum(p []byte, n uint32, wide int) uint32 {
-	s := layout.Crc32c(g.csumSeed, p[:min(int(n), len(p))])
+	return g.bitmapSum(layout.Crc32c(g.csumSeed, p[:min(int(n), len(p))]), wide)
+}
+
+// bitmapSum is what a descriptor has room for of a bitmap's checksum: all, if it is as long as wide.
+func (g *geometry) bitmapSum(sum uint32, wide int) uint32 {
 	if g.descSize < wide {
-		s &= 0xFFFF
+		return sum & 0xFFFF
 	}
-	return s
+	return sum
 }
 
 // inodeSeed begins the checksums of everything that belongs to one inode.

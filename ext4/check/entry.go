@@ -121,10 +121,10 @@ func (k *dirCheck) checkTarget(off int, d dirent, name []byte) bool {
 // checkInUse checks that the inode of an entry is in use and could be seen in pass 1.
 func (k *dirCheck) checkInUse(off int, d dirent, name []byte) {
 	c := k.c
-	group, index := c.geo.inodeGroup(layout.Ino(d.ino))
+	group, _ := c.geo.inodeGroup(layout.Ino(d.ino))
 	if c.descs[group].Flags()&layout.DescInodeUninit != 0 {
 		k.bad(codeEntryUninit, off, name, d)
-	} else if unused := c.descs[group].ItableUnused(); index >= c.geo.ipg-min(unused, c.geo.ipg) {
+	} else if d.ino >= group*c.geo.ipg+1+c.geo.ipg-c.descs[group].ItableUnused() { // a count beyond all inodes wraps around
 		k.bad(codeEntryUnusedArea, off, name, d)
 	}
 	if !c.inodes.test(uint64(d.ino)) {
@@ -209,7 +209,10 @@ func (k *dirCheck) hashName(d dirent, room []byte) {
 		return
 	}
 	if k.folded {
-		name = fold(name)
+		var ok bool
+		if name, ok = layout.FoldName(name); !ok {
+			return // e2fsck takes the place of a name that is not UTF-8 for right
+		}
 	}
 	if h, ok := k.c.known.DirHash(k.index.version, name); ok {
 		k.block.hash(uint32(h))

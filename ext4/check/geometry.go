@@ -54,8 +54,8 @@ const (
 	maxDescSize       = 1024
 )
 
-// newGeometry decodes s, or tells what makes it impossible (superCorrupt, superDescSize). The number of inodes may
-// disagree with groups and inodes per group only if lenient.
+// newGeometry decodes s, or tells what makes it impossible (superCorrupt, superDescSize). Only if lenient, the
+// number of inodes may disagree with groups and inodes per group, and descriptors may overlap.
 func newGeometry(s layout.Superblock, lenient bool) (*geometry, openResult) {
 	g := &geometry{compat: s.FeatureCompat(), incompat: s.FeatureIncompat(), ro: s.FeatureROCompat()}
 	if s.LogBlockSize() > maxLogBlockSize {
@@ -82,7 +82,7 @@ func newGeometry(s layout.Superblock, lenient bool) (*geometry, openResult) {
 	g.descSize = 32
 	if g.hasIncompat(layout.Incompat64Bit) {
 		g.descSize = int(s.DescSize())
-		if g.descSize < 64 {
+		if g.descSize < 64 && !lenient || g.descSize == 0 {
 			return nil, superDescSize
 		}
 	}

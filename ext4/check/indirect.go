@@ -46,6 +46,7 @@ func (k *inodeCheck) walkIndirect(b uint64, depth int, first, span int64) bool {
 		return false
 	}
 	if k.seen[b] {
+		k.clusters += k.below[mapBlock{b, depth}]
 		return true
 	}
 	if k.seen == nil {
@@ -57,17 +58,29 @@ func (k *inodeCheck) walkIndirect(b uint64, depth int, first, span int64) bool {
 		k.c.rep.add(codeBlockUnreadable, k.at().block(-1, b))
 		return false
 	}
-	pointers := len(p) / 4
+	before := k.clusters
+	if !k.walkPointers(p, depth, first, span) {
+		return false
+	}
+	if k.ino == layout.ResizeIno {
+		k.countBelow(mapBlock{b, depth}, k.clusters-before)
+	}
+	return true
+}
+
+// walkPointers takes what the numbers in a map block point to.
+func (k *inodeCheck) walkPointers(p []byte, depth int, first, span int64) bool {
+	n := len(p) / 4
 	if depth == 1 {
-		for i := range pointers {
+		for i := range n {
 			if x := pointer(p, i); x != 0 {
 				k.takeBlock(x, first+int64(i))
 			}
 		}
 		return true
 	}
-	span /= int64(pointers)
-	for i := range k.w.cache.ahead(pointers, func(i int) uint64 { return pointer(p, i) }) {
+	span /= int64(n)
+	for i := range k.w.cache.ahead(n, func(i int) uint64 { return pointer(p, i) }) {
 		if x := pointer(p, i); x != 0 && !k.walkIndirect(x, depth-1, first+int64(i)*span, span) {
 			return false
 		}
@@ -77,6 +90,21 @@ func (k *inodeCheck) walkIndirect(b uint64, depth int, first, span int64) bool {
 
 // pointer is one of the numbers in a map block.
 func pointer(p []byte, i int) uint64 { return uint64(le.Uint32(p[4*i:])) }
+
+// A mapBlock is a map block at a depth.
+type mapBlock struct {
+	block uint64
+	depth int
+}
+
+// countBelow remembers what a map block of the resize inode adds to the count of blocks. The blocks of that inode are
+// claimed by what they are for, so that a map block with two pointers to it is no claim too many: it counts twice.
+func (k *inodeCheck) countBelow(b mapBlock, n uint64) {
+	if k.below == nil {
+		k.below = map[mapBlock]uint64{}
+	}
+	k.below[b] = n
+}
 
 // takeBlock claims one block of a block map: data at lblk, or a map block (lblk negative). It tells whether the number
 // is one of a block.

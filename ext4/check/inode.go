@@ -35,6 +35,7 @@ type inodeCheck struct {
 	eaBlkCount uint64 // the same of the xattr block
 	eaBlkInos  uint64
 	seen       map[uint64]bool // map blocks visited, so that no loop is walked twice
+	below      map[mapBlock]uint64
 }
 
 func isType(mode uint16, types ...uint16) bool {

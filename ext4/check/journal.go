@@ -43,6 +43,10 @@ func (c *checker) prepareJournal() error {
 	g, sb := c.geo, c.sb
 	has, dirty := g.hasCompat(layout.CompatHasJournal), g.hasIncompat(layout.IncompatRecover)
 	external := !allZero(sb.JournalUUID())
+	if external && (!has || sb.JournalInum() != 0) {
+		c.rep.add(codeJournalUUID, superAt())
+		return errStop
+	}
 	if !has && !dirty && sb.JournalInum() == 0 && sb.JournalDev() == 0 && !external {
 		return nil
 	}
@@ -118,8 +122,12 @@ func (c *checker) findJournal() (*journalFile, bool) {
 // journalByInode checks that an inode can be a journal's, and reads the journal superblock.
 func (c *checker) journalByInode(rec []byte) (*journalFile, bool) {
 	g, in := c.geo, layout.Inode(rec)
-	blocks := (in.Size() + uint64(g.bs) - 1) >> g.bits
-	if in.Links() == 0 || !in.IsRegular() || in.HasFlag(layout.FlagEncrypt) || in.Size()>>g.bits < jbdMinBlocks || blocks > g.blocks {
+	if in.Links() == 0 || !in.IsRegular() || in.HasFlag(layout.FlagEncrypt) || in.Size()>>g.bits < jbdMinBlocks {
+		return nil, false
+	}
+	// Of how much must be mapped e2fsck looks at the lower half of the size alone.
+	blocks := max(1, (uint64(max(0, int32(in.Size())))+uint64(g.bs)-1)>>g.bits)
+	if blocks > g.blocks {
 		return nil, false
 	}
 	runs, whole := c.fileRuns(rec, blocks)

@@ -76,7 +76,7 @@ func (c *checker) open() error {
 			c.rep.add(codeSuperBad, superAt().say("%s", openTexts[firstRes]))
 		}
 	}
-	if res == superCorrupt {
+	if res == superCorrupt || res == superDescSize {
 		o, res = c.tryOpen(0, 0, true)
 	}
 	if res != superOK {
@@ -176,7 +176,11 @@ func (c *checker) readDescs(o *opened) openResult {
 	if int64(g.descBlocks)*int64(g.bs) > c.dev.Size() {
 		return superUnreadable
 	}
-	p := make([]byte, int(g.descBlocks)*g.bs)
+	length := g.descSize
+	if g.hasIncompat(layout.Incompat64Bit) {
+		length = max(length, 64)
+	}
+	p := make([]byte, int(g.descBlocks)*g.bs+length)
 	for i := uint32(0); i < g.descBlocks; {
 		at, n := g.descLoc(o.super, i), uint32(1)
 		for i+n < g.descBlocks && g.descLoc(o.super, i+n) == at+uint64(n) {
@@ -189,7 +193,7 @@ func (c *checker) readDescs(o *opened) openResult {
 	}
 	o.descs = make([]layout.Desc, g.groups)
 	for i := range o.descs {
-		d := p[i*g.descSize:][:g.descSize:g.descSize]
+		d := p[i*g.descSize:][:length:length]
 		o.descs[i] = layout.Desc(d)
 		if o.super > 1 && g.descCsum() {
 			o.descs[i].SetFlags(o.descs[i].Flags() &^ (layout.DescBlockUninit | layout.DescInodeUninit))
