@@ -19,7 +19,7 @@ type turn struct {
 	change      func(e *editor)
 }
 
-var turns = slices.Concat(xattrTurns, endTurns, superTurns)
+var turns = slices.Concat(xattrTurns, endTurns, superTurns, quotaTurns)
 
 func TestAgreesWithE2fsck(t *testing.T) {
 	for _, k := range turns {
@@ -132,6 +132,22 @@ var superTurns = []turn{
 		}
 		e.block(uint64(le.Uint32(layout.Inode(rec).Block()[13*4:])), func(p []byte) { copy(p[12:16], p[8:12]) })
 	}},
+}
+
+// quotaWord sets a 32-bit number of the quota file of users.
+func quotaWord(at int, v uint32) func(e *editor) {
+	return func(e *editor) {
+		e.block(e.where(3, 0), func(p []byte) { le.PutUint32(p[at:], v) })
+	}
+}
+
+var quotaTurns = []turn{
+	{"more blocks than the file", "quota", quotaWord(0x14, 99)},
+	{"fewer blocks than the tree", "quota", quotaWord(0x14, 4)},
+	{"free block nowhere", "quota", quotaWord(0x18, 99)},
+	{"free entry nowhere", "quota", quotaWord(0x1C, 99)},
+	{"reference to nowhere", "quota", quotaWord(1024+4*100, 0xFFFF)},
+	{"reference to the root", "quota", quotaWord(1024+4*100, 1)},
 }
 
 // foldedIndex makes a file system with a hashed, casefolded directory, inode 12, of names that are more than ASCII.

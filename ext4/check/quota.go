@@ -79,12 +79,20 @@ type quotaReader struct {
 	ino  layout.Ino
 	runs []fileRun
 	size uint64
-	seen map[uint32]bool // blocks of the tree
+	head layout.QuotaHeader
+	seen map[quotaNode]bool
 	has  map[uint32]bool // identifiers with an entry
 }
 
+// A quotaNode is a block at a depth of the tree. A wrong reference may bring one and the same block to several depths,
+// where it means something else.
+type quotaNode struct {
+	block uint32
+	depth int
+}
+
 func (c *checker) checkQuotaFile(kind int) {
-	q := &quotaReader{c: c, kind: kind, ino: c.quotaFile(kind), seen: map[uint32]bool{}, has: map[uint32]bool{}}
+	q := &quotaReader{c: c, kind: kind, ino: c.quotaFile(kind), seen: map[quotaNode]bool{}, has: map[uint32]bool{}}
 	place := inodeAt(q.ino)
 	rec, err := c.readInode(q.ino)
 	if err != nil {
@@ -107,6 +115,11 @@ func (c *checker) checkQuotaFile(kind int) {
 	}
 	if h.Magic() != magic {
 		c.rep.add(codeQuotaMagic, place.values(hex(h.Magic()), hex(magic)))
+	}
+	q.head = h
+	if n := h.Blocks(); uint64(n)*layout.QuotaBlockSize > q.size || max(h.FreeBlock(), h.FreeEntry()) >= n {
+		c.rep.add(codeQuotaFile, place.say("%d blocks, %d and %d are free", n, h.FreeBlock(), h.FreeEntry()))
+		return
 	}
 	q.tree(layout.QuotaTreeRoot, 0)
 	for id, u := range c.quota.used[kind] {
@@ -135,11 +148,16 @@ func (q *quotaReader) block(n uint32) ([]byte, bool) {
 
 // tree goes through a block of the tree and what is below.
 func (q *quotaReader) tree(n uint32, depth int) {
-	p, ok := q.block(n)
-	if !ok || q.seen[n] {
+	at := quotaNode{n, depth}
+	if n >= q.head.Blocks() {
+		q.c.rep.add(codeQuotaFile, inodeAt(q.ino).say("reference to block %d of %d", n, q.head.Blocks()))
 		return
 	}
-	q.seen[n] = true
+	p, ok := q.block(n)
+	if !ok || q.seen[at] {
+		return
+	}
+	q.seen[at] = true
 	if depth == layout.QuotaTreeDepth {
 		for _, e := range layout.QuotaEntries(p) {
 			if e.Used() {
