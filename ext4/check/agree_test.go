@@ -83,6 +83,16 @@ func (e *editor) inlineXattr(change func(in layout.Inode, entry []byte)) {
 	e.sealed(e.file("hello"), func(in layout.Inode) { change(in, in[164:]) })
 }
 
+// truncate leaves the first n bytes of the device.
+func (e *editor) truncate(n int) {
+	e.t.Helper()
+	p := make([]byte, n)
+	if _, err := e.dev.ReadAt(p, 0); err != nil {
+		e.t.Fatal(err)
+	}
+	e.dev = device(e.t, p)
+}
+
 func breakInlineXattr(e *editor) { e.inlineXattr(func(_ layout.Inode, p []byte) { p[12] ^= 1 }) }
 
 func journalErrno(e *editor) { e.block(e.where(8, 0), func(p []byte) { p[35] = 5 }) }
@@ -107,6 +117,8 @@ var endTurns = []turn{
 		e.super(func(s layout.Superblock) { s[0x61] |= 0x4 })
 		e.inlineXattr(func(_ layout.Inode, p []byte) { le.PutUint32(p[4:], 99999) })
 	}},
+	{"map blocks behind the end of the device", "ext3", func(e *editor) { e.truncate(4 << 20) }},
+	{"journal behind the end of the device", "ext3", func(e *editor) { e.truncate(1 << 20) }},
 	{"journal error", "meta-bg", journalErrno},
 	{"journal error, resize inode", "default-1k", journalErrno},
 	{"orphan file", "nocsum", orphanFileNowhere},
@@ -125,6 +137,11 @@ var superTurns = []turn{
 	{"s_desc_size 3", "default-4k", func(e *editor) { e.super(func(s layout.Superblock) { s[0xFE] = 3 }) }},
 	{"so many unused inodes that their count wraps", "ext3", func(e *editor) { e.desc(0, func(d layout.Desc) { d.SetItableUnused(0x7000) }) }},
 	{"one unused inode too many", "ext3", func(e *editor) { e.desc(0, func(d layout.Desc) { d.SetItableUnused(1025) }) }},
+	{"quota inode of no use, l_i_blocks_high", "nocsum", func(e *editor) { e.inode(3, func(in layout.Inode) { in[0x74] = 1 }) }},
+	{"bad blocks, casefold", "nocsum", func(e *editor) { e.inode(1, func(in layout.Inode) { in[0x23] |= 0x40 }) }},
+	{"bad block, descriptors", "ext3", badBlock(2)},
+	{"bad block, reserved for descriptors", "ext3", badBlock(4)},
+	{"bad block, bitmap behind meta_bg", "meta-bg", badBlock(8195)},
 	{"resize inode, a map block twice", "ext3", func(e *editor) {
 		rec, err := e.c.readInode(layout.ResizeIno)
 		if err != nil {
@@ -132,6 +149,11 @@ var superTurns = []turn{
 		}
 		e.block(uint64(le.Uint32(layout.Inode(rec).Block()[13*4:])), func(p []byte) { copy(p[12:16], p[8:12]) })
 	}},
+}
+
+// badBlock puts a block on the list of bad ones.
+func badBlock(b uint32) func(e *editor) {
+	return func(e *editor) { e.sealed(1, func(in layout.Inode) { le.PutUint32(in.Block(), b) }) }
 }
 
 // quotaWord sets a 32-bit number of the quota file of users.
@@ -146,6 +168,9 @@ var quotaTurns = []turn{
 	{"fewer blocks than the tree", "quota", quotaWord(0x14, 4)},
 	{"free block nowhere", "quota", quotaWord(0x18, 99)},
 	{"free entry nowhere", "quota", quotaWord(0x1C, 99)},
+	{"size beyond 2 GiB", "quota", func(e *editor) { e.sealed(3, func(in layout.Inode) { in.SetSize(1<<31 + 1) }) }},
+	{"size of 2 GiB", "quota", func(e *editor) { e.sealed(3, func(in layout.Inode) { in.SetSize(1 << 31) }) }},
+	{"size not of whole blocks", "quota", func(e *editor) { e.sealed(3, func(in layout.Inode) { in.SetSize(in.Size() - 1) }) }},
 	{"reference to nowhere", "quota", quotaWord(1024+4*100, 0xFFFF)},
 	{"reference to the root", "quota", quotaWord(1024+4*100, 1)},
 }

@@ -1,12 +1,6 @@
 package check
 
-import (
-	"cmp"
-	"slices"
-	"sort"
-
-	"ext4img/ext4/layout"
-)
+import "ext4img/ext4/layout"
 
 // Inode 1 lists the blocks that the device cannot store: as if they were its data.
 
@@ -69,62 +63,51 @@ func (c *checker) takeBadBlocks(at, n uint64) {
 	c.takeNewBadBlocks(next, at+n-next)
 }
 
-// takeNewBadBlocks claims bad blocks. Those that the file system has metadata in are reported by what is there.
 func (c *checker) takeNewBadBlocks(at, n uint64) {
 	for b := at; b < at+n; b++ {
-		if !c.blocks.set(c.geo.cluster(b)) {
-			continue
+		if c.blocks.set(c.geo.cluster(b)) && c.again(uint64(c.geo.groups)) {
+			c.reportBadBlock(b)
 		}
-		if c.places == nil {
-			c.places = c.metadataPlaces()
-		}
-		c.reportBadBlock(b)
 	}
 }
 
-// A metadataPlace is where a group has a bitmap or its inode table, and what to report when a bad block is there.
-type metadataPlace struct {
-	blockRun
-	group int
-	code  Code // none: reported by the inodes in it
-}
-
-// metadataPlaces gives the places in order.
-func (c *checker) metadataPlaces() []metadataPlace {
-	places := make([]metadataPlace, 0, 3*len(c.descs))
-	for i, d := range c.descs {
-		places = append(places,
-			metadataPlace{blockRun{uint64(d.BlockBitmap()), 1}, i, codeBlockBitmapBad},
-			metadataPlace{blockRun{uint64(d.InodeBitmap()), 1}, i, codeInodeBitmapBad},
-			metadataPlace{blockRun{uint64(d.InodeTable()), uint64(c.geo.itable)}, i, ""})
-	}
-	slices.SortStableFunc(places, func(a, b metadataPlace) int { return cmp.Compare(a.at, b.at) })
-	return places
-}
-
-// reportBadBlock reports a bad block that is in use.
+// reportBadBlock reports a bad block that is in use, by what the file system has in it.
 func (c *checker) reportBadBlock(b uint64) {
+	g := c.geo
 	place := inodeAt(layout.BadBlocksIno).block(-1, b)
-	i := sort.Search(len(c.places), func(i int) bool { return c.places[i].at > b }) - 1
-	if i >= 0 && b < c.places[i].at+c.places[i].n {
-		if m := c.places[i]; m.code != "" {
-			c.rep.add(m.code, place.inGroup(m.group))
+	for i, d := range c.descs {
+		if c.inSuperArea(uint32(i), b) {
+			c.rep.add(pick(i == 0, codeBadBlockSuper, codeBadBlockBackup), place.inGroup(i))
+			return
 		}
-		return
-	}
-	for _, r := range c.geo.superArea(0) {
-		if b >= r.at && b < r.at+r.n {
-			c.rep.add(codeBadBlockSuper, place)
+		switch b {
+		case uint64(d.BlockBitmap()):
+			c.rep.add(codeBlockBitmapBad, place.inGroup(i))
+			return
+		case uint64(d.InodeBitmap()):
+			c.rep.add(codeInodeBitmapBad, place.inGroup(i))
+			return
+		}
+		if table := uint64(d.InodeTable()); b >= table && b < table+uint64(g.itable) {
 			return
 		}
 	}
 	c.rep.add(codeBadBlockBackup, place)
 }
 
+// inSuperArea tells whether a block is in a group's copy of superblock and descriptors, which e2fsck takes to be all in
+// one place, also with meta_bg.
+func (c *checker) inSuperArea(group uint32, b uint64) bool {
+	g := c.geo
+	at := g.groupFirst(group)
+	return g.hasSuper(group) && b >= at && b <= at+uint64(g.descBlocks)
+}
+
 // checkBadBlocksInode checks the fields of inode 1, which but for its blocks has none.
 func (k *inodeCheck) checkBadBlocksInode() {
 	k.c.inodes.set(uint64(k.ino))
 	k.c.links.store(k.ino, k.in.Links())
+	k.checkCasefold()
 	if k.flag(layout.FlagExtents) && !k.g.hasIncompat(layout.IncompatExtents) {
 		k.bad(codeExtentsFeature, nil, nil)
 	}

@@ -56,6 +56,7 @@ func (k *inodeCheck) walkIndirect(b uint64, depth int, first, span int64) bool {
 	p, err := k.w.cache.read(b)
 	if err != nil {
 		k.c.rep.add(codeBlockUnreadable, k.at().block(-1, b))
+		k.c.rep.endsAt(k.ino)
 		return false
 	}
 	before := k.clusters

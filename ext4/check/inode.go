@@ -127,13 +127,7 @@ func (k *inodeCheck) checkUnused() {
 func (k *inodeCheck) checkFlags() {
 	g := k.g
 	extents, inline := g.hasIncompat(layout.IncompatExtents), g.hasIncompat(layout.IncompatInlineData)
-	if k.flag(layout.FlagCasefold) {
-		if k.mode != layout.ModeDir {
-			k.bad(codeCasefoldNonDir, nil, nil)
-		} else if !g.hasIncompat(layout.IncompatCasefold) {
-			k.bad(codeCasefoldFeature, nil, nil)
-		}
-	}
+	k.checkCasefold()
 	if k.flag(layout.FlagInlineData) && k.flag(layout.FlagExtents) && (extents || inline) {
 		k.checkInlineAndExtents()
 	}
@@ -157,6 +151,17 @@ func (k *inodeCheck) checkFlags() {
 	if extents && !k.flag(layout.FlagExtents) && isType(k.mode, layout.ModeRegular, layout.ModeDir) &&
 		parseNode(k.in.Block()).ok() {
 		k.bad(codeExtentsFlagMissing, nil, nil)
+	}
+}
+
+// checkCasefold checks the flag of directories whose names have no case.
+func (k *inodeCheck) checkCasefold() {
+	switch {
+	case !k.flag(layout.FlagCasefold):
+	case k.mode != layout.ModeDir:
+		k.bad(codeCasefoldNonDir, nil, nil)
+	case !k.g.hasIncompat(layout.IncompatCasefold):
+		k.bad(codeCasefoldFeature, nil, nil)
 	}
 }
 
@@ -209,7 +214,7 @@ func (k *inodeCheck) checkSystemFile(used bool, badMode, notClear Code) bool {
 		k.checkMap()
 		return true
 	}
-	if k.in.Links() != 0 || k.rawBlocks() != 0 || le.Uint32(k.in.Block()) != 0 {
+	if k.in.Links() != 0 || le.Uint32(k.rec[0x1C:]) != 0 || le.Uint32(k.in.Block()) != 0 {
 		k.bad(notClear, nil, nil)
 	}
 	return false

@@ -13,10 +13,11 @@ func (c *checker) pass1() error {
 	c.markMetadata()
 	c.readBadBlocks()
 	c.meter.begin(1, uint64(c.geo.groups))
-	if err := c.scanInodes(func(w *worker, ino layout.Ino, rec []byte) { w.checkInode(ino, rec) }); err != nil {
+	err := c.scanInodes(func(w *worker, ino layout.Ino, rec []byte) { w.checkInode(ino, rec) })
+	c.rep.endInodes()
+	if err != nil {
 		return err
 	}
-	c.rep.endInodes()
 	c.dirList.sort()
 	c.xattrBlocks.finish(c)
 	if c.largeDir.raised() && !c.geo.hasIncompat(layout.IncompatLargeDir) {

@@ -117,8 +117,8 @@ func (c *checker) checkQuotaFile(kind int) {
 		c.rep.add(codeQuotaMagic, place.values(hex(h.Magic()), hex(magic)))
 	}
 	q.head = h
-	if n := h.Blocks(); uint64(n)*layout.QuotaBlockSize > q.size || max(h.FreeBlock(), h.FreeEntry()) >= n {
-		c.rep.add(codeQuotaFile, place.say("%d blocks, %d and %d are free", n, h.FreeBlock(), h.FreeEntry()))
+	if n := h.Blocks(); q.size > maxQuotaSize || uint64(n) > q.blocks() || max(h.FreeBlock(), h.FreeEntry()) >= n {
+		c.rep.add(codeQuotaFile, place.say("%d bytes, %d blocks, %d and %d are free", q.size, n, h.FreeBlock(), h.FreeEntry()))
 		return
 	}
 	q.tree(layout.QuotaTreeRoot, 0)
@@ -129,11 +129,19 @@ func (c *checker) checkQuotaFile(kind int) {
 	}
 }
 
+// maxQuotaSize is how long e2fsck lets a quota file be.
+const maxQuotaSize = 1 << 31
+
+// blocks is how many blocks the quota file has, the last one perhaps in part.
+func (q *quotaReader) blocks() uint64 {
+	return (q.size + layout.QuotaBlockSize - 1) / layout.QuotaBlockSize
+}
+
 // block reads a block of the quota file.
 func (q *quotaReader) block(n uint32) ([]byte, bool) {
 	g := q.c.geo
 	off := uint64(n) * layout.QuotaBlockSize
-	if off+layout.QuotaBlockSize > q.size {
+	if off >= q.size {
 		return nil, false
 	}
 	l := off >> g.bits

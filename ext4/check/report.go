@@ -155,7 +155,7 @@ func (r *reporter) add(code Code, a at) {
 	defer r.mu.Unlock()
 	r.counts[code]++
 	if code.Severity() == Error {
-		r.firstError = min(r.firstError, a.ino)
+		r.firstError = min(r.firstError, pick(code.Pass() == 0, 0, a.ino))
 	}
 	if r.counts[code] > r.max {
 		return

@@ -74,7 +74,6 @@ type checker struct {
 	eaRefs      eaRefs
 	policies    policies
 	badBlocks   *bitmap
-	places      []metadataPlace // where bad blocks were looked for; nil: there was no need
 	quota       *quotaUsage
 	largeFile   onceFlag // a file beyond 2 GiB was seen
 	largeDir    onceFlag // a directory that needs large_dir was seen
