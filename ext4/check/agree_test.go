@@ -142,6 +142,10 @@ var superTurns = []turn{
 	{"bad block, descriptors", "ext3", badBlock(2)},
 	{"bad block, reserved for descriptors", "ext3", badBlock(4)},
 	{"bad block, bitmap behind meta_bg", "meta-bg", badBlock(8195)},
+	{"translator of the Hurd", "ext3", func(e *editor) {
+		e.super(func(s layout.Superblock) { s[0x48] = osHurd })
+		e.change("hello", func(in layout.Inode) { in[0x24] = 2 })
+	}},
 	{"resize inode, a map block twice", "ext3", func(e *editor) {
 		rec, err := e.c.readInode(layout.ResizeIno)
 		if err != nil {

@@ -214,6 +214,9 @@ func (w *worker) eachClaim(ino layout.Ino, rec []byte, fn func(at, n uint64)) {
 		w.nodeClaims(parseNode(in.Block()), map[uint64]bool{}, fn)
 	default:
 		seen := map[uint64]bool{}
+		if b := w.c.translatorBlock(rec); b != 0 {
+			w.pointerClaims(b, 0, seen, fn)
+		}
 		for i := range 15 {
 			if b := uint64(le.Uint32(in.Block()[4*i:])); b != 0 {
 				w.pointerClaims(b, max(0, i-11), seen, fn)

@@ -7,12 +7,16 @@ const (
 	indirect       = -1
 	doubleIndirect = -2
 	tripleIndirect = -3
+	translator     = -4 // not a map block: what the Hurd starts for the file
 )
 
 // checkIndirect walks the block map of an inode without extents: 12 blocks, then trees of depth one, two and three.
 func (k *inodeCheck) checkIndirect() {
 	p := k.in.Block()
 	isDir := k.mode == layout.ModeDir
+	if b := k.c.translatorBlock(k.rec); b != 0 {
+		k.takeBlock(b, translator)
+	}
 	if isDir && le.Uint32(p) == 0 {
 		k.dirHoles(1)
 	}
@@ -33,6 +37,14 @@ func (k *inodeCheck) checkIndirect() {
 		next += span
 	}
 	k.lastInit = k.lastBlock
+}
+
+// translatorBlock is the block of an inode that only the Hurd knows (h_i_translator), 0 if there is none.
+func (c *checker) translatorBlock(rec []byte) uint64 {
+	if c.sb.CreatorOS() != osHurd {
+		return 0
+	}
+	return uint64(le.Uint32(rec[0x24:]))
 }
 
 // walkIndirect walks a map block that is depth levels above the data and in charge of span blocks from first on. It is
