@@ -15,6 +15,18 @@ const (
 	xattrHeaderSize = 32
 )
 
+// xattrEntry is an entry as it stands.
+type xattrEntry struct {
+	at        int // offset in the area of entries
+	nameLen   int
+	nameIndex uint8
+	valueOff  int
+	valueIno  uint32
+	valueSize int
+	hash      uint32
+	name      []byte // cut at the end of the area
+}
+
 // xattrPrefixes are the beginnings of names that e_name_index stands for. Lustre's attributes (5) and the encryption
 // context (9) have none.
 var xattrPrefixes = [...]string{1: "user.", 2: "system.posix_acl_access", 3: "system.posix_acl_default", 4: "trusted.", 5: "",
@@ -33,17 +45,6 @@ func (e xattrEntry) fullName() string {
 		return xattrPrefixes[e.nameIndex] + string(name)
 	}
 	return string(name)
-}
-
-type xattrEntry struct {
-	at        int // offset in the area of entries
-	nameLen   int
-	nameIndex uint8
-	valueOff  int
-	valueIno  uint32
-	valueSize int
-	hash      uint32
-	name      []byte // cut at the end of the area
 }
 
 // xattrAt decodes the entry at offset at of p; ok is false at the end of the list, and where there is no room for one.
