@@ -160,6 +160,9 @@ func printReport(c *cli.Context, path string, rep *check.Report, res verifyResul
 		say(c, "%s: cannot be checked: %v\n", path, rep.Fatal)
 		return
 	}
+	if rep.GivesUp && c.Bool("like-e2fsck") {
+		say(c, "%s: e2fsck -fn gives up here\n", path)
+	}
 	verdict := "problems found"
 	if res.Clean {
 		verdict = "clean"
