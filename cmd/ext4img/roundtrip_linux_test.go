@@ -148,6 +148,7 @@ func makeEverything(t *testing.T, src string) error {
 	for _, name := range []string{"any \x01\x7f\xff\n\\ byte", string(long), "ünï", "tool", "listed", "noted", "future"} {
 		add(os.WriteFile(p(name), []byte(name), 0o755))
 	}
+	add(os.WriteFile(p("large tool"), make([]byte, 3*smallFile), 0o755))
 	add(os.Mkdir(p("setgid"), 0o755))
 	add(os.Chown(p("setgid"), 0, 77))
 	add(os.Chmod(p("setgid"), 0o775|os.ModeSetgid))
@@ -171,7 +172,7 @@ func makeEverything(t *testing.T, src string) error {
 		file, name string
 		value      []byte
 	}{{"listed", "system.posix_acl_access", acl}, {"a", "system.posix_acl_default", acl}, {"a/file", "security.capability", capability},
-		{"noted", "user.note", long}, {"noted", "trusted.other", nil}, {"a/b", "user.dir", []byte("d")}} {
+		{"large tool", "security.capability", capability}, {"noted", "user.note", long}, {"noted", "trusted.other", nil}, {"a/b", "user.dir", []byte("d")}} {
 		if err := unix.Setxattr(p(x.file), x.name, x.value, 0); err != nil && err != syscall.ENOTSUP {
 			t.Logf("%s of %s: %v", x.name, x.file, err)
 		}
