@@ -125,8 +125,7 @@ func TestHugeClaims(t *testing.T) {
 	}
 }
 
-// TestClaimedOften maps the same blocks into many files and directories, thousands of times each. e2fsck takes hours for
-// some of these.
+// TestClaimedOften maps the same blocks into many files and directories, thousands of times each.
 func TestClaimedOften(t *testing.T) {
 	const tree, target, targets = 5000, 6000, 8192
 	for name, mode := range map[string]uint16{"files": layout.ModeRegular | 0o644, "directories": layout.ModeDir | 0o755} {
