@@ -27,24 +27,18 @@ type xattrEntry struct {
 	name      []byte // cut at the end of the area
 }
 
-// xattrPrefixes are the beginnings of names that e_name_index stands for. Lustre's attributes (5) and the encryption
-// context (9) have none.
-var xattrPrefixes = [...]string{1: "user.", 2: "system.posix_acl_access", 3: "system.posix_acl_default", 4: "trusted.", 5: "",
-	6: "security.", 7: "system.", 8: "system.richacl", 9: "", 10: "gnu."}
-
 // classKnown tells whether the kernel has attributes of that class.
 func (e xattrEntry) classKnown() bool {
-	return e.nameIndex > 0 && int(e.nameIndex) < len(xattrPrefixes)
+	_, known := layout.XattrPrefix(e.nameIndex)
+	return known
 }
 
 // fullName is the name with what the class stands for. As for e2fsck it ends at a NUL, and an unknown class stands for
 // nothing.
 func (e xattrEntry) fullName() string {
 	name, _, _ := bytes.Cut(e.name, []byte{0})
-	if e.classKnown() {
-		return xattrPrefixes[e.nameIndex] + string(name)
-	}
-	return string(name)
+	prefix, _ := layout.XattrPrefix(e.nameIndex)
+	return prefix + string(name)
 }
 
 // xattrAt decodes the entry at offset at of p; ok is false at the end of the list, and where there is no room for one.

@@ -70,10 +70,19 @@ func SplitXattrName(full string) (index uint8, name string, ok bool) {
 	return 0, "", false
 }
 
-// FullName is the name with its prefix; an index that is not known gives a prefix that says so.
+// XattrPrefix is the prefix of names with an index, none for Lustre's attributes (5) and the encryption context. known
+// tells whether the kernel has attributes of that index.
+func XattrPrefix(index uint8) (prefix string, known bool) {
+	if index == 0 || int(index) >= len(xattrPrefixes) {
+		return "", false
+	}
+	return xattrPrefixes[index], true
+}
+
+// FullName is the name with its prefix; an index that has none gives a prefix that says so.
 func (x Xattr) FullName() string {
-	if int(x.Index) < len(xattrPrefixes) && xattrPrefixes[x.Index] != "" {
-		return xattrPrefixes[x.Index] + x.Name
+	if prefix, _ := XattrPrefix(x.Index); prefix != "" {
+		return prefix + x.Name
 	}
 	return fmt.Sprintf("index%d.%s", x.Index, x.Name)
 }
