@@ -21,7 +21,7 @@ func (c *checker) again(cost uint64) bool {
 
 // giveUp ends the check: more is claimed than there can be.
 func (c *checker) giveUp() {
-	if !c.over.v.Swap(true) {
+	if c.over.raise() {
 		c.rep.add(codeClaimedOften, superAt())
 	}
 }
@@ -29,13 +29,4 @@ func (c *checker) giveUp() {
 // worthwhile tells whether to walk a node or map block before it is claimed.
 func (c *checker) worthwhile(b uint64) bool {
 	return !c.over.raised() && (!c.blocks.test(c.geo.cluster(b)) || c.again(againNode))
-}
-
-// addDirBlocks counts directory blocks. There are never more than blocks.
-func (c *checker) addDirBlocks(n uint64) bool {
-	if c.dirTotal.Add(n) <= c.geo.blocks {
-		return true
-	}
-	c.giveUp()
-	return false
 }

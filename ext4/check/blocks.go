@@ -187,8 +187,8 @@ func (c *checker) pass1b() error {
 		}
 		var first, n uint64
 		w.eachClaim(ino, rec, func(at, count uint64) {
-			from, to := c.geo.cluster(at), c.geo.cluster(min(at+count, c.geo.blocks)-1)
-			c.dupes.runs(from, to-from+1, func(cl, more uint64) {
+			from, clusters := c.geo.clusterRun(at, count)
+			c.dupes.runs(from, clusters, func(cl, more uint64) {
 				if n == 0 {
 					first = cl<<c.geo.ratioBits + c.geo.first
 				}

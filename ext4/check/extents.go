@@ -255,9 +255,6 @@ func (k *inodeCheck) unaligned(pblk, lblk uint64) bool {
 // dirExtent puts the blocks of a directory's extent on the list, and the holes before it.
 func (k *inodeCheck) dirExtent(x rawExtent) {
 	k.dirHoles(int64(x.lblk))
-	if !k.c.addDirBlocks(x.len) {
-		return
-	}
 	for i := range x.len {
 		k.w.addDirBlock(dirBlock{pblk: x.pblk + i, ino: k.ino, lblk: uint32(x.lblk + i)})
 	}
@@ -286,17 +283,13 @@ func (k *inodeCheck) claim(at, n uint64) { k.c.claim(at, n) }
 // claim claims the clusters of n blocks, which are in the file system; one that was claimed before is a dupe.
 func (c *checker) claim(at, n uint64) {
 	g := c.geo
-	from, to := g.cluster(at), g.cluster(min(at+n, g.blocks)-1)
-	again := uint64(0)
-	c.blocks.setRange(from, to-from+1, func(cl, n uint64) {
-		again++
+	from, count := g.clusterRun(at, n)
+	c.blocks.setRange(from, count, func(cl, n uint64) {
+		c.again(1)
 		if !g.hasRO(layout.ROCompatSharedBlocks) {
 			c.dupes.setRange(cl, n, nil)
 		}
 	})
-	if again > 0 {
-		c.again(again)
-	}
 }
 
 // hasMeta tells whether a block holds metadata of the file system as a whole.

@@ -161,6 +161,12 @@ func (g *geometry) clusters() uint64 { return g.cluster(g.blocks-1) + 1 }
 // cluster is the number of the cluster with block b, in the block bitmap's order.
 func (g *geometry) cluster(b uint64) uint64 { return (b - g.first) >> g.ratioBits }
 
+// clusterRun gives the clusters of n blocks from at on, of which the first is in the file system.
+func (g *geometry) clusterRun(at, n uint64) (first, count uint64) {
+	first = g.cluster(at)
+	return first, g.cluster(min(at+n, g.blocks)-1) - first + 1
+}
+
 // valid tells whether b is a block of the file system.
 func (g *geometry) valid(b uint64) bool { return b >= g.first && b < g.blocks }
 

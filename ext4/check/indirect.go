@@ -144,7 +144,6 @@ func (k *inodeCheck) takeBlock(b uint64, lblk int64) bool {
 		k.mapped++
 		if k.mode == layout.ModeDir {
 			k.dirHoles(lblk)
-			k.c.addDirBlocks(1)
 			k.w.addDirBlock(dirBlock{pblk: b, ino: k.ino, lblk: uint32(lblk)})
 			k.lastDir = lblk
 		}

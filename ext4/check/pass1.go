@@ -173,7 +173,14 @@ func (w *worker) close() {
 	w.c.dirBlocks = append(w.c.dirBlocks, w.dirBlocks...)
 }
 
-func (w *worker) addDirBlock(b dirBlock) { w.dirBlocks = append(w.dirBlocks, b) }
+// addDirBlock lists a directory block. There are never more than blocks.
+func (w *worker) addDirBlock(b dirBlock) {
+	if b.pblk != 0 && w.c.dirTotal.Add(1) > w.c.geo.blocks {
+		w.c.giveUp()
+		return
+	}
+	w.dirBlocks = append(w.dirBlocks, b)
+}
 
 // prefetch reads the blocks that the checks of the inodes from record k on will ask for, as many as the cache holds:
 // nodes and map blocks at the first level, xattr blocks, the texts of symlinks, and the roots of hashed directories. It

@@ -13,7 +13,7 @@ func (c *checker) pass5() error {
 	uninit := c.uninitClusters()
 	var clusters, inodes atomic.Uint64
 	err := c.eachGroups(bitmapBatch, func(w *worker, from, to uint32) {
-		at := func(i int) uint64 { return w.bitmapAhead(from+uint32(i/2), i%2 == 1) }
+		at := func(i int) uint64 { return c.bitmapAhead(from+uint32(i/2), i%2 == 1) }
 		for i := range w.cache.ahead(2*int(to-from), at) {
 			if group := from + uint32(i/2); i%2 == 0 {
 				clusters.Add(w.checkBlockBitmap(group, uninit))
@@ -47,8 +47,8 @@ func (c *checker) uninitClusters() *bitmap {
 		}
 		for _, r := range g.uninitBlocks(uint32(i), d) {
 			if r.n > 0 && g.valid(r.at) && r.at+r.n <= g.blocks {
-				from, to := g.cluster(r.at), g.cluster(r.at+r.n-1)
-				m.setRange(from, to-from+1, nil)
+				from, count := g.clusterRun(r.at, r.n)
+				m.setRange(from, count, nil)
 			}
 		}
 	}
@@ -56,12 +56,12 @@ func (c *checker) uninitClusters() *bitmap {
 }
 
 // bitmapAhead gives where a bitmap of a group is that will be read, 0 if it will not.
-func (w *worker) bitmapAhead(group uint32, ofInodes bool) uint64 {
-	d := w.c.descs[group]
+func (c *checker) bitmapAhead(group uint32, ofInodes bool) uint64 {
+	d := c.descs[group]
 	switch {
-	case ofInodes && !w.c.inodeUninit(group):
+	case ofInodes && !c.inodeUninit(group):
 		return uint64(d.InodeBitmap())
-	case !ofInodes && !w.c.blockUninit(group):
+	case !ofInodes && !c.blockUninit(group):
 		return uint64(d.BlockBitmap())
 	}
 	return 0

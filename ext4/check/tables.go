@@ -123,7 +123,8 @@ type dirBlock struct {
 // onceFlag is set by any goroutine and stays set.
 type onceFlag struct{ v atomic.Bool }
 
-func (f *onceFlag) raise()       { f.v.Store(true) }
+// raise tells whether it was the first.
+func (f *onceFlag) raise() bool  { return !f.v.Swap(true) }
 func (f *onceFlag) raised() bool { return f.v.Load() }
 
 // stats counts what was seen.
