@@ -18,7 +18,7 @@ func (o *operation) value() []byte {
 	if isACL(o.attr) {
 		return randomACL(o.fill)
 	}
-	if o.attr == capability && o.fill%8 > 0 {
+	if o.attr == XattrCapability && o.fill%8 > 0 {
 		return append([]byte{byte(o.fill & 1), 0, 0, 2}, content(o.fill, 16)...)
 	}
 	return content(o.fill, int(o.n))

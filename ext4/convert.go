@@ -147,8 +147,8 @@ func errStopped(err error) error {
 	return fmt.Errorf("a write before it was not converted: %w", err)
 }
 
-// exclusive runs fn, which changes the file, while no direct I/O of the inode is in flight or can begin, and everything completed is converted.
-// If a conversion failed fn does not run: never cut a file whose conversion failed.
+// exclusive runs fn, which changes the file, while no direct I/O of the inode is in flight or can begin, and everything
+// completed is converted. If a conversion failed fn does not run: never cut a file whose conversion failed.
 func (n *node) exclusive(fn func() error) error {
 	n.fs.j.MustNotHold("inode lock")
 	n.mu.Lock()

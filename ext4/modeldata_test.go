@@ -66,7 +66,7 @@ func (m *model) open(o *operation) syscall.Errno {
 		return e
 	}
 	if o.flag&os.O_TRUNC != 0 {
-		delete(n.xattrs, capability)
+		delete(n.xattrs, XattrCapability)
 		n.data = nil
 		n.m, n.c = m.stamp(), m.stamp()
 	}
@@ -142,7 +142,7 @@ func (m *model) attribute(o *operation, n *mnode) outcome {
 			n.gid = uint32(o.gid)
 		}
 		if !n.isDir() {
-			delete(n.xattrs, capability)
+			delete(n.xattrs, XattrCapability)
 			n.mode &^= layout.ModeSetUID
 			if n.mode&0o010 != 0 {
 				n.mode &^= layout.ModeSetGID
@@ -202,7 +202,7 @@ func (m *model) xattr(o *operation, n *mnode) outcome {
 		return outcome{err: syscall.EOPNOTSUPP}
 	case suffix == "":
 		return outcome{err: syscall.EINVAL}
-	case o.kind == opSetxattr && o.attr == capability && !capabilityOK(o.value()):
+	case o.kind == opSetxattr && o.attr == XattrCapability && !capabilityOK(o.value()):
 		return outcome{err: syscall.EINVAL}
 	case o.kind == opSetxattr && exists && o.flag == XattrCreate:
 		return outcome{err: syscall.EEXIST}
@@ -288,7 +288,7 @@ func (m *model) file(o *operation) outcome {
 		case o.off > m.maxSize:
 			return outcome{err: syscall.EFBIG}
 		}
-		delete(n.xattrs, capability)
+		delete(n.xattrs, XattrCapability)
 		n.resize(o.off)
 		n.m, n.c = m.stamp(), m.stamp()
 	case opFallocate:
@@ -300,7 +300,7 @@ func (m *model) file(o *operation) outcome {
 }
 
 func (m *model) write(n *mnode, off int64, p []byte) {
-	delete(n.xattrs, capability)
+	delete(n.xattrs, XattrCapability)
 	if end := off + int64(len(p)); end > int64(len(n.data)) {
 		n.resize(end)
 	}
@@ -336,7 +336,7 @@ func (m *model) fallocate(o *operation, n *mnode, writable bool) syscall.Errno {
 	if !m.extents && what != FallocPunchHole {
 		return syscall.EOPNOTSUPP
 	}
-	delete(n.xattrs, capability)
+	delete(n.xattrs, XattrCapability)
 	end := o.off + o.n
 	if shifts && (o.off%m.cluster != 0 || o.n%m.cluster != 0) {
 		return syscall.EINVAL

@@ -360,9 +360,9 @@ func (g *gen) xattr(o *operation) {
 		o.n %= 16 // how much room the data leaves in the inode is not the same
 	}
 	if !g.careful && g.chance(15) {
-		o.attr, o.n = capability, o.n+1
+		o.attr, o.n = XattrCapability, o.n+1
 	}
-	if isACL(o.attr) || o.attr == capability {
+	if isACL(o.attr) || o.attr == XattrCapability {
 		o.n = int64(len(o.value()))
 	}
 	if g.chance(25) {

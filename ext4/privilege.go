@@ -7,8 +7,9 @@ import (
 	"ext4img/journal"
 )
 
-// capability is the attribute with what a program may do that its user may not. It is void once the file changes.
-const capability = "security.capability"
+// XattrCapability is the attribute with what a program may do that its user may not. The next change of the file takes it
+// away.
+const XattrCapability = "security.capability"
 
 // capabilityOK judges a value of the attribute as the kernel does: revision 2, or 3 with the root it is meant for. An
 // empty one is stored, and means nothing.
@@ -30,7 +31,7 @@ func (n *node) capable(r journal.Reader) bool {
 	if n.plain.Load() {
 		return false
 	}
-	value, err := n.fs.attrs.Get(r, n.ino, capability)
+	value, err := n.fs.attrs.Get(r, n.ino, XattrCapability)
 	if err == nil && len(value) > 0 {
 		return true
 	}
@@ -58,10 +59,10 @@ func (n *node) dropCapability() error {
 
 // dropCapability takes the capabilities of a file away, if it has any.
 func (fs *FS) dropCapability(h *journal.Handle, ino layout.Ino) error {
-	if value, err := fs.attrs.Get(h, ino, capability); err != nil || len(value) == 0 {
+	if value, err := fs.attrs.Get(h, ino, XattrCapability); err != nil || len(value) == 0 {
 		return nil
 	}
-	return fs.attrs.Remove(h, ino, capability)
+	return fs.attrs.Remove(h, ino, XattrCapability)
 }
 
 // capabilitySet lets the next write to a file look for capabilities again. Called in the handle that sets them.

@@ -42,14 +42,14 @@ func TestCapabilitiesEndWithAChange(t *testing.T) {
 		{"rename", func() error { return fs.Rename("/program", "/program", 0) }, false},
 		{"sync", f.Sync, false},
 	} {
-		must(t, fs.SetXattr("/program", capability, value, 0, true))
+		must(t, fs.SetXattr("/program", XattrCapability, value, 0, true))
 		must(t, c.change())
-		_, err := fs.Xattr("/program", capability, true)
+		_, err := fs.Xattr("/program", XattrCapability, true)
 		if ended := errors.Is(err, ErrNoXattr); ended != c.ends {
 			t.Errorf("after %s: %v", c.name, err)
 		}
 	}
-	if err := fs.SetXattr("/program", capability, value[:19], 0, true); !errors.Is(err, syscall.EINVAL) {
+	if err := fs.SetXattr("/program", XattrCapability, value[:19], 0, true); !errors.Is(err, syscall.EINVAL) {
 		t.Errorf("capabilities of 19 bytes: %v", err)
 	}
 	must(t, errors.Join(q.Close(), f.Close()))

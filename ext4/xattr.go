@@ -110,7 +110,7 @@ func (f *FS) SetXattr(name, attr string, value []byte, flags int, follow bool) e
 		if isACL(attr) {
 			return f.setACL(h, ino, rec, attr, value)
 		}
-		if attr == capability {
+		if attr == XattrCapability {
 			if !capabilityOK(value) {
 				return syscall.EINVAL
 			}

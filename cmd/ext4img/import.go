@@ -192,9 +192,8 @@ func (im *importer) large(e treeEntry, x ext4.Entry, from content) error {
 	if e := f.Close(); err == nil {
 		err = e
 	}
-	const capability = "security.capability" // which the writes have taken away
-	if value, ok := e.Xattrs[capability]; ok && err == nil {
-		err = im.fs.SetXattr(x.Path, capability, value, 0, false)
+	if value, ok := e.Xattrs[ext4.XattrCapability]; ok && err == nil { // the writes have taken it away
+		err = im.fs.SetXattr(x.Path, ext4.XattrCapability, value, 0, false)
 	}
 	if err == nil {
 		err = im.fs.Lchtimes(x.Path, e.Atime, e.Mtime)
