@@ -190,7 +190,7 @@ func (s *summary) requireJudges(root bool) bool {
 		}
 		if expected {
 			found[judge] = true
-			fmt.Fprintf(s.out, "EXT4IMG_REQUIRE_JUDGES: %s is missing; install it (e2fsprogs) or run without that variable\n", judge)
+			fmt.Fprintf(s.out, "EXT4IMG_REQUIRE_JUDGES: %s is missing; install it (scripts/dev names the package) or run without that variable\n", judge)
 		}
 	}
 	return len(found) > 0
