@@ -1,17 +1,13 @@
 package main
 
 import (
-	"errors"
 	"fmt"
-	"io"
-	"io/fs"
 	"strings"
-	"time"
 
 	"ext4img/aio"
+	"ext4img/aio/parttable"
 	"ext4img/ext4/layout"
 
-	"github.com/diskfs/go-diskfs/partition"
 	"github.com/diskfs/go-diskfs/partition/part"
 )
 
@@ -20,7 +16,7 @@ func choosePartition(dev aio.Device, want int) (aio.Device, error) {
 	if want == 0 && hasSuper(dev, 0) {
 		return dev, nil
 	}
-	parts := readTable(dev)
+	parts := parttable.Read(dev)
 	if len(parts) == 0 {
 		if want != 0 {
 			return nil, fmt.Errorf("partition %d: no partition table", want)
@@ -54,31 +50,6 @@ func hasSuper(dev aio.Device, start int64) bool {
 	return err == nil
 }
 
-// readTable reads an MBR or GPT partition table; nil if there is none. The parser is not ours: what
-// it does with damaged tables must not end the program.
-func readTable(dev aio.Device) (parts []part.Partition) {
-	defer func() {
-		if recover() != nil {
-			parts = nil
-		}
-	}()
-	for _, sector := range []int{512, 4096} {
-		t, err := partition.Read(&tableFile{dev: dev}, sector, sector)
-		if err != nil {
-			continue
-		}
-		for _, p := range t.GetPartitions() {
-			if p.GetSize() > 0 && p.GetStart() > 0 && p.GetSize() <= dev.Size()-p.GetStart() {
-				parts = append(parts, p)
-			}
-		}
-		if len(parts) > 0 {
-			return parts
-		}
-	}
-	return nil
-}
-
 // listPartitions is the list for an error message.
 func listPartitions(dev aio.Device, parts []part.Partition) string {
 	var lines []string
@@ -91,40 +62,3 @@ func listPartitions(dev aio.Device, parts []part.Partition) string {
 	}
 	return strings.Join(lines, "\n")
 }
-
-// tableFile shows a device to the parser of partition tables: it can read, and nothing else.
-type tableFile struct {
-	dev aio.Device
-	pos int64
-}
-
-func (f *tableFile) ReadAt(p []byte, off int64) (int, error) { return f.dev.ReadAt(p, off) }
-
-func (f *tableFile) Read(p []byte) (int, error) {
-	n, err := f.dev.ReadAt(p, f.pos)
-	f.pos += int64(n)
-	return n, err
-}
-
-func (f *tableFile) Seek(off int64, whence int) (int64, error) {
-	switch whence {
-	case io.SeekCurrent:
-		off += f.pos
-	case io.SeekEnd:
-		off += f.dev.Size()
-	}
-	if off < 0 {
-		return 0, errors.New("seek: before the beginning")
-	}
-	f.pos = off
-	return off, nil
-}
-
-func (f *tableFile) Close() error               { return nil }
-func (f *tableFile) Stat() (fs.FileInfo, error) { return f, nil }
-func (f *tableFile) Name() string               { return "disk" }
-func (f *tableFile) Size() int64                { return f.dev.Size() }
-func (f *tableFile) Mode() fs.FileMode          { return 0o400 }
-func (f *tableFile) ModTime() time.Time         { return time.Time{} }
-func (f *tableFile) IsDir() bool                { return false }
-func (f *tableFile) Sys() any                   { return nil }

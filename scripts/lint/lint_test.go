@@ -29,6 +29,7 @@ var imports = map[string][]string{
 	"aio":                  {"golang.org/x/sys/unix"},
 	"aio/simdev":           {"ext4img/aio"},
 	"aio/devtest":          {"ext4img/aio"},
+	"aio/parttable":        {"ext4img/aio", "github.com/diskfs/go-diskfs/..."},
 	"journal/buf":          {"ext4img/aio"},
 	"journal":              {"ext4img/aio", "ext4img/journal/buf"},
 	"ext4/layout":          {},
@@ -47,7 +48,7 @@ var imports = map[string][]string{
 	"testimages/bare":      {"ext4img/aio/simdev", "ext4img/ext4/layout", "ext4img/journal", "ext4img/testimages/judge"},
 	"ext4/diskfs":          {"ext4img/ext4", "ext4img/aio", "github.com/diskfs/go-diskfs/filesystem"},
 	"cmd/ext4img": {
-		"ext4img/ext4", "ext4img/ext4/...", "ext4img/journal", "ext4img/aio",
+		"ext4img/ext4", "ext4img/ext4/...", "ext4img/journal", "ext4img/aio", "ext4img/aio/parttable",
 		"github.com/urfave/cli/v2", "github.com/diskfs/go-diskfs/...", "github.com/schollz/progressbar/v3", "github.com/dustin/go-humanize",
 		"golang.org/x/term", "golang.org/x/sys/unix",
 	},
