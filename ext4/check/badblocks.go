@@ -111,8 +111,8 @@ func (k *inodeCheck) checkBadBlocksInode() {
 	if k.flag(layout.FlagExtents) && !k.g.hasIncompat(layout.IncompatExtents) {
 		k.bad(codeExtentsFeature, nil, nil)
 	}
-	uid, gid := le.Uint16(k.rec[2:]), le.Uint16(k.rec[0x18:])
-	if k.in.Mode() != 0 || uid != 0 || gid != 0 || k.in.Links() != 0 || k.flag(layout.FlagInlineData) || le.Uint32(k.rec[0x68:]) != 0 {
+	uid, gid := le.Uint16(k.rec[iUID:]), le.Uint16(k.rec[iGID:])
+	if k.in.Mode() != 0 || uid != 0 || gid != 0 || k.in.Links() != 0 || k.flag(layout.FlagInlineData) || le.Uint32(k.rec[iFileACLLo:]) != 0 {
 		k.bad(codeBadBlocksInode, nil, nil)
 	}
 }

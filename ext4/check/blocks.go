@@ -48,7 +48,7 @@ func (k *inodeCheck) checkBlockCount() {
 	if k.c.sb.CreatorOS() == osHurd {
 		return
 	}
-	if got := k.rawBlocks(); got != want || huge && le.Uint16(k.rec[0x74:]) != 0 {
+	if got := k.rawBlocks(); got != want || huge && le.Uint16(k.rec[iBlocksHigh:]) != 0 {
 		k.bad(codeBlockCount, got, want)
 	}
 }
@@ -99,7 +99,7 @@ func (k *inodeCheck) checkDirSize() {
 		if err != nil || uint64(layout.InodeBlockSize+len(tail)) != size {
 			k.bad(codeSize, size, layout.InodeBlockSize+len(tail))
 		}
-	case size&uint64(g.bs-1) != 0, blocks > want, want-blocks > int64(k.c.sb[0xCD]):
+	case size&uint64(g.bs-1) != 0, blocks > want, want-blocks > int64(k.c.sb[sPreallocDirBlocks]):
 		k.bad(codeSize, size, want<<g.bits)
 	}
 }

@@ -14,11 +14,11 @@ func (g *geometry) descChecksum(group uint32, d layout.Desc) uint16 {
 	le.PutUint32(num[:], group)
 	switch {
 	case g.csum():
-		s := layout.Crc32c(layout.Crc32c(g.csumSeed, num[:]), d[:0x1E])
-		return uint16(layout.Crc32c(layout.Crc32c(s, []byte{0, 0}), d[0x20:]))
+		s := layout.Crc32c(layout.Crc32c(g.csumSeed, num[:]), d[:bgChecksum])
+		return uint16(layout.Crc32c(layout.Crc32c(s, []byte{0, 0}), d[bgChecksum+2:]))
 	case g.hasRO(layout.ROCompatGdtCsum):
-		s := layout.Crc16(layout.Crc16(layout.Crc16(0xFFFF, g.uuid[:]), num[:]), d[:0x1E])
-		return layout.Crc16(s, d[0x20:])
+		s := layout.Crc16(layout.Crc16(layout.Crc16(0xFFFF, g.uuid[:]), num[:]), d[:bgChecksum])
+		return layout.Crc16(s, d[bgChecksum+2:])
 	}
 	return 0
 }
@@ -57,10 +57,10 @@ func (g *geometry) inodeChecksumOK(ino layout.Ino, p []byte) bool {
 	if !g.csum() {
 		return true
 	}
-	wide := len(p) > 128 && le.Uint16(p[0x80:]) >= 4
-	seed, got := g.inodeSeed(ino, le.Uint32(p[0x64:])), uint32(le.Uint16(p[0x7C:]))
+	wide := len(p) > 128 && le.Uint16(p[iExtraIsize:]) >= 4
+	seed, got := g.inodeSeed(ino, le.Uint32(p[iGeneration:])), uint32(le.Uint16(p[iChecksumLo:]))
 	if wide {
-		got |= uint32(le.Uint16(p[0x82:])) << 16
+		got |= uint32(le.Uint16(p[iChecksumHi:])) << 16
 	}
 	sum := inodeChecksum(seed, p, wide)
 	if !wide {
@@ -71,16 +71,16 @@ func (g *geometry) inodeChecksumOK(ino layout.Ino, p []byte) bool {
 
 // inodeChecksum is the checksum of a record; wide: it has the upper half too. The record is changed for the moment.
 func inodeChecksum(seed uint32, p []byte, wide bool) uint32 {
-	low, high := le.Uint16(p[0x7C:]), uint16(0)
-	le.PutUint16(p[0x7C:], 0)
+	low, high := le.Uint16(p[iChecksumLo:]), uint16(0)
+	le.PutUint16(p[iChecksumLo:], 0)
 	if wide {
-		high = le.Uint16(p[0x82:])
-		le.PutUint16(p[0x82:], 0)
+		high = le.Uint16(p[iChecksumHi:])
+		le.PutUint16(p[iChecksumHi:], 0)
 	}
 	s := layout.Crc32c(seed, p)
-	le.PutUint16(p[0x7C:], low)
+	le.PutUint16(p[iChecksumLo:], low)
 	if wide {
-		le.PutUint16(p[0x82:], high)
+		le.PutUint16(p[iChecksumHi:], high)
 	}
 	return s
 }
@@ -101,9 +101,9 @@ func (g *geometry) xattrBlockChecksumOK(block uint64, p []byte) bool {
 	}
 	var num [8]byte
 	le.PutUint64(num[:], block)
-	s := layout.Crc32c(layout.Crc32c(g.csumSeed, num[:]), p[:0x10])
-	s = layout.Crc32c(layout.Crc32c(s, make([]byte, 4)), p[0x14:])
-	return s == le.Uint32(p[0x10:])
+	s := layout.Crc32c(layout.Crc32c(g.csumSeed, num[:]), p[:hChecksum])
+	s = layout.Crc32c(layout.Crc32c(s, make([]byte, 4)), p[hChecksum+4:])
+	return s == le.Uint32(p[hChecksum:])
 }
 
 func allZero(p []byte) bool {

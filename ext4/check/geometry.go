@@ -6,7 +6,10 @@ import (
 	"ext4img/ext4/layout"
 )
 
-var le = binary.LittleEndian
+var (
+	le = binary.LittleEndian
+	be = binary.BigEndian // of the journal
+)
 
 // geometry is the checker's own reading of a superblock that passed tryOpen: numbers that can be computed with without
 // overflow or division by zero, and nothing that depends on the descriptors.

@@ -105,7 +105,7 @@ func (k *inodeCheck) largeEnough() bool {
 	bits := k.g.bits
 	per := uint64(1) << (bits - 3)
 	full := (per - 1) * (per - 2)
-	return k.in.Size() >= full<<bits || uint64(le.Uint32(k.rec[0x1C:])) >= full<<(bits-9)
+	return k.in.Size() >= full<<bits || uint64(le.Uint32(k.rec[iBlocksLo:])) >= full<<(bits-9)
 }
 
 // rootBlock gives the first block of a directory.

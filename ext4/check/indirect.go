@@ -44,7 +44,7 @@ func (c *checker) translatorBlock(rec []byte) uint64 {
 	if c.sb.CreatorOS() != osHurd {
 		return 0
 	}
-	return uint64(le.Uint32(rec[0x24:]))
+	return uint64(le.Uint32(rec[iVersion:]))
 }
 
 // walkIndirect walks a map block that is depth levels above the data and in charge of span blocks from first on. It is

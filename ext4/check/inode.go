@@ -214,7 +214,7 @@ func (k *inodeCheck) checkSystemFile(used bool, badMode, notClear Code) bool {
 		k.checkMap()
 		return true
 	}
-	if k.in.Links() != 0 || le.Uint32(k.rec[0x1C:]) != 0 || le.Uint32(k.in.Block()) != 0 {
+	if k.in.Links() != 0 || le.Uint32(k.rec[iBlocksLo:]) != 0 || le.Uint32(k.in.Block()) != 0 {
 		k.bad(notClear, nil, nil)
 	}
 	return false
@@ -271,17 +271,17 @@ func (k *inodeCheck) checkUsed() {
 func (k *inodeCheck) fieldsSuspect() bool {
 	g := k.g
 	hurd := k.c.sb.CreatorOS() == osHurd
-	if le.Uint32(k.rec[0x70:]) != 0 || hurd && le.Uint16(k.rec[0x74:]) != 0 {
+	if le.Uint32(k.rec[iObsoFaddr:]) != 0 || hurd && le.Uint16(k.rec[iBlocksHigh:]) != 0 {
 		return true
 	}
-	if !g.hasIncompat(layout.IncompatLargeDir) && k.mode == layout.ModeDir && le.Uint32(k.rec[0x6C:]) != 0 {
+	if !g.hasIncompat(layout.IncompatLargeDir) && k.mode == layout.ModeDir && le.Uint32(k.rec[iSizeHigh:]) != 0 {
 		return true
 	}
 	if hurd {
 		return false
 	}
-	return !g.hasIncompat(layout.Incompat64Bit) && le.Uint16(k.rec[0x76:]) != 0 ||
-		!g.hasRO(layout.ROCompatHugeFile) && le.Uint16(k.rec[0x74:]) != 0
+	return !g.hasIncompat(layout.Incompat64Bit) && le.Uint16(k.rec[iFileACLHigh:]) != 0 ||
+		!g.hasRO(layout.ROCompatHugeFile) && le.Uint16(k.rec[iBlocksHigh:]) != 0
 }
 
 // osHurd is s_creator_os of the Hurd, which uses some fields differently.
@@ -402,7 +402,7 @@ func (k *inodeCheck) hasBlocks() bool {
 	case layout.ModeDir, layout.ModeRegular:
 	case layout.ModeSymlink:
 		if k.fileACL() == 0 {
-			if le.Uint32(k.rec[0x1C:]) == 0 {
+			if le.Uint32(k.rec[iBlocksLo:]) == 0 {
 				return false
 			}
 		} else if size := le.Uint32(k.rec[4:]); size < layout.InodeBlockSize {
@@ -418,18 +418,18 @@ func (k *inodeCheck) hasBlocks() bool {
 func (k *inodeCheck) fileACL() uint64 { return k.g.fileACL(k.rec) }
 
 func (g *geometry) fileACL(rec []byte) uint64 {
-	b := uint64(le.Uint32(rec[0x68:]))
+	b := uint64(le.Uint32(rec[iFileACLLo:]))
 	if g.hasIncompat(layout.Incompat64Bit) {
-		b |= uint64(le.Uint16(rec[0x76:])) << 32
+		b |= uint64(le.Uint16(rec[iFileACLHigh:])) << 32
 	}
 	return b
 }
 
 // rawBlocks is i_blocks as it stands in the inode.
 func (k *inodeCheck) rawBlocks() uint64 {
-	n := uint64(le.Uint32(k.rec[0x1C:]))
+	n := uint64(le.Uint32(k.rec[iBlocksLo:]))
 	if k.g.hasRO(layout.ROCompatHugeFile) {
-		n |= uint64(le.Uint16(k.rec[0x74:])) << 32
+		n |= uint64(le.Uint16(k.rec[iBlocksHigh:])) << 32
 	}
 	return n
 }

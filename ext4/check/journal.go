@@ -33,10 +33,6 @@ type journalFile struct {
 	super  []byte // the journal superblock's 1,024 bytes
 }
 
-func be32(p []byte) uint32 {
-	return uint32(p[0])<<24 | uint32(p[1])<<16 | uint32(p[2])<<8 | uint32(p[3])
-}
-
 // prepareJournal finds and checks the journal, and recovers it into memory where that is needed. What is wrong with a
 // journal that waits for recovery counts as Extra: e2fsck -fn does not look at it but checks the file system as it is.
 func (c *checker) prepareJournal() error {
@@ -75,10 +71,10 @@ func (c *checker) prepareJournal() error {
 	if dirty {
 		return c.recover(f)
 	}
-	if start := be32(f.super[0x1C:]); has && start != 0 {
+	if start := be.Uint32(f.super[jsStart:]); has && start != 0 {
 		c.rep.add(codeJournalNotEmpty, inodeAt(layout.Ino(sb.JournalInum())).values(start, 0))
 	}
-	if e := be32(f.super[0x20:]); e != 0 {
+	if e := be.Uint32(f.super[jsErrno:]); e != 0 {
 		if !g.hasCompat(layout.CompatResizeInode) || g.reservedGDT < manyReserved {
 			c.rep.endsAt(0)
 		}
@@ -112,8 +108,8 @@ func (c *checker) findJournal() (*journalFile, bool) {
 	copied := make([]byte, 128)
 	in := layout.Inode(copied)
 	copy(in.Block(), sb.JournalBlocks()[:layout.InodeBlockSize])
-	le.PutUint32(copied[0x6C:], le.Uint32(sb.JournalBlocks()[60:]))
-	le.PutUint32(copied[0x4:], le.Uint32(sb.JournalBlocks()[64:]))
+	le.PutUint32(copied[iSizeHigh:], le.Uint32(sb.JournalBlocks()[60:]))
+	le.PutUint32(copied[iSizeLo:], le.Uint32(sb.JournalBlocks()[64:]))
 	in.SetLinks(1)
 	in.SetMode(layout.ModeRegular)
 	return c.journalByInode(copied)
@@ -141,15 +137,15 @@ func (c *checker) journalByInode(rec []byte) (*journalFile, bool) {
 // journalSuperProblem says what is wrong with a journal superblock.
 func (c *checker) journalSuperProblem(f *journalFile) string {
 	s := f.super
-	kind, v2 := be32(s[4:]), be32(s[4:]) == jbdSuperV2
+	kind, v2 := be.Uint32(s[4:]), be.Uint32(s[4:]) == jbdSuperV2
 	switch {
-	case be32(s) != jbdMagic:
-		return "magic number " + hex(be32(s))
+	case be.Uint32(s) != jbdMagic:
+		return "magic number " + hex(be.Uint32(s))
 	case kind != jbdSuperV1 && kind != jbdSuperV2:
 		return "block type " + hex(kind)
-	case v2 && be32(s[0x40:]) > 1:
+	case v2 && be.Uint32(s[jsNrUsers:]) > 1:
 		return "several file systems"
-	case v2 && be32(s[0x28:])&^uint32(jbdKnown) != 0, v2 && be32(s[0x2C:]) != 0:
+	case v2 && be.Uint32(s[jsFeatureIncompat:])&^uint32(jbdKnown) != 0, v2 && be.Uint32(s[jsFeatureROCompat:]) != 0:
 		return "unknown features"
 	}
 	if v2 {
@@ -157,15 +153,15 @@ func (c *checker) journalSuperProblem(f *journalFile) string {
 			return what
 		}
 	}
-	maxlen := be32(s[0x10:])
+	maxlen := be.Uint32(s[jsMaxLen:])
 	switch {
-	case be32(s[0xC:]) != uint32(c.geo.bs):
-		return "block size " + hex(be32(s[0xC:]))
+	case be.Uint32(s[jsBlockSize:]) != uint32(c.geo.bs):
+		return "block size " + hex(be.Uint32(s[jsBlockSize:]))
 	case uint64(maxlen) > f.blocks:
 		return "longer than its file"
 	}
-	if v2 && be32(s[0x28:])&jbdIncompatFast != 0 {
-		fast := be32(s[0x54:])
+	if v2 && be.Uint32(s[jsFeatureIncompat:])&jbdIncompatFast != 0 {
+		fast := be.Uint32(s[jsNumFCBlocks:])
 		if fast == 0 {
 			fast = jbdDefaultFast
 		}
@@ -178,17 +174,17 @@ func (c *checker) journalSuperProblem(f *journalFile) string {
 
 // journalCsumProblem checks the checksum features of a journal superblock and its own checksum.
 func journalCsumProblem(s []byte) string {
-	csum := be32(s[0x28:]) & jbdIncompatCsum
+	csum := be.Uint32(s[jsFeatureIncompat:]) & jbdIncompatCsum
 	switch {
 	case csum == 0:
 		return ""
-	case csum == jbdIncompatCsum, be32(s[0x24:])&jbdCompatCsum != 0:
+	case csum == jbdIncompatCsum, be.Uint32(s[jsFeatureCompat:])&jbdCompatCsum != 0:
 		return "several kinds of checksums"
-	case s[0x50] != 4:
-		return "checksum type " + hex(s[0x50])
+	case s[jsChecksumType] != 4:
+		return "checksum type " + hex(s[jsChecksumType])
 	}
-	h := layout.Crc32c(layout.Crc32c(^uint32(0), s[:0xFC]), make([]byte, 4))
-	if layout.Crc32c(h, s[0x100:1024]) != be32(s[0xFC:]) {
+	h := layout.Crc32c(layout.Crc32c(^uint32(0), s[:jsChecksum]), make([]byte, 4))
+	if layout.Crc32c(h, s[jsChecksum+4:layout.SuperSize]) != be.Uint32(s[jsChecksum:]) {
 		return "checksum"
 	}
 	return ""

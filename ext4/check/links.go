@@ -85,8 +85,8 @@ func (c *checker) checkValueRefs(ino layout.Ino) bool {
 	if err != nil || !layout.Inode(rec).HasFlag(layout.FlagEAInode) {
 		return false
 	}
-	ctime, atime := le.Uint32(rec[0xC:]), le.Uint32(rec[0x8:])
-	if says := uint64(ctime)<<32 | uint64(le.Uint32(rec[0x24:])); says != refs && ctime != atime {
+	ctime, atime := le.Uint32(rec[iCtime:]), le.Uint32(rec[iAtime:])
+	if says := uint64(ctime)<<32 | uint64(le.Uint32(rec[iVersion:])); says != refs && ctime != atime {
 		c.rep.add(codeXattrInodeRefs, inodeAt(ino).values(says, refs))
 	}
 	return true

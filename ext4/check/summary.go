@@ -101,7 +101,7 @@ func (w *worker) checkBlockBitmap(group uint32, uninit *bitmap) uint64 {
 		c.rep.add(codeBlockMarked, at(diff.firstExtra).say("and %d more in this group", diff.extra-1))
 	}
 	if g.csum() && p != nil && !c.blockUninit(group) {
-		if want := g.bitmapChecksum(p, g.cpg/8, 0x3A); g.bitmapSum(d.BlockBitmapCsum(), 0x3A) != want {
+		if want := g.bitmapChecksum(p, g.cpg/8, bgBlockBitmapCsumEnd); g.bitmapSum(d.BlockBitmapCsum(), bgBlockBitmapCsumEnd) != want {
 			c.rep.add(codeBlockBitmapChecksum, groupAt(group).values(hex(d.BlockBitmapCsum()), hex(want)))
 		}
 	}
@@ -133,7 +133,7 @@ func (w *worker) checkInodeBitmap(group uint32) uint64 {
 		c.rep.add(codeInodeMarked, inodeAt(layout.Ino(first+diff.firstExtra)).say("and %d more in its group", diff.extra-1))
 	}
 	if g.csum() && p != nil && !c.inodeUninit(group) {
-		if want := g.bitmapChecksum(p, g.ipg/8, 0x3C); g.bitmapSum(d.InodeBitmapCsum(), 0x3C) != want {
+		if want := g.bitmapChecksum(p, g.ipg/8, bgInodeBitmapCsumEnd); g.bitmapSum(d.InodeBitmapCsum(), bgInodeBitmapCsumEnd) != want {
 			c.rep.add(codeInodeBitmapChecksum, groupAt(group).values(hex(d.InodeBitmapCsum()), hex(want)))
 		}
 	}

@@ -16,25 +16,25 @@ func (c *checker) reportSuspect(ino layout.Ino) {
 	if code := c.typeProblem(ino, in); code != "" {
 		c.rep.add(code, place.values(hex(in.Mode()), nil))
 	}
-	if le.Uint32(rec[0x70:]) != 0 {
-		c.rep.add(codeFieldNotZero, place.say("i_faddr %d", le.Uint32(rec[0x70:])))
+	if le.Uint32(rec[iObsoFaddr:]) != 0 {
+		c.rep.add(codeFieldNotZero, place.say("i_faddr %d", le.Uint32(rec[iObsoFaddr:])))
 	}
 	if c.sb.CreatorOS() == osHurd {
-		if le.Uint16(rec[0x74:]) != 0 {
+		if le.Uint16(rec[iBlocksHigh:]) != 0 {
 			c.rep.add(codeFieldNotZero, place.say("h_i_frag or h_i_fsize"))
 		}
 	} else {
-		if hi := le.Uint16(rec[0x74:]); hi != 0 && !g.hasRO(layout.ROCompatHugeFile) {
+		if hi := le.Uint16(rec[iBlocksHigh:]); hi != 0 && !g.hasRO(layout.ROCompatHugeFile) {
 			c.rep.add(codeFieldNotZero, place.say("l_i_blocks_hi %d", hi))
 		}
-		if hi := le.Uint16(rec[0x76:]); hi != 0 && !g.hasIncompat(layout.Incompat64Bit) {
+		if hi := le.Uint16(rec[iFileACLHigh:]); hi != 0 && !g.hasIncompat(layout.Incompat64Bit) {
 			c.rep.add(codeFieldNotZero, place.say("l_i_file_acl_high %d", hi))
 		}
 	}
 	if acl != 0 && !g.valid(acl) {
 		c.rep.add(codeXattrBlockIllegal, place.block(-1, acl))
 	}
-	if hi := le.Uint32(rec[0x6C:]); hi != 0 && in.IsDir() && !g.hasIncompat(layout.IncompatLargeDir) {
+	if hi := le.Uint32(rec[iSizeHigh:]); hi != 0 && in.IsDir() && !g.hasIncompat(layout.IncompatLargeDir) {
 		c.rep.add(codeFieldNotZero, place.say("i_size_high %d", hi))
 	}
 }

@@ -110,7 +110,7 @@ func (k *inodeCheck) checkExtraSpace() {
 		return
 	}
 	room := g.isize - 128
-	extra := int(le.Uint16(k.rec[0x80:]))
+	extra := int(le.Uint16(k.rec[iExtraIsize:]))
 	if extra != 0 && (extra < 4 || extra > room || extra&3 != 0) {
 		k.bad(codeExtraIsize, extra, nil)
 		return
@@ -126,7 +126,7 @@ func (k *inodeCheck) checkExtraSpace() {
 
 // checkTimes notes times that were stored the way old systems stored those before 1970.
 func (k *inodeCheck) checkTimes(extra int) {
-	for _, t := range []struct{ at, more int }{{0x8, 0x8C}, {0x10, 0x88}, {0xC, 0x84}, {0x90, 0x94}} {
+	for _, t := range []struct{ at, more int }{{iAtime, iAtimeExtra}, {iMtime, iMtimeExtra}, {iCtime, iCtimeExtra}, {iCrtime, iCrtimeExtra}} {
 		if 128+extra < t.more+4 || len(k.rec) < t.more+4 {
 			continue
 		}
@@ -211,7 +211,7 @@ func (k *inodeCheck) checkValueInode(e xattrEntry) (uint64, Code) {
 		return 0, codeXattrInode
 	}
 	in := layout.Inode(rec)
-	hash := le.Uint32(rec[0x8:])
+	hash := le.Uint32(rec[iAtime:])
 	want := func(signed bool) uint32 { h := e.hashOf(nil, signed); return h<<16 ^ h>>16 ^ hash }
 	marked := in.HasFlag(layout.FlagEAInode)
 	blocks := uint64(0)
@@ -219,7 +219,7 @@ func (k *inodeCheck) checkValueInode(e xattrEntry) (uint64, Code) {
 	case e.hash == want(false) || e.hash == want(true):
 		size := uint64(g.ratio) << g.bits
 		blocks = (uint64(e.valueSize) + size - 1) / size * uint64(g.ratio)
-	case le.Uint32(rec[0x10:]) == uint32(k.ino) && in.Generation() == k.in.Generation():
+	case le.Uint32(rec[iMtime:]) == uint32(k.ino) && in.Generation() == k.in.Generation():
 		// An old reference: the inode names its only user.
 	case !marked:
 		return 0, codeXattrInode
@@ -277,7 +277,7 @@ func (w *worker) xattrValue(ino layout.Ino, rec []byte, name string) ([]byte, er
 		})
 	}
 	if g.isize > 128 {
-		extra := int(le.Uint16(rec[0x80:]))
+		extra := int(le.Uint16(rec[iExtraIsize:]))
 		if extra >= 2 && g.isize > 128+extra+4 {
 			if extra&3 != 0 {
 				return nil, fmt.Errorf("i_extra_isize %d: %w", extra, errNotAsked)
