@@ -2,6 +2,7 @@ package main
 
 import (
 	"archive/tar"
+	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -40,35 +41,55 @@ func exportTree(c *cli.Context) error {
 	}
 	dst := c.Args().Get(2)
 	return withImage(c, reading, func(img *image) error {
-		x := &exporter{c: c, fs: img.fs, top: dir, links: map[uint32]string{}, bar: newProgress(c, "export", -1)}
-		defer x.bar.end()
-		if c.Bool("tar") {
-			return opError(c, dst, x.toTar(dst))
+		bar := newProgress(c, "export", -1)
+		defer bar.end()
+		x := newExporter(c.Context, img.fs, exportOptions{
+			Top: dir, Progress: bar.add,
+			Warn: func(text string) { fmt.Fprintf(c.App.ErrWriter, "%s: export: %s\n", name, text) },
+		})
+		switch {
+		case !c.Bool("tar"):
+			err = x.toDir(dst)
+		case dst == "-":
+			err = x.toTar(c.App.Writer)
+		default:
+			err = x.toTarFile(dst)
 		}
-		return opError(c, dst, x.toDir(dst))
+		return opError(c, dst, err)
 	})
+}
+
+// exportOptions says what is taken out of an image.
+type exportOptions struct {
+	Top      string            // the path in the image that becomes DST
+	Progress func(n int64)     // told of bytes that have been copied
+	Warn     func(text string) // told what was left out
 }
 
 // exporter takes files out of an image.
 type exporter struct {
-	c     *cli.Context
+	ctx   context.Context
 	fs    *ext4.FS
-	top   string
+	o     exportOptions
+	copy  *copyOut
 	links map[uint32]string // first name of an inode with several
-	bar   *progress
 
 	root *os.Root
 	dirs []treeEntry // whose mode and times are set at the end
 	skip []string    // what could not be set
 }
 
+func newExporter(ctx context.Context, f *ext4.FS, o exportOptions) *exporter {
+	return &exporter{ctx: ctx, fs: f, o: o, copy: newCopyOut(ctx, o.Progress), links: map[uint32]string{}}
+}
+
 // each calls fn for the top and everything below.
 func (x *exporter) each(fn func(full string, e *treeEntry) error) error {
-	return walkTree(x.fs, x.top, func(full string, info *ext4.FileInfo, _ int) error {
-		if err := x.c.Context.Err(); err != nil {
+	return walkTree(x.fs, x.o.Top, func(full string, info *ext4.FileInfo, _ int) error {
+		if err := x.ctx.Err(); err != nil {
 			return err
 		}
-		rel := strings.TrimPrefix(strings.TrimPrefix(full, strings.TrimRight(x.top, "/")), "/")
+		rel := strings.TrimPrefix(strings.TrimPrefix(full, strings.TrimRight(x.o.Top, "/")), "/")
 		rel, err := cleanName(rel)
 		if err != nil {
 			return err
@@ -103,7 +124,7 @@ func (x *exporter) toDir(dst string) (err error) {
 		err = x.directory(e)
 	}
 	if len(x.skip) > 0 {
-		fmt.Fprintf(x.c.App.ErrWriter, "%s: export: not allowed here, left out: %s\n", name, strings.Join(x.skip, ", "))
+		x.o.Warn("not allowed here, left out: " + strings.Join(x.skip, ", "))
 	}
 	return err
 }
@@ -178,7 +199,7 @@ func (x *exporter) regular(full string, e *treeEntry) error {
 	if err != nil {
 		return err
 	}
-	if err = copySparse(x.c, out, in, e.Size, x.bar); err == nil {
+	if err = x.copy.sparse(out, in, e.Size); err == nil {
 		err = x.owner(e)
 	}
 	if err == nil {
@@ -251,23 +272,25 @@ func fileModeOf(mode uint16) fs.FileMode {
 	return m
 }
 
-// toTar writes an archive.
-func (x *exporter) toTar(dst string) error {
-	out, closeOut := x.c.App.Writer, func() error { return nil }
-	if dst != "-" {
-		f, err := os.Create(dst)
-		if err != nil {
-			return err
-		}
-		out, closeOut = f, f.Close
+// toTarFile writes an archive to a file of the host.
+func (x *exporter) toTarFile(dst string) error {
+	f, err := os.Create(dst)
+	if err != nil {
+		return err
 	}
+	err = x.toTar(f)
+	if e := f.Close(); err == nil {
+		err = e
+	}
+	return err
+}
+
+// toTar writes an archive.
+func (x *exporter) toTar(out io.Writer) error {
 	t := tar.NewWriter(out)
 	err := x.each(func(full string, e *treeEntry) error { return x.archive(t, full, e) })
 	if err == nil {
 		err = t.Close()
-	}
-	if e := closeOut(); err == nil {
-		err = e
 	}
 	return err
 }
@@ -310,5 +333,5 @@ func (x *exporter) archive(t *tar.Writer, full string, e *treeEntry) error {
 	if err := t.WriteHeader(h); err != nil || h.Typeflag != tar.TypeReg {
 		return err
 	}
-	return copyOut(x.c, x.fs, full, io.Writer(t), x.bar)
+	return x.copy.stream(x.fs, full, t)
 }

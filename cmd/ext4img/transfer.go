@@ -3,7 +3,6 @@ package main
 import (
 	"errors"
 	"fmt"
-	"io"
 	"io/fs"
 	"os"
 	"path"
@@ -11,7 +10,6 @@ import (
 	"strings"
 	"syscall"
 
-	"ext4img/aio"
 	"ext4img/ext4"
 
 	"github.com/urfave/cli/v2"
@@ -160,18 +158,19 @@ func get(c *cli.Context) error {
 		}
 		bar := newProgress(c, "get", info.Size())
 		defer bar.end()
+		out := newCopyOut(c.Context, bar.add)
 		if dst == "-" {
-			return opError(c, p, copyOut(c, img.fs, p, c.App.Writer, bar))
+			return opError(c, p, out.stream(img.fs, p, c.App.Writer))
 		}
 		if d, err := os.Stat(dst); err == nil && d.IsDir() {
 			dst = filepath.Join(dst, path.Base(p))
 		}
-		return opError(c, p, getFile(c, img.fs, p, dst, info, bar))
+		return opError(c, p, getFile(out, img.fs, p, dst, info))
 	})
 }
 
 // getFile copies a file out, holes as holes.
-func getFile(c *cli.Context, f *ext4.FS, p, dst string, info *ext4.FileInfo, bar *progress) error {
+func getFile(c *copyOut, f *ext4.FS, p, dst string, info *ext4.FileInfo) error {
 	in, err := f.OpenFile(p, os.O_RDONLY, 0)
 	if err != nil {
 		return err
@@ -181,53 +180,9 @@ func getFile(c *cli.Context, f *ext4.FS, p, dst string, info *ext4.FileInfo, bar
 	if err != nil {
 		return err
 	}
-	err = copySparse(c, out, in, info.Size(), bar)
+	err = c.sparse(out, in, info.Size())
 	if e := out.Close(); err == nil {
 		err = e
-	}
-	return err
-}
-
-// copySparse copies the written ranges of a file and leaves out the rest, which reads as zeros.
-func copySparse(c *cli.Context, out *os.File, in *ext4.File, size int64, bar *progress) error {
-	if err := out.Truncate(size); err != nil {
-		return err
-	}
-	buf := aio.AlignedBuf(1<<20, 4096)
-	for off := int64(0); off < size; {
-		start, err := in.Seek(off, ext4.SeekData)
-		if err != nil {
-			return noMoreData(err)
-		}
-		end, err := in.Seek(start, ext4.SeekHole)
-		if err != nil {
-			return err
-		}
-		for off = start; off < end; {
-			if err := c.Context.Err(); err != nil {
-				return err
-			}
-			n, err := in.ReadAt(buf[:min(int64(len(buf)), end-off)], off)
-			if n == 0 && err != nil {
-				return err
-			}
-			if _, err := out.WriteAt(buf[:n], off); err != nil {
-				return err
-			}
-			off += int64(n)
-			bar.set(off)
-			if err == io.EOF && off < end {
-				return io.ErrUnexpectedEOF
-			}
-		}
-	}
-	return nil
-}
-
-// noMoreData: a search for data beyond the last is no failure.
-func noMoreData(err error) error {
-	if errors.Is(err, syscall.ENXIO) {
-		return nil
 	}
 	return err
 }
