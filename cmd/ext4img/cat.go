@@ -23,7 +23,7 @@ func catFiles(c *cli.Context) error {
 			if err != nil {
 				return err
 			}
-			if err := out.stream(img.fs, p, c.App.Writer); err != nil {
+			if err := out.stream(img.fs, p, rawOutput(c)); err != nil {
 				return opError(c, p, err)
 			}
 		}

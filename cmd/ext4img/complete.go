@@ -1,8 +1,6 @@
 package main
 
 import (
-	"fmt"
-
 	"github.com/urfave/cli/v2"
 )
 
@@ -25,7 +23,7 @@ func metaCommands() []*cli.Command {
 				if err != nil {
 					return err
 				}
-				say(c, "%s", page)
+				say(c, "%s", ours(page))
 				return nil
 			},
 		},
@@ -70,15 +68,15 @@ func completion(c *cli.Context) error {
 	}
 	switch shell := c.Args().First(); shell {
 	case "bash":
-		say(c, "%s", bashCompletion)
+		say(c, "%s", ours(bashCompletion))
 	case "zsh":
-		say(c, "%s", zshCompletion)
+		say(c, "%s", ours(zshCompletion))
 	case "fish":
 		script, err := c.App.ToFishCompletion()
 		if err != nil {
 			return err
 		}
-		fmt.Fprintln(c.App.Writer, script)
+		say(c, "%s\n", ours(script))
 	default:
 		return usagef(c, "shell %q: want bash, zsh or fish", shell)
 	}

@@ -66,12 +66,15 @@ func demo(c *cli.Context) error {
 			}
 			args = append(args, word)
 		}
-		if err := runApp(c.Context, args, stdio{c.App.Reader, c.App.Writer, c.App.ErrWriter}); err != nil {
+		if err := runApp(c.Context, args, stdio{c.App.Reader, rawOutput(c), messages(c)}); err != nil {
 			return err
 		}
 		say(c, "\n")
 	}
-	say(c, "Done. The same by hand:\n  %s\n", strings.Join(typed, "\n  "))
+	say(c, "Done. The same by hand:\n")
+	for _, line := range typed {
+		say(c, "  %s\n", line)
+	}
 	if c.String("image") == "" {
 		say(c, "(the image was removed; --image FILE keeps it)\n")
 	}

@@ -147,7 +147,7 @@ func (d *dumper) fields(p []byte, list []field) {
 		default:
 			value = hex.EncodeToString(b)
 			if text := strings.TrimRight(string(b), "\x00"); f.n == 16 && text != "" && isText(text) {
-				value += fmt.Sprintf("  %q", text)
+				value += "  \"" + text + "\""
 			}
 		}
 		say(d.c, "0x%03x  %-26s %s\n", f.off, f.name, value)
@@ -274,7 +274,7 @@ func (d *dumper) block() error {
 	}
 	g, idx := d.geo.GroupOf(layout.Pblk(d.n))
 	say(d.c, "block %d: group %d, block %d of it%s\n\n", d.n, g, idx, d.role(g, layout.Pblk(d.n)))
-	say(d.c, "%s", hex.Dump(p))
+	say(d.c, "%s", ours(hex.Dump(p)))
 	if len(p) > 12 && p[0] == 0x0A && p[1] == 0xF3 {
 		d.extentNode(p, "the block")
 	}

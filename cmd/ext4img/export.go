@@ -4,7 +4,6 @@ import (
 	"archive/tar"
 	"context"
 	"errors"
-	"fmt"
 	"io"
 	"io/fs"
 	"os"
@@ -45,13 +44,13 @@ func exportTree(c *cli.Context) error {
 		defer bar.end()
 		x := newExporter(c.Context, img.fs, exportOptions{
 			Top: dir, Progress: bar.add,
-			Warn: func(text string) { fmt.Fprintf(c.App.ErrWriter, "%s: export: %s\n", name, text) },
+			Warn: func(text string) { complain(messages(c), "export: %s", text) },
 		})
 		switch {
 		case !c.Bool("tar"):
 			err = x.toDir(dst)
 		case dst == "-":
-			err = x.toTar(c.App.Writer)
+			err = x.toTar(rawOutput(c))
 		default:
 			err = x.toTarFile(dst)
 		}

@@ -219,7 +219,7 @@ func (m *fileMap) count() (n int) {
 
 // print shows one file as filefrag -v does.
 func (m *fileMap) print(c *cli.Context) {
-	say(c, "File size of %s is %d (%d blocks of %d bytes)\n", escape(m.Path), m.Size, m.Blocks, m.BlockSize)
+	say(c, "File size of %s is %d (%d blocks of %d bytes)\n", m.Path, m.Size, m.Blocks, m.BlockSize)
 	if m.MappedBy != "" {
 		say(c, "mapped by: %s\n", m.MappedBy)
 	}
@@ -243,10 +243,10 @@ func (m *fileMap) print(c *cli.Context) {
 	if c.Bool("tree") {
 		m.printTree(c)
 	}
-	if !c.Bool("verbose") && isTerminal(c.App.Writer) {
-		say(c, "%s\n", m.line(terminalWidth(c)-2, colored(c.App.Writer)))
+	if !c.Bool("verbose") && isTerminal(rawOutput(c)) {
+		say(c, "%s\n", ours(m.line(terminalWidth(c)-2, colored(rawOutput(c)))))
 	}
-	say(c, "%s: %d extents found\n", escape(m.Path), m.count())
+	say(c, "%s: %d extents found\n", m.Path, m.count())
 }
 
 // flags are those of filefrag.
@@ -328,7 +328,7 @@ func (m *fileMap) line(width int, colour bool) string {
 }
 
 func terminalWidth(c *cli.Context) int {
-	if f := file(c.App.Writer); f != nil {
+	if f := file(rawOutput(c)); f != nil {
 		if w, _, err := term.GetSize(int(f.Fd())); err == nil && w > 0 {
 			return w
 		}
@@ -349,6 +349,6 @@ func printSummary(c *cli.Context, maps []*fileMap) {
 				sum[1] += e.Length
 			}
 		}
-		say(c, "%10d %8d %12d %12d %12d  %s\n", m.Inode, m.count(), sum[0], sum[1], m.Size, escape(m.Path))
+		say(c, "%10d %8d %12d %12d %12d  %s\n", m.Inode, m.count(), sum[0], sum[1], m.Size, m.Path)
 	}
 }

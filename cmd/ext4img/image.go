@@ -90,7 +90,7 @@ func withImageAt(c *cli.Context, path string, how access, fn func(img *image) er
 		return opError(c, "", err)
 	}
 	err = fn(img)
-	if e := img.close(); err == nil && e != nil {
+	if e := img.close(); e != nil && (err == nil || errors.As(err, new(*exitStatus))) {
 		err = opError(c, img.path, e)
 	}
 	return err
@@ -133,21 +133,24 @@ func (e errText) Unwrap() error { return e.err }
 type told struct{ errText }
 
 // opError gives an error the operation, which is the command, and the path, unless it says them already.
-func opError(c *cli.Context, name string, err error) error {
+func opError(c *cli.Context, name string, err error) error { return tell(operation(c), name, err) }
+
+// tell is opError for a command called op.
+func tell(op, name string, err error) error {
 	var usage *usageError
-	if errors.As(err, &usage) || errors.As(err, new(*exitStatus)) || err == nil {
+	if errors.As(err, &usage) || errors.As(err, new(*exitStatus)) || errors.As(err, new(*outputError)) || err == nil {
 		return err
 	}
 	switch e := err.(type) {
 	case *fs.PathError:
-		return told{errText{operation(c) + " " + e.Path + ": " + e.Err.Error(), e.Err}}
+		return told{errText{op + " " + e.Path + ": " + e.Err.Error(), e.Err}}
 	case told:
 		return err
 	}
 	if name == "" { // err begins with the path
-		return told{errText{operation(c) + " " + err.Error(), err}}
+		return told{errText{op + " " + err.Error(), err}}
 	}
-	return told{errText{operation(c) + " " + name + ": " + err.Error(), err}}
+	return told{errText{op + " " + name + ": " + err.Error(), err}}
 }
 
 // operation is the command's name; a subcommand's with that of its parent.

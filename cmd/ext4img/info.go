@@ -93,7 +93,7 @@ func infoOnly(c *cli.Context, path string, why error) error {
 	if err != nil {
 		return err
 	}
-	fmt.Fprintf(c.App.ErrWriter, "%s: %v\n", name, opError(c, "", why))
+	complain(messages(c), "%v", opError(c, "", why))
 	return printInfo(c, i)
 }
 

@@ -119,7 +119,7 @@ func (l *lister) dir(name string) error {
 		if l.printed {
 			say(l.c, "\n")
 		}
-		say(l.c, "%s:\n", escape(name))
+		say(l.c, "%s:\n", name)
 	}
 	l.printed = true
 	entries, err := l.fs.ReadDir(name)
@@ -172,23 +172,22 @@ func (l *lister) show(name, shown string, info *ext4.FileInfo) error {
 	if info.Mode()&fs.ModeDevice != 0 {
 		size = fmt.Sprintf("%d, %d", s.Major, s.Minor)
 	}
-	target := ""
+	arrow, target := "", ""
 	if info.Mode()&fs.ModeSymlink != 0 {
 		t, err := l.fs.Readlink(name)
 		if err != nil {
 			return err
 		}
-		target = " -> " + escape(t)
+		arrow, target = " -> ", t
 	}
-	say(l.c, "%s %4d %6d %6d %12s %s %s%s\n", modeString(info.Mode()), s.Links, s.UID, s.GID, size,
-		s.Mtime.Local().Format("2006-01-02 15:04"), l.paint(shown, info.Mode()), target)
+	say(l.c, "%s %4d %6d %6d %12s %s %s%s%s\n", modeString(info.Mode()), s.Links, s.UID, s.GID, size,
+		s.Mtime.Local().Format("2006-01-02 15:04"), l.paint(shown, info.Mode()), arrow, target)
 	return nil
 }
 
 // paint colours a name by its type, on a terminal.
-func (l *lister) paint(name string, m fs.FileMode) string {
-	name = escape(name)
-	if !colored(l.c.App.Writer) {
+func (l *lister) paint(name string, m fs.FileMode) any {
+	if !colored(rawOutput(l.c)) {
 		return name
 	}
 	colour := ""
@@ -204,18 +203,7 @@ func (l *lister) paint(name string, m fs.FileMode) string {
 	default:
 		return name
 	}
-	return "\x1b[" + colour + "m" + name + "\x1b[0m"
-}
-
-// escape makes a name printable: what stands in an image must not drive the terminal.
-func escape(s string) string {
-	for _, r := range s {
-		if r < ' ' || r == 0x7F || r == 0xFFFD || r >= 0x80 && r < 0xA0 {
-			q := fmt.Sprintf("%q", s)
-			return q[1 : len(q)-1]
-		}
-	}
-	return s
+	return painted(colour, name)
 }
 
 // modeString is the mode as ls -l shows it.

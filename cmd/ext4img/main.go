@@ -54,13 +54,13 @@ func run(args []string, std stdio, signals chan os.Signal) int {
 	out := newStdout(std.out)
 	err := runApp(ctx, args, stdio{std.in, out, std.err})
 	if e := out.end(); err == nil && e != nil {
-		err = fmt.Errorf("standard output: %w", e)
+		err = e
 	}
 	var sig *interrupted
 	if errors.As(context.Cause(ctx), &sig) {
-		fmt.Fprintf(std.err, "%s: %v\n", name, sig)
+		complain(std.err, "%v", sig)
 		if err != nil && !errors.Is(err, context.Canceled) && !errors.As(err, new(*interrupted)) {
-			fmt.Fprintf(std.err, "%s: %v\n", name, err)
+			complain(std.err, "%v", err)
 		}
 		return sig.status()
 	}
@@ -97,13 +97,13 @@ func report(err error, to io.Writer) int {
 	case errors.As(err, &status):
 		return status.code
 	case errors.As(err, &usage):
-		fmt.Fprintf(to, "%s: %v\n", name, err)
+		complain(to, "%v", err)
 		if usage.command != "" {
-			fmt.Fprintf(to, "Try '%s --help'.\n", usage.command)
+			printText(to, "Try '%s --help'.\n", usage.command)
 		}
 		return usage.status
 	}
-	fmt.Fprintf(to, "%s: %v\n", name, err)
+	complain(to, "%v", err)
 	return exitFailed
 }
 

@@ -15,14 +15,11 @@ func jsonFlag() cli.Flag { return &cli.BoolFlag{Name: "json", Usage: "print one 
 
 // printJSON prints the document.
 func printJSON(c *cli.Context, v any) error {
-	e := json.NewEncoder(c.App.Writer)
+	e := json.NewEncoder(rawOutput(c))
 	e.SetIndent("", "  ")
 	e.SetEscapeHTML(false)
 	return e.Encode(v)
 }
-
-// say prints a result.
-func say(c *cli.Context, format string, args ...any) { fmt.Fprintf(c.App.Writer, format, args...) }
 
 // clock is the source of new timestamps: SOURCE_DATE_EPOCH if it is set, else nil for the time of day.
 func clock() (func() time.Time, error) {

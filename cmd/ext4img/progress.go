@@ -23,7 +23,7 @@ type progress struct {
 
 // newProgress counts towards total bytes; -1: unknown.
 func newProgress(c *cli.Context, label string, total int64) *progress {
-	return &progress{c: c, label: label, total: total, start: time.Now(), off: c.Bool("quiet") || !isTerminal(c.App.ErrWriter)}
+	return &progress{c: c, label: label, total: total, start: time.Now(), off: c.Bool("quiet") || !isTerminal(messages(c))}
 }
 
 // add counts n more.
@@ -40,8 +40,8 @@ func (p *progress) set(done int64) {
 			return
 		}
 		p.bar = progressbar.NewOptions64(p.total,
-			progressbar.OptionSetWriter(p.c.App.ErrWriter),
-			progressbar.OptionSetDescription(p.label),
+			progressbar.OptionSetWriter(messages(p.c)),
+			progressbar.OptionSetDescription(escape(p.label)),
 			progressbar.OptionShowBytes(true),
 			progressbar.OptionThrottle(100*time.Millisecond),
 			progressbar.OptionEnableColorCodes(false),
@@ -49,6 +49,13 @@ func (p *progress) set(done int64) {
 		)
 	}
 	_ = p.bar.Set64(done)
+}
+
+// clear makes room for a message; the bar comes again with the next progress.
+func (p *progress) clear() {
+	if p != nil && p.bar != nil {
+		_ = p.bar.Clear()
+	}
 }
 
 // end takes the bar away.

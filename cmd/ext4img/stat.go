@@ -78,11 +78,11 @@ func newStatEntry(f *ext4.FS, name string, info *ext4.FileInfo) statEntry {
 }
 
 func (e *statEntry) print(c *cli.Context) {
-	name := escape(e.Path)
+	say(c, "  File: %s", e.Path)
 	if e.Target != "" {
-		name += " -> " + escape(e.Target)
+		say(c, " -> %s", e.Target)
 	}
-	say(c, "  File: %s\n", name)
+	say(c, "\n")
 	say(c, "  Size: %-15d Blocks: %-10d %s\n", e.Size, e.Blocks, e.Type)
 	say(c, " Inode: %-15d Links: %-11d Generation: %d\n", e.Inode, e.Links, e.Generation)
 	if e.Device != "" {

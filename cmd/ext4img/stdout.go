@@ -28,8 +28,7 @@ func (s *stdout) Write(p []byte) (n int, err error) {
 	} else {
 		n, err = s.to.Write(p)
 	}
-	s.note(err)
-	return n, err
+	return n, s.note(err)
 }
 
 // end writes what is buffered and returns the first error.
@@ -40,11 +39,22 @@ func (s *stdout) end() error {
 	return s.err
 }
 
-func (s *stdout) note(err error) {
-	if s.err == nil {
-		s.err = err
+// note remembers the first error.
+func (s *stdout) note(err error) error {
+	if err != nil {
+		err = &outputError{err}
+		if s.err == nil {
+			s.err = err
+		}
 	}
+	return err
 }
+
+// outputError is an error of standard output: there is nobody left to go on for.
+type outputError struct{ err error }
+
+func (e *outputError) Error() string { return "standard output: " + e.err.Error() }
+func (e *outputError) Unwrap() error { return e.err }
 
 // file is the open file behind a stream, or nil.
 func file(stream any) *os.File {

@@ -160,7 +160,7 @@ func get(c *cli.Context) error {
 		defer bar.end()
 		out := newCopyOut(c.Context, bar.add)
 		if dst == "-" {
-			return opError(c, p, out.stream(img.fs, p, c.App.Writer))
+			return opError(c, p, out.stream(img.fs, p, rawOutput(c)))
 		}
 		if d, err := os.Stat(dst); err == nil && d.IsDir() {
 			dst = filepath.Join(dst, path.Base(p))

@@ -52,7 +52,7 @@ func tree(c *cli.Context) error {
 		if c.Bool("json") {
 			return printJSON(c, root)
 		}
-		say(c, "%s\n", escape(p))
+		say(c, "%s\n", p)
 		t.draw(root, "")
 		say(c, "\n%d directories, %d files\n", t.dirs, t.files)
 		return nil
@@ -108,11 +108,11 @@ func (t *treeWalk) draw(n treeNode, indent string) {
 		if i == len(n.Children)-1 {
 			branch, below = "└── ", "    "
 		}
-		name := escape(child.Name)
+		say(t.c, "%s%s%s", indent, branch, child.Name)
 		if child.Target != "" {
-			name += " -> " + escape(child.Target)
+			say(t.c, " -> %s", child.Target)
 		}
-		say(t.c, "%s%s%s\n", indent, branch, name)
+		say(t.c, "\n")
 		t.draw(child, indent+below)
 	}
 }

@@ -106,7 +106,7 @@ func cannotCheck(c *cli.Context, err error) error {
 	if c.Context.Err() != nil {
 		return err
 	}
-	fmt.Fprintf(c.App.ErrWriter, "%s: %v\n", name, err)
+	complain(messages(c), "%v", err)
 	if c.Bool("json") {
 		if e := printJSON(c, verifyResult{Problems: []check.Problem{}, Error: err.Error()}); e != nil {
 			return errors.Join(err, e)
@@ -149,7 +149,7 @@ func printReport(c *cli.Context, path string, rep *check.Report, res verifyResul
 		if p.Severity == check.Note && !c.Bool("verbose") {
 			continue
 		}
-		say(c, "%s: %s\n", p.Code, escape(p.Message))
+		say(c, "%s: %s\n", p.Code, p.Message)
 	}
 	for code, n := range rep.Counts {
 		if more := n - shown[code]; more > 0 {

@@ -92,8 +92,8 @@ func xattrGet(c *cli.Context) error {
 		if c.Bool("json") {
 			return printJSON(c, newXattrEntry(p, attr, value))
 		}
-		_, err = c.App.Writer.Write(value)
-		if err == nil && isTerminal(c.App.Writer) {
+		_, err = rawOutput(c).Write(value)
+		if err == nil && isTerminal(rawOutput(c)) {
 			say(c, "\n")
 		}
 		return err
@@ -148,13 +148,12 @@ func xattrList(c *cli.Context) error {
 			return printJSON(c, all)
 		}
 		for _, e := range all {
-			value := ""
+			attr := ours(strings.ReplaceAll(escape(e.Name), "=", `\x3d`)) // the first = begins the value
 			if e.Text != nil {
-				value = fmt.Sprintf("%q", *e.Text)
+				say(c, "%s: %s=%s\n", e.Path, attr, quoted(*e.Text))
 			} else {
-				value = "0s" + *e.Base64
+				say(c, "%s: %s=0s%s\n", e.Path, attr, *e.Base64)
 			}
-			say(c, "%s: %s=%s\n", escape(e.Path), escape(e.Name), value)
 		}
 		return nil
 	})
