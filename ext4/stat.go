@@ -55,6 +55,7 @@ func (i *FileInfo) Stat() *Stat { return &i.stat }
 // Mode is the type and the permissions.
 func (i *FileInfo) Mode() fs.FileMode { return fileMode(i.stat.Mode) }
 
+// String is the line that fs.FormatFileInfo makes, as ls -l shows it.
 func (i *FileInfo) String() string { return fs.FormatFileInfo(i) }
 
 // fileMode translates i_mode.

@@ -131,6 +131,7 @@ type DescType struct {
 	Group Group
 }
 
+// String names the object in errors: buf.Type.
 func (t DescType) String() string { return fmt.Sprintf("descriptor of group %d", t.Group) }
 
 // Verify checks the checksum, then the structure.
@@ -205,6 +206,7 @@ type BitmapType struct {
 	Want   uint32
 }
 
+// String names the object in errors: buf.Type.
 func (t BitmapType) String() string {
 	if t.Inodes {
 		return fmt.Sprintf("inode bitmap of group %d", t.Group)
@@ -237,6 +239,7 @@ func (t BitmapType) Seal([]byte) {}
 // PlainType is the buf.Type of a block without structure or checksum of its own: an indirect block, a symlink's text.
 type PlainType struct{ Name string }
 
+// String names the object in errors: buf.Type.
 func (t PlainType) String() string { return t.Name }
 
 // Verify accepts everything.

@@ -306,6 +306,7 @@ type DirBlockType struct {
 	Encrypted, Casefold bool // its flags
 }
 
+// String names the object in errors: buf.Type.
 func (t DirBlockType) String() string {
 	return fmt.Sprintf("directory %d: block %d", t.Ino, t.Lblk)
 }

@@ -304,6 +304,7 @@ type ExtentNodeType struct {
 	Gen uint32
 }
 
+// String names the object in errors: buf.Type.
 func (t ExtentNodeType) String() string { return fmt.Sprintf("extent node of inode %d", t.Ino) }
 
 // Verify checks the checksum, then the structure. The checksum's place, et_checksum, follows eh_max.

@@ -117,8 +117,13 @@ func (f Incompat) Names() []string { return names(uint32(f), incompatNames, 'I')
 // Names lists the features by the names that mke2fs and dumpe2fs use; an unknown bit is FEATURE_R and its number.
 func (f ROCompat) Names() []string { return names(uint32(f), roCompatNames, 'R') }
 
-func (f Compat) String() string   { return strings.Join(f.Names(), ",") }
+// String lists the names, with commas between them.
+func (f Compat) String() string { return strings.Join(f.Names(), ",") }
+
+// String lists the names, with commas between them.
 func (f Incompat) String() string { return strings.Join(f.Names(), ",") }
+
+// String lists the names, with commas between them.
 func (f ROCompat) String() string { return strings.Join(f.Names(), ",") }
 
 func names(bits uint32, table []featureName, kind rune) []string {

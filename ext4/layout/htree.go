@@ -204,6 +204,7 @@ type DxType struct {
 	Lblk Lblk   // 0: the root
 }
 
+// String names the object in errors: buf.Type.
 func (t DxType) String() string { return fmt.Sprintf("directory %d: index block %d", t.Ino, t.Lblk) }
 
 func (t DxType) node(p []byte) (DxNode, error) {

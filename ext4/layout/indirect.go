@@ -81,6 +81,7 @@ type IndirectType struct {
 	Ino Ino
 }
 
+// String names the object in errors: buf.Type.
 func (t IndirectType) String() string { return fmt.Sprintf("indirect block of inode %d", t.Ino) }
 
 // Verify checks the structure.

@@ -341,6 +341,7 @@ type InodeType struct {
 	Ino Ino
 }
 
+// String names the object in errors: buf.Type.
 func (t InodeType) String() string { return fmt.Sprintf("inode %d", t.Ino) }
 
 // Verify checks the checksum, then the structure. A record of zeros has never been used and is accepted.

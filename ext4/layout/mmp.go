@@ -59,6 +59,7 @@ func (m MMP) ComputeChecksum(seed uint32) uint32 { return Crc32c(seed, m[:0x3FC]
 // MMPType is the buf.Type of the block of multi-mount protection.
 type MMPType struct{ G *Geometry }
 
+// String names the object in errors: buf.Type.
 func (MMPType) String() string { return "MMP block" }
 
 // Verify checks magic and checksum.

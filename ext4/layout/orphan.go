@@ -34,6 +34,7 @@ type OrphanBlockType struct {
 	Block Pblk
 }
 
+// String names the object in errors: buf.Type.
 func (t OrphanBlockType) String() string {
 	return fmt.Sprintf("orphan file block %d of inode %d", t.Block, t.Ino)
 }

@@ -156,6 +156,7 @@ func (s Superblock) VerifyChecksum() error {
 // SuperType is the buf.Type of the primary superblock.
 type SuperType struct{}
 
+// String names the object in errors: buf.Type.
 func (SuperType) String() string { return "superblock" }
 
 // Verify checks magic and checksum.

@@ -285,6 +285,7 @@ type XattrBlockType struct {
 	Block Pblk
 }
 
+// String names the object in errors: buf.Type.
 func (t XattrBlockType) String() string { return fmt.Sprintf("attribute block %d", t.Block) }
 
 // Verify checks the checksum, then the structure.

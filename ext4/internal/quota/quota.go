@@ -38,6 +38,7 @@ const (
 	kinds
 )
 
+// String is the name that quota tools use: user, group or project.
 func (k Kind) String() string { return [...]string{"user", "group", "project"}[k] }
 
 // Quota is the quota files of one file system.
