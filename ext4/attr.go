@@ -13,10 +13,10 @@ import (
 // errSame is a change to what is there already: it leaves the time of change as it is, and is no error.
 var errSame = errors.New("nothing changes")
 
-// change edits the inode that a path leads to, in one handle, and sets its change time.
-func (f *FS) change(op, name string, follow bool, credits int, fn func(h *journal.Handle, ino layout.Ino, rec layout.Inode) error) error {
+// change edits the inode of a spot, in one handle, and sets its change time.
+func (f *FS) change(op string, s spot, follow bool, credits int, fn func(h *journal.Handle, ino layout.Ino, rec layout.Inode) error) error {
 	_, err := f.update(credits+2, func(h *journal.Handle) error {
-		ino, err := f.walk(h, name, follow)
+		ino, err := f.walk(h, s, follow)
 		if err != nil {
 			return err
 		}
@@ -36,13 +36,15 @@ func (f *FS) change(op, name string, follow bool, credits int, fn func(h *journa
 		rec.SetCtime(f.inodes.Clock())
 		return nil
 	})
-	return pathError(op, name, err)
+	return pathError(op, s.String(), err)
 }
 
 // Chmod sets the permissions, set-uid, set-gid and sticky bit, as i_mode has them (PermBits). A symbolic link is
 // followed. An access control list changes with them.
-func (f *FS) Chmod(name string, perm uint16) error {
-	return f.change("chmod", name, true, f.attrs.Credits(), func(h *journal.Handle, ino layout.Ino, rec layout.Inode) error {
+func (f *FS) Chmod(name string, perm uint16) error { return f.chmodAt(root(name), perm) }
+
+func (f *FS) chmodAt(s spot, perm uint16) error {
+	return f.change("chmod", s, true, f.attrs.Credits(), func(h *journal.Handle, ino layout.Ino, rec layout.Inode) error {
 		rec.SetMode(rec.Type() | perm&layout.ModePermMask)
 		return f.chmodACL(h, ino, perm)
 	})
@@ -50,16 +52,20 @@ func (f *FS) Chmod(name string, perm uint16) error {
 
 // Chown sets owner and group; -1 leaves one as it is. As in Linux, set-uid, set-gid and capabilities go with it. A
 // symbolic link is followed.
-func (f *FS) Chown(name string, uid, gid int) error { return f.chown("chown", name, uid, gid, true) }
+func (f *FS) Chown(name string, uid, gid int) error {
+	return f.chown("chown", root(name), uid, gid, true)
+}
 
 // Lchown is Chown of a symbolic link itself.
-func (f *FS) Lchown(name string, uid, gid int) error { return f.chown("lchown", name, uid, gid, false) }
+func (f *FS) Lchown(name string, uid, gid int) error {
+	return f.chown("lchown", root(name), uid, gid, false)
+}
 
-func (f *FS) chown(op, name string, uid, gid int, follow bool) error {
+func (f *FS) chown(op string, s spot, uid, gid int, follow bool) error {
 	if uid < -1 || gid < -1 || uid > 1<<32-2 || gid > 1<<32-2 {
-		return pathError(op, name, syscall.EINVAL)
+		return pathError(op, s.String(), syscall.EINVAL)
 	}
-	return f.change(op, name, follow, f.attrs.Credits(), func(h *journal.Handle, ino layout.Ino, rec layout.Inode) error {
+	return f.change(op, s, follow, f.attrs.Credits(), func(h *journal.Handle, ino layout.Ino, rec layout.Inode) error {
 		if uid >= 0 {
 			rec.SetUID(uint32(uid))
 		}
@@ -87,16 +93,16 @@ func dropSetID(rec layout.Inode) {
 
 // Chtimes sets the times of access and modification; a zero Time leaves one as it is. A symbolic link is followed.
 func (f *FS) Chtimes(name string, atime, mtime time.Time) error {
-	return f.chtimes("chtimes", name, atime, mtime, true)
+	return f.chtimes("chtimes", root(name), atime, mtime, true)
 }
 
 // Lchtimes is Chtimes of a symbolic link itself.
 func (f *FS) Lchtimes(name string, atime, mtime time.Time) error {
-	return f.chtimes("lchtimes", name, atime, mtime, false)
+	return f.chtimes("lchtimes", root(name), atime, mtime, false)
 }
 
-func (f *FS) chtimes(op, name string, atime, mtime time.Time, follow bool) error {
-	return f.change(op, name, follow, 1, func(h *journal.Handle, ino layout.Ino, rec layout.Inode) error {
+func (f *FS) chtimes(op string, s spot, atime, mtime time.Time, follow bool) error {
+	return f.change(op, s, follow, 1, func(h *journal.Handle, ino layout.Ino, rec layout.Inode) error {
 		if !atime.IsZero() {
 			rec.SetAtime(atime)
 		}

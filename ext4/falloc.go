@@ -142,7 +142,7 @@ func (f *FS) Room(name string, off, length int64) error {
 	if off > f.maxSize()-length {
 		return pathError("fallocate", name, syscall.EFBIG)
 	}
-	n, err := f.lookupNode(name, os.O_WRONLY)
+	n, err := f.lookupNode(root(name), os.O_WRONLY)
 	if isNotExist(err) {
 		first, end := f.blocks(off, length)
 		v := f.j.View()

@@ -21,15 +21,20 @@ func (f *FS) OpenFile(name string, flag int, perm fs.FileMode) (*File, error) {
 }
 
 func (f *FS) openFile(name string, flag int, a Attr) (*File, error) {
-	n, err := f.lookupNode(name, flag)
+	n, err := f.lookupNode(root(name), flag)
 	if isNotExist(err) && flag&os.O_CREATE != 0 {
 		if n, err = f.createNode(name, flag, a); errors.Is(err, fs.ErrExist) && flag&os.O_EXCL == 0 {
-			n, err = f.lookupNode(name, flag) // somebody else was first
+			n, err = f.lookupNode(root(name), flag) // somebody else was first
 		}
 	}
 	if err != nil {
 		return nil, err
 	}
+	return f.opened(n, name, flag)
+}
+
+// opened is the File of an inode that is held for it.
+func (f *FS) opened(n *node, name string, flag int) (*File, error) {
 	file := &File{fs: f, n: n, name: name, flag: flag}
 	if flag&os.O_TRUNC != 0 && flag&(os.O_WRONLY|os.O_RDWR) != 0 {
 		if err := n.truncate(0); err != nil {
@@ -39,12 +44,12 @@ func (f *FS) openFile(name string, flag int, a Attr) (*File, error) {
 	return file, nil
 }
 
-// lookupNode finds what a path leads to and takes a reference, under the view: no handle can free it in between.
-func (f *FS) lookupNode(name string, flag int) (*node, error) {
+// lookupNode finds what a spot leads to and takes a reference, under the view: no handle can free it in between.
+func (f *FS) lookupNode(s spot, flag int) (*node, error) {
 	writing := flag&(os.O_WRONLY|os.O_RDWR) != 0
 	v := f.j.View()
 	defer v.Close()
-	_, ino, err := f.walkOpen(v, name, flag)
+	_, ino, err := f.walkOpen(v, s, flag)
 	if err != nil {
 		return nil, err
 	}
@@ -79,7 +84,7 @@ func (f *FS) mayOpen(ino layout.Ino, rec layout.Inode, writing bool, flag int) e
 
 func (f *FS) createNode(name string, flag int, a Attr) (n *node, err error) {
 	tid, err := f.update(f.createCredits(), func(h *journal.Handle) error {
-		p, _, err := f.walkOpen(h, name, flag)
+		p, _, err := f.walkOpen(h, root(name), flag)
 		if err == nil {
 			return fs.ErrExist
 		}
@@ -162,7 +167,7 @@ func (f *FS) ReadLink(name string) (string, error) { return f.Readlink(name) }
 func (f *FS) ReadDir(name string) ([]fs.DirEntry, error) {
 	v := f.j.View()
 	defer v.Close()
-	ino, err := f.walk(v, name, true)
+	ino, err := f.walk(v, root(name), true)
 	if err != nil {
 		return nil, pathError("readdir", name, err)
 	}

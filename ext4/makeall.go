@@ -119,9 +119,9 @@ func (m *maker) entry(e *Entry) error {
 		return err
 	}
 	if e.LinkTo != "" {
-		return m.fs.linkIn(m.h, e.LinkTo, p)
+		return m.fs.linkIn(m.h, root(e.LinkTo), p)
 	}
-	ino, err := m.fs.createIn(m.h, p, e.Mode&layout.ModeTypeMask, Attr{}, func(_ *journal.Handle, ino layout.Ino, rec layout.Inode) error {
+	ino, err := m.fs.createIn(m.h, p, e.Mode&layout.ModeTypeMask, Attr{}, func(_ *journal.Handle, _, ino layout.Ino, rec layout.Inode) error {
 		return m.fill(e, p, ino, rec)
 	})
 	if err != nil {
@@ -139,7 +139,7 @@ func (m *maker) entry(e *Entry) error {
 func (m *maker) place(e *Entry) (place, error) {
 	dir, base := path.Split(path.Clean("/" + e.Path))
 	if base == "" || m.dir == 0 || dir != m.dirPath {
-		p, err := m.fs.walkNew(m.h, e.Path, e.Mode&layout.ModeTypeMask == layout.ModeDir)
+		p, err := m.fs.walkNew(m.h, root(e.Path), e.Mode&layout.ModeTypeMask == layout.ModeDir)
 		if err == nil {
 			m.dirPath, m.dir = dir, p.dir
 		}

@@ -43,25 +43,28 @@ func fileType(mode uint16) uint8 {
 	return layout.FTUnknown
 }
 
-// create makes an inode with a name, in one handle. fill completes it before it gets its name.
-func (f *FS) create(name string, mode uint16, a Attr, fill func(h *journal.Handle, ino layout.Ino, rec layout.Inode) error) (layout.Ino, journal.TID, error) {
+// fillFunc completes a new inode before it gets its name, in the directory dir.
+type fillFunc func(h *journal.Handle, dir, ino layout.Ino, rec layout.Inode) error
+
+// create makes an inode with a name, in one handle.
+func (f *FS) create(s spot, mode uint16, a Attr, fill fillFunc) (layout.Ino, error) {
 	var made layout.Ino
-	tid, err := f.update(f.createCredits(), func(h *journal.Handle) error {
-		p, err := f.walkNew(h, name, mode == layout.ModeDir)
+	_, err := f.update(f.createCredits(), func(h *journal.Handle) error {
+		p, err := f.walkNew(h, s, mode == layout.ModeDir)
 		if err != nil {
 			return err
 		}
 		made, err = f.createHeir(h, p, mode, a, fill)
 		return err
 	})
-	return made, tid, err
+	return made, err
 }
 
 // createCredits is what making one inode with a name may change.
 func (f *FS) createCredits() int { return f.nameCredits() + f.attrs.Credits() }
 
 // createHeir is createIn of an inode that inherits the lists of its directory.
-func (f *FS) createHeir(h *journal.Handle, p place, mode uint16, a Attr, fill func(h *journal.Handle, ino layout.Ino, rec layout.Inode) error) (layout.Ino, error) {
+func (f *FS) createHeir(h *journal.Handle, p place, mode uint16, a Attr, fill fillFunc) (layout.Ino, error) {
 	ino, err := f.createIn(h, p, mode, a, fill)
 	if err != nil {
 		return 0, err
@@ -70,7 +73,7 @@ func (f *FS) createHeir(h *journal.Handle, p place, mode uint16, a Attr, fill fu
 }
 
 // createIn makes an inode with a name that does not exist yet.
-func (f *FS) createIn(h *journal.Handle, p place, mode uint16, a Attr, fill func(h *journal.Handle, ino layout.Ino, rec layout.Inode) error) (layout.Ino, error) {
+func (f *FS) createIn(h *journal.Handle, p place, mode uint16, a Attr, fill fillFunc) (layout.Ino, error) {
 	dir := p.dir
 	if err := f.mayChangeDir(h, dir, false); err != nil {
 		return 0, err
@@ -93,7 +96,7 @@ func (f *FS) createIn(h *journal.Handle, p place, mode uint16, a Attr, fill func
 		}
 	}
 	if fill != nil {
-		if err := fill(h, ino, rec); err != nil {
+		if err := fill(h, dir, ino, rec); err != nil {
 			return 0, err
 		}
 	}
@@ -137,14 +140,15 @@ func (f *FS) dirChanged(h *journal.Handle, dir layout.Ino) error {
 
 // Mkdir makes a directory.
 func (f *FS) Mkdir(name string, a Attr) error {
-	_, _, err := f.create(name, layout.ModeDir, a, func(h *journal.Handle, ino layout.Ino, rec layout.Inode) error {
-		p, err := f.walkParent(h, name)
-		if err != nil {
-			return err
-		}
-		return f.initDir(h, ino, rec, p.dir)
+	_, err := f.mkdirAt(root(name), a)
+	return err
+}
+
+func (f *FS) mkdirAt(s spot, a Attr) (layout.Ino, error) {
+	made, err := f.create(s, layout.ModeDir, a, func(h *journal.Handle, dir, ino layout.Ino, rec layout.Inode) error {
+		return f.initDir(h, ino, rec, dir)
 	})
-	return pathError("mkdir", name, err)
+	return made, pathError("mkdir", s.String(), err)
 }
 
 // initDir makes a new inode an empty directory.
@@ -200,26 +204,38 @@ func (f *FS) addLink(h *journal.Handle, ino layout.Ino, delta int) error {
 
 // Symlink makes a symbolic link to target: short ones in the inode, others in a block of their own.
 func (f *FS) Symlink(target, name string, a Attr) error {
-	if target == "" || len(target) >= maxPath {
-		err := error(syscall.ENAMETOOLONG)
-		if target == "" {
-			err = syscall.ENOENT
-		}
-		return pathError("symlink", name, err)
+	_, err := f.symlinkAt(target, root(name), a)
+	return err
+}
+
+func (f *FS) symlinkAt(target string, s spot, a Attr) (layout.Ino, error) {
+	if err := checkTarget(target); err != nil {
+		return 0, pathError("symlink", s.String(), err)
 	}
 	a.Perm = 0o777
-	_, _, err := f.create(name, layout.ModeSymlink, a, func(h *journal.Handle, ino layout.Ino, rec layout.Inode) error {
+	made, err := f.create(s, layout.ModeSymlink, a, func(h *journal.Handle, _, ino layout.Ino, rec layout.Inode) error {
 		return f.initSymlink(h, ino, rec, target)
 	})
-	return pathError("symlink", name, err)
+	return made, pathError("symlink", s.String(), err)
+}
+
+// checkTarget judges the text of a symbolic link.
+func checkTarget(target string) error {
+	switch {
+	case target == "":
+		return syscall.ENOENT
+	case len(target) >= maxPath:
+		return syscall.ENAMETOOLONG
+	}
+	return nil
 }
 
 // initSymlink gives a new symbolic link its text.
 func (f *FS) initSymlink(h *journal.Handle, ino layout.Ino, rec layout.Inode, target string) error {
-	switch {
-	case target == "":
-		return syscall.ENOENT
-	case len(target) >= min(maxPath, f.geo.BlockSize):
+	if err := checkTarget(target); err != nil {
+		return err
+	}
+	if len(target) >= f.geo.BlockSize {
 		return syscall.ENAMETOOLONG
 	}
 	rec.SetSize(uint64(len(target)))
@@ -253,10 +269,15 @@ func (f *FS) initMap(rec layout.Inode) {
 
 // Mknod makes a device, a FIFO or a socket: mode is its type.
 func (f *FS) Mknod(name string, mode uint16, a Attr, major, minor uint32) error {
-	_, _, err := f.create(name, mode, a, func(_ *journal.Handle, _ layout.Ino, rec layout.Inode) error {
+	_, err := f.mknodAt(root(name), mode, a, major, minor)
+	return err
+}
+
+func (f *FS) mknodAt(s spot, mode uint16, a Attr, major, minor uint32) (layout.Ino, error) {
+	made, err := f.create(s, mode, a, func(_ *journal.Handle, _, _ layout.Ino, rec layout.Inode) error {
 		return f.initSpecial(rec, mode, major, minor)
 	})
-	return pathError("mknod", name, err)
+	return made, pathError("mknod", s.String(), err)
 }
 
 // initSpecial makes a new inode a device, a FIFO or a socket.
@@ -276,23 +297,25 @@ func (f *FS) initSpecial(rec layout.Inode, mode uint16, major, minor uint32) err
 }
 
 // Link gives a file one more name. Directories cannot have one.
-func (f *FS) Link(oldname, newname string) error {
+func (f *FS) Link(oldname, newname string) error { return f.linkAt(root(oldname), root(newname)) }
+
+func (f *FS) linkAt(old, to spot) error {
 	_, err := f.update(f.nameCredits(), func(h *journal.Handle) error {
-		if _, err := f.walk(h, oldname, false); err != nil {
+		if _, err := f.walk(h, old, false); err != nil {
 			return err
 		}
-		p, err := f.walkNew(h, newname, false)
+		p, err := f.walkNew(h, to, false)
 		if err != nil {
 			return err
 		}
-		return f.linkIn(h, oldname, p)
+		return f.linkIn(h, old, p)
 	})
-	return pathError("link", newname, err)
+	return pathError("link", to.String(), err)
 }
 
 // linkIn gives a file a name that does not exist yet.
-func (f *FS) linkIn(h *journal.Handle, oldname string, p place) error {
-	ino, err := f.walk(h, oldname, false)
+func (f *FS) linkIn(h *journal.Handle, old spot, p place) error {
+	ino, err := f.walk(h, old, false)
 	if err != nil {
 		return err
 	}

@@ -31,6 +31,26 @@ func baseName(name string) string {
 	return "."
 }
 
+// A spot is what an operation is for: a path, from the root or from a directory on; with an empty path, an inode itself.
+type spot struct {
+	at   layout.Ino // 0: the root, and the path may not be empty
+	path string
+}
+
+// root is the spot of a path from the root.
+func root(path string) spot { return spot{path: path} }
+
+// String is the spot for errors.
+func (s spot) String() string {
+	switch {
+	case s.at == 0:
+		return s.path
+	case s.path == "":
+		return fmt.Sprintf("inode %d", s.at)
+	}
+	return fmt.Sprintf("inode %d: %s", s.at, s.path)
+}
+
 // A place is where a path leads, up to its last name.
 type place struct {
 	dir   layout.Ino
@@ -40,11 +60,14 @@ type place struct {
 
 func (p place) named() bool { return p.name != "" && p.name != "." && p.name != ".." }
 
-// walk finds the inode of a path. A symbolic link on the way is followed, one at the end only if follow, or a slash
+// walk finds the inode of a spot. A symbolic link on the way is followed, one at the end only if follow, or a slash
 // behind it, says so.
-func (fs *FS) walk(r journal.Reader, name string, follow bool) (layout.Ino, error) {
+func (fs *FS) walk(r journal.Reader, s spot, follow bool) (layout.Ino, error) {
+	if s.at != 0 && s.path == "" {
+		return s.at, fs.inUse(r, s.at)
+	}
 	w := walker{fs: fs, r: r}
-	p, err := w.parent(layout.RootIno, name)
+	p, err := w.start(s)
 	if err != nil {
 		return 0, err
 	}
@@ -52,15 +75,15 @@ func (fs *FS) walk(r journal.Reader, name string, follow bool) (layout.Ino, erro
 }
 
 // walkParent finds the directory that a path's last name is in, and that name.
-func (fs *FS) walkParent(r journal.Reader, name string) (place, error) {
+func (fs *FS) walkParent(r journal.Reader, s spot) (place, error) {
 	w := walker{fs: fs, r: r}
-	return w.parent(layout.RootIno, name)
+	return w.start(s)
 }
 
 // walkNew is walkParent for a name that is to be made, and so must not exist; dir: of a directory.
-func (f *FS) walkNew(r journal.Reader, name string, dir bool) (place, error) {
+func (f *FS) walkNew(r journal.Reader, s spot, dir bool) (place, error) {
 	w := walker{fs: f, r: r}
-	p, err := w.parent(layout.RootIno, name)
+	p, err := w.start(s)
 	if err != nil {
 		return p, err
 	}
@@ -80,9 +103,12 @@ func (f *FS) walkNew(r journal.Reader, name string, dir bool) (place, error) {
 
 // walkOpen finds what is to be opened, with the flags of package os, or the place where it is to be made: the error
 // is then fs.ErrNotExist, and the place has a name. A symbolic link that leads to nothing is made to lead to a file.
-func (f *FS) walkOpen(r journal.Reader, name string, flag int) (place, layout.Ino, error) {
+func (f *FS) walkOpen(r journal.Reader, s spot, flag int) (place, layout.Ino, error) {
+	if s.at != 0 && s.path == "" {
+		return place{}, s.at, f.inUse(r, s.at)
+	}
 	w := walker{fs: f, r: r}
-	p, err := w.parent(layout.RootIno, name)
+	p, err := w.start(s)
 	create := flag&os.O_CREATE != 0
 	for err == nil {
 		if create && !p.named() && flag&os.O_EXCL != 0 {
@@ -122,6 +148,14 @@ type walker struct {
 	fs    *FS
 	r     journal.Reader
 	links int
+}
+
+// start resolves the path of a spot up to its last name.
+func (w *walker) start(s spot) (place, error) {
+	if s.at == 0 {
+		s.at = layout.RootIno
+	}
+	return w.parent(s.at, s.path)
 }
 
 // parent resolves a path up to its last name, from a directory on.

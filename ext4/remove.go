@@ -1,6 +1,8 @@
 package ext4
 
 import (
+	"context"
+	"errors"
 	"io/fs"
 	"syscall"
 
@@ -11,12 +13,12 @@ import (
 // Remove takes away a name: of a file, or of an empty directory. The last name of a file takes the file with it, as soon
 // as nobody has it open.
 func (f *FS) Remove(name string) error {
-	return pathError("remove", name, f.remove(name, noName, func(layout.Inode) error { return nil }))
+	return pathError("remove", name, f.remove(root(name), noName, func(layout.Inode) error { return nil }))
 }
 
 // Unlink is Remove for everything but directories.
 func (f *FS) Unlink(name string) error {
-	return pathError("unlink", name, f.remove(name, func(place) error { return syscall.EISDIR }, func(rec layout.Inode) error {
+	return pathError("unlink", name, f.remove(root(name), func(place) error { return syscall.EISDIR }, func(rec layout.Inode) error {
 		if rec.IsDir() {
 			return syscall.EISDIR
 		}
@@ -26,7 +28,7 @@ func (f *FS) Unlink(name string) error {
 
 // Rmdir is Remove for directories.
 func (f *FS) Rmdir(name string) error {
-	return pathError("rmdir", name, f.remove(name, noName, func(rec layout.Inode) error {
+	return pathError("rmdir", name, f.remove(root(name), noName, func(rec layout.Inode) error {
 		if !rec.IsDir() {
 			return syscall.ENOTDIR
 		}
@@ -47,10 +49,10 @@ func noName(p place) error {
 
 // remove takes a name away if judge has nothing against what it leads to. unnamed is the error for a path that does not
 // end in a name.
-func (f *FS) remove(name string, unnamed func(place) error, judge func(layout.Inode) error) error {
+func (f *FS) remove(s spot, unnamed func(place) error, judge func(layout.Inode) error) error {
 	var gone *node
 	tid, err := f.update(f.nameCredits(), func(h *journal.Handle) error {
-		p, err := f.walkParent(h, name)
+		p, err := f.walkParent(h, s)
 		if err == nil && !p.named() {
 			err = unnamed(p)
 		}
@@ -159,27 +161,66 @@ func (f *FS) mayRemove(h *journal.Handle, dir, ino layout.Ino) error {
 	return err
 }
 
-// RemoveAll removes a path and everything below it. A path that does not exist is no error.
+// RemoveAll removes a path and everything below it. A path that does not exist is no error. What cannot be removed stays,
+// with the directories above it, and the rest goes; the error is the first.
 func (f *FS) RemoveAll(name string) error {
-	info, err := f.Lstat(name)
-	if err != nil {
-		if isNotExist(err) {
-			return nil
+	var first error
+	err := f.RemoveTree(context.Background(), name, func(path string, err error) error {
+		if first == nil {
+			first = pathError("remove", path, err)
 		}
+		return nil
+	})
+	if err == nil || isNotExist(err) {
+		err = first
+	}
+	return err
+}
+
+// RemoveTree removes a path and everything below it, however deep. What cannot be removed stays, with the directories
+// above it, and is told to bad; the rest goes unless bad returns an error, which ends it as the end of ctx does.
+func (f *FS) RemoveTree(ctx context.Context, name string, bad func(path string, err error) error) error {
+	top, err := f.Find(name, false)
+	if err != nil {
 		return err
 	}
-	if info.IsDir() {
-		list, err := f.ReadDir(name)
+	stuck := 0 // how deep something is that stays; 0: nothing in the directory that is left next
+	remove := func(v *Visit) error {
+		err := error(nil)
+		if v.Depth == 0 {
+			err = f.Remove(name)
+		} else {
+			err = v.Dir.Remove(v.Name)
+		}
 		if err != nil {
-			return err
+			stuck = v.Depth
+			return bad(v.Path(), reason(err))
 		}
-		for _, e := range list {
-			if err := f.RemoveAll(name + "/" + e.Name()); err != nil {
-				return err
-			}
-		}
+		return nil
 	}
-	return f.Remove(name)
+	w := Walk{
+		Visit: func(v *Visit) error {
+			if v.Info.IsDir() {
+				return nil
+			}
+			return remove(v)
+		},
+		Leave: func(v *Visit) error {
+			if stuck > v.Depth { // it is not empty, and why has been said
+				stuck = v.Depth
+				return nil
+			}
+			return remove(v)
+		},
+		Bad: func(v *Visit, err error) error {
+			stuck = v.Depth
+			if v.Info != nil && !errors.As(err, new(*LoopError)) { // a part of it that cannot be read may have names
+				stuck++
+			}
+			return bad(v.Path(), err)
+		},
+	}
+	return w.Run(ctx, top, name)
 }
 
 // RenameFlags change what Rename does, with the values of renameat2(2).
@@ -232,11 +273,11 @@ type entry struct {
 func (e entry) isDir() bool { return e.ino != 0 && e.rec.IsDir() }
 
 func (r *rename) find(oldname, newname string) (err error) {
-	from, err := r.f.walkParent(r.h, oldname)
+	from, err := r.f.walkParent(r.h, root(oldname))
 	if err != nil {
 		return err
 	}
-	to, err := r.f.walkParent(r.h, newname)
+	to, err := r.f.walkParent(r.h, root(newname))
 	switch {
 	case err != nil:
 		return err

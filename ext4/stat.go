@@ -118,7 +118,7 @@ func (f *FS) Lstat(name string) (fs.FileInfo, error) { return f.statPath("lstat"
 func (f *FS) statPath(op, name string, follow bool) (fs.FileInfo, error) {
 	v := f.j.View()
 	defer v.Close()
-	ino, err := f.walk(v, name, follow)
+	ino, err := f.walk(v, root(name), follow)
 	if err != nil {
 		return nil, pathError(op, name, err)
 	}
@@ -153,12 +153,14 @@ func (f *FS) info(r journal.Reader, ino layout.Ino, name string) (*FileInfo, err
 }
 
 // Readlink returns the text of a symbolic link.
-func (f *FS) Readlink(name string) (string, error) {
+func (f *FS) Readlink(name string) (string, error) { return f.readlinkAt(root(name)) }
+
+func (f *FS) readlinkAt(s spot) (string, error) {
 	v := f.j.View()
 	defer v.Close()
-	ino, err := f.walk(v, name, false)
+	ino, err := f.walk(v, s, false)
 	if err != nil {
-		return "", pathError("readlink", name, err)
+		return "", pathError("readlink", s.String(), err)
 	}
 	rec, err := f.inodes.Read(v, ino)
 	if err == nil && !rec.IsSymlink() {
@@ -168,7 +170,7 @@ func (f *FS) Readlink(name string) (string, error) {
 	if err == nil {
 		target, err = f.readlink(v, ino, rec)
 	}
-	return target, pathError("readlink", name, err)
+	return target, pathError("readlink", s.String(), err)
 }
 
 // dirEntry is one name of a directory; it is an fs.DirEntry.
@@ -203,14 +205,22 @@ func (f *FS) list(r journal.Reader, ino layout.Ino, path string) ([]fs.DirEntry,
 
 // entryMode is the type of a directory entry: as it stores it, else as the inode does.
 func (f *FS) entryMode(r journal.Reader, e dir.Entry) (fs.FileMode, error) {
-	types := [...]uint16{layout.FTRegular: layout.ModeRegular, layout.FTDir: layout.ModeDir, layout.FTChar: layout.ModeCharDev,
-		layout.FTBlock: layout.ModeBlockDev, layout.FTFifo: layout.ModeFIFO, layout.FTSocket: layout.ModeSocket, layout.FTSymlink: layout.ModeSymlink}
-	if e.Type != layout.FTUnknown && int(e.Type) < len(types) {
-		return typeMode(types[e.Type]), nil
+	if mode, ok := storedMode(e.Type); ok {
+		return mode, nil
 	}
 	rec, err := f.inodes.Read(r, e.Ino)
 	if err != nil {
 		return 0, err
 	}
 	return typeMode(rec.Mode()), nil
+}
+
+// storedMode is the type that a directory entry stores; false where it stores none.
+func storedMode(ftype uint8) (fs.FileMode, bool) {
+	types := [...]uint16{layout.FTRegular: layout.ModeRegular, layout.FTDir: layout.ModeDir, layout.FTChar: layout.ModeCharDev,
+		layout.FTBlock: layout.ModeBlockDev, layout.FTFifo: layout.ModeFIFO, layout.FTSocket: layout.ModeSocket, layout.FTSymlink: layout.ModeSymlink}
+	if ftype == layout.FTUnknown || int(ftype) >= len(types) {
+		return 0, false
+	}
+	return typeMode(types[ftype]), true
 }

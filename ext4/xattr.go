@@ -22,18 +22,22 @@ const ErrNoXattr = xattr.ErrNoData
 // Xattr returns the value of an attribute, named with its prefix: "user.note". follow: of what a symbolic link at the
 // end leads to.
 func (f *FS) Xattr(name, attr string, follow bool) ([]byte, error) {
+	return f.xattrAt(root(name), attr, follow)
+}
+
+func (f *FS) xattrAt(s spot, attr string, follow bool) ([]byte, error) {
 	v := f.j.View()
 	defer v.Close()
 	var value []byte
 	err := checkXattr(attr, 0)
 	if err == nil {
-		value, err = f.xattr(v, name, attr, follow)
+		value, err = f.xattr(v, s, attr, follow)
 	}
-	return value, pathError("getxattr", name, err)
+	return value, pathError("getxattr", s.String(), err)
 }
 
-func (f *FS) xattr(v *journal.View, name, attr string, follow bool) ([]byte, error) {
-	ino, err := f.walk(v, name, follow)
+func (f *FS) xattr(v *journal.View, s spot, attr string, follow bool) ([]byte, error) {
+	ino, err := f.walk(v, s, follow)
 	if err != nil {
 		return nil, err
 	}
@@ -82,18 +86,22 @@ func mayXattr(rec layout.Inode, attr string, none error) error {
 
 // Xattrs lists the names of a file's attributes.
 func (f *FS) Xattrs(name string, follow bool) ([]string, error) {
+	return f.xattrsAt(root(name), follow)
+}
+
+func (f *FS) xattrsAt(s spot, follow bool) ([]string, error) {
 	v := f.j.View()
 	defer v.Close()
-	ino, err := f.walk(v, name, follow)
+	ino, err := f.walk(v, s, follow)
 	if err != nil {
-		return nil, pathError("listxattr", name, err)
+		return nil, pathError("listxattr", s.String(), err)
 	}
 	list, err := f.attrs.List(v, ino)
 	names := make([]string, 0, len(list))
 	for _, a := range list {
 		names = append(names, a.Name)
 	}
-	return names, pathError("listxattr", name, err)
+	return names, pathError("listxattr", s.String(), err)
 }
 
 // SetXattr sets an attribute. An access control list changes the permissions with it, and what is no more than them, or
@@ -103,7 +111,7 @@ func (f *FS) SetXattr(name, attr string, value []byte, flags int, follow bool) e
 	if err := checkXattr(attr, len(value)); err != nil {
 		return pathError("setxattr", name, err)
 	}
-	return f.change("setxattr", name, follow, f.attrs.Credits(), func(h *journal.Handle, ino layout.Ino, rec layout.Inode) error {
+	return f.change("setxattr", root(name), follow, f.attrs.Credits(), func(h *journal.Handle, ino layout.Ino, rec layout.Inode) error {
 		if err := mayXattr(rec, attr, syscall.EPERM); err != nil {
 			return err
 		}
@@ -128,7 +136,7 @@ func (f *FS) RemoveXattr(name, attr string, follow bool) error {
 	if err := checkXattr(attr, 0); err != nil {
 		return pathError("removexattr", name, err)
 	}
-	return f.change("removexattr", name, follow, f.attrs.Credits(), func(h *journal.Handle, ino layout.Ino, rec layout.Inode) error {
+	return f.change("removexattr", root(name), follow, f.attrs.Credits(), func(h *journal.Handle, ino layout.Ino, rec layout.Inode) error {
 		if err := mayXattr(rec, attr, syscall.EPERM); err != nil {
 			return err
 		}

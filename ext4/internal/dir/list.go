@@ -75,12 +75,13 @@ func (f *file) listHashed(fn func(Entry) (bool, error)) error {
 	return f.leaves(func(lblk layout.Lblk) (bool, error) { return f.listBlock(lblk, fn) })
 }
 
-// Empty tells whether a directory has no entries but "." and "..".
+// Empty tells whether a directory has no entries but "." and "..", in any of its blocks: an index that leads past some
+// of them makes no directory empty. A part that cannot be read is an error.
 func (d *Dirs) Empty(r journal.Reader, dir layout.Ino) (bool, error) {
 	empty := true
-	err := d.List(r, dir, func(e Entry) (bool, error) {
+	err := d.Scan(r, dir, func(e Entry) (bool, error) {
 		empty = dotName(e.Name)
 		return empty, nil
-	})
+	}, func(err error) error { return err })
 	return empty, err
 }

@@ -1,0 +1,164 @@
+package ext4
+
+import (
+	"context"
+	"io/fs"
+	"syscall"
+
+	"ext4img/ext4/layout"
+	"ext4img/journal"
+)
+
+// An Inode is an inode by its number, and so without a path: paths are limited to 4,096 bytes, trees are not. It is a
+// value, holds nothing open and costs nothing; an Open file keeps its inode from being removed and its number from being
+// used again.
+//
+// Errors are *fs.PathError with a path such as "inode 12"; callers that know a better one replace it. An inode that is
+// free is syscall.ESTALE.
+type Inode struct {
+	fs  *FS
+	ino layout.Ino
+}
+
+// RootIno is the number of the root directory.
+const RootIno = uint32(layout.RootIno)
+
+// Inode is the inode with a number.
+func (f *FS) Inode(ino uint32) Inode { return Inode{f, layout.Ino(ino)} }
+
+// Find is what a path leads to; follow: a symbolic link at its end is followed.
+func (f *FS) Find(name string, follow bool) (Inode, error) {
+	v := f.j.View()
+	defer v.Close()
+	ino, err := f.walk(v, root(name), follow)
+	return Inode{f, ino}, pathError("lookup", name, err)
+}
+
+// Ino is the number.
+func (i Inode) Ino() uint32 { return uint32(i.ino) }
+
+func (i Inode) spot() spot { return spot{at: i.ino} }
+
+// Lookup is what a name in a directory leads to.
+func (i Inode) Lookup(name string) (Inode, error) {
+	v := i.fs.j.View()
+	defer v.Close()
+	w := walker{fs: i.fs, r: v}
+	ino, err := w.step(place{dir: i.ino, name: name})
+	return Inode{i.fs, ino}, pathError("lookup", spot{i.ino, name}.String(), err)
+}
+
+// Stat describes the inode. name is what the FileInfo says as its name.
+func (i Inode) Stat(name string) (*FileInfo, error) {
+	v := i.fs.j.View()
+	defer v.Close()
+	err := i.fs.inUse(v, i.ino)
+	var info *FileInfo
+	if err == nil {
+		info, err = i.fs.info(v, i.ino, name)
+	}
+	return info, pathError("stat", i.spot().String(), err)
+}
+
+// inUse tells an inode from one that is free. One without links is in use as long as somebody has it open.
+func (f *FS) inUse(r journal.Reader, ino layout.Ino) error {
+	rec, err := f.inodes.Read(r, ino)
+	if err != nil || rec.Links() > 0 && rec.Mode() != 0 {
+		return err
+	}
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if f.nodes[ino] == nil {
+		return syscall.ESTALE
+	}
+	return nil
+}
+
+// Readlink returns the text of a symbolic link.
+func (i Inode) Readlink() (string, error) { return i.fs.readlinkAt(i.spot()) }
+
+// Open opens a regular file or a directory with the flags of OpenFile; it creates nothing. name is what errors of the
+// File say.
+func (i Inode) Open(name string, flag int) (*File, error) {
+	n, err := i.fs.lookupNode(i.spot(), flag)
+	if err != nil {
+		return nil, pathError("open", i.spot().String(), err)
+	}
+	file, err := i.fs.opened(n, name, flag)
+	return file, pathError("open", i.spot().String(), err)
+}
+
+// Chmod is FS.Chmod.
+func (i Inode) Chmod(perm uint16) error { return i.fs.chmodAt(i.spot(), perm) }
+
+// Chown is FS.Lchown.
+func (i Inode) Chown(uid, gid int) error { return i.fs.chown("chown", i.spot(), uid, gid, false) }
+
+// Xattr is FS.Xattr.
+func (i Inode) Xattr(attr string) ([]byte, error) { return i.fs.xattrAt(i.spot(), attr, false) }
+
+// Xattrs is FS.Xattrs.
+func (i Inode) Xattrs() ([]string, error) { return i.fs.xattrsAt(i.spot(), false) }
+
+// Mkdir makes a directory with a name in the directory.
+func (i Inode) Mkdir(name string, a Attr) (Inode, error) {
+	ino, err := i.fs.mkdirAt(spot{i.ino, name}, a)
+	return Inode{i.fs, ino}, err
+}
+
+// Symlink makes a symbolic link to target with a name in the directory.
+func (i Inode) Symlink(target, name string, a Attr) (Inode, error) {
+	ino, err := i.fs.symlinkAt(target, spot{i.ino, name}, a)
+	return Inode{i.fs, ino}, err
+}
+
+// Mknod is FS.Mknod of a name in the directory.
+func (i Inode) Mknod(name string, mode uint16, a Attr, major, minor uint32) (Inode, error) {
+	ino, err := i.fs.mknodAt(spot{i.ino, name}, mode, a, major, minor)
+	return Inode{i.fs, ino}, err
+}
+
+// Link gives the inode one more name, in the directory dir.
+func (i Inode) Link(dir Inode, name string) error { return i.fs.linkAt(i.spot(), spot{dir.ino, name}) }
+
+// Remove is FS.Remove of a name in the directory.
+func (i Inode) Remove(name string) error {
+	s := spot{i.ino, name}
+	return pathError("remove", s.String(), i.fs.remove(s, noName, func(layout.Inode) error { return nil }))
+}
+
+// A DirEntry is one name of a directory.
+type DirEntry struct {
+	Name string
+	Ino  uint32
+	Type fs.FileMode // as the directory stores it; fs.ModeIrregular where it stores none
+}
+
+// Entries calls fn with each name of a directory but "." and "..", in the order of their bytes, until it returns an
+// error. The names are those of one moment. They take about 16 bytes of memory each besides their own bytes.
+//
+// What is wrong with a part of the directory is told to bad, before the first name, and the rest comes even so, unless bad
+// returns an error. With a nil bad the first such error ends it.
+func (i Inode) Entries(ctx context.Context, fn func(DirEntry) error, bad func(error) error) error {
+	l, parts, err := i.fs.names(ctx, i.ino)
+	if err != nil {
+		return err
+	}
+	for _, p := range parts {
+		if bad == nil {
+			return pathError("readdir", i.spot().String(), p)
+		}
+		if err := bad(p); err != nil {
+			return err
+		}
+	}
+	for e, ok := l.next(); ok; e, ok = l.next() {
+		if ctx.Err() != nil {
+			return context.Cause(ctx)
+		}
+		if err := fn(e); err != nil {
+			return err
+		}
+	}
+	return nil
+}

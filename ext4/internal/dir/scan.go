@@ -1,0 +1,140 @@
+package dir
+
+import (
+	"fmt"
+
+	"ext4img/ext4/layout"
+	"ext4img/journal"
+)
+
+// Scan calls fn with every entry of a directory, "." and ".." too, until it returns false or an error. It reads block
+// after block as the kernel does where it trusts no index: what an index leaves out is found, nothing comes twice.
+//
+// What is wrong with a part of the directory is told to bad, and the rest goes on unless bad returns an error: a block
+// that cannot be read, a hole, a name that no name can be.
+func (d *Dirs) Scan(r journal.Reader, dir layout.Ino, fn func(Entry) (bool, error), bad func(error) error) error {
+	f, err := d.open(r, dir)
+	if err != nil {
+		return err
+	}
+	s := scan{file: f, fn: fn, bad: bad, seen: map[layout.Pblk]bool{}}
+	if f.isInline() {
+		return s.inline()
+	}
+	for lblk := layout.Lblk(0); lblk < f.blocks && !s.ended; {
+		e, err := d.m.Lookup(r, dir, lblk)
+		if err != nil {
+			return s.bad(fmt.Errorf("directory %d: from block %d on: %w", dir, lblk, err))
+		}
+		if err := s.extent(e.Cut(uint64(lblk), min(e.End(), uint64(f.blocks)))); err != nil {
+			return err
+		}
+		lblk = layout.Lblk(min(e.End(), uint64(f.blocks)))
+	}
+	return nil
+}
+
+// scan is one Scan.
+type scan struct {
+	*file
+	fn    func(Entry) (bool, error)
+	bad   func(error) error
+	seen  map[layout.Pblk]bool // the blocks that were read: one that is in two places would come for ever
+	ended bool                 // fn wants no more
+}
+
+// inline scans the two parts of an inline directory.
+func (s *scan) inline() error {
+	parent, parts, err := s.inlineParts()
+	if err != nil {
+		return err
+	}
+	for _, e := range []Entry{{".", s.ino, layout.FTDir}, {"..", parent, layout.FTDir}} {
+		if err := s.give(e); err != nil || s.ended {
+			return err
+		}
+	}
+	for i, p := range parts {
+		if err := s.records(s.partName(i), p); err != nil || s.ended {
+			return err
+		}
+	}
+	return nil
+}
+
+// extent scans the blocks of an extent.
+func (s *scan) extent(e layout.Extent) error {
+	if !e.Mapped() || e.Unwritten {
+		return s.bad(layout.Corruptf("directory %d: block %d: a hole of %d blocks", s.ino, e.Lblk, e.Len))
+	}
+	for i := range e.Len {
+		lblk, p := e.Lblk+layout.Lblk(i), e.Pblk+layout.Pblk(i)
+		if s.seen[p] {
+			return s.bad(layout.Corruptf("directory %d: block %d: block %d of the device is in the directory twice", s.ino, lblk, p))
+		}
+		s.seen[p] = true
+		s.near = e
+		if err := s.block(lblk); err != nil || s.ended {
+			return err
+		}
+	}
+	return nil
+}
+
+// block scans one block. Those of an index hold no names but the two of the root.
+func (s *scan) block(lblk layout.Lblk) error {
+	if s.indexed() {
+		if p, err := s.readIndex(lblk); err == nil {
+			if lblk > 0 {
+				return nil
+			}
+			return s.dots(p)
+		}
+	}
+	p, err := s.entries(lblk)
+	if err != nil {
+		return s.bad(err)
+	}
+	return s.records(s.blockType(lblk).String(), p)
+}
+
+// dots gives the two entries of an index's root.
+func (s *scan) dots(p []byte) error {
+	for _, name := range []string{".", ".."} {
+		e, err := s.format().At(p, layout.DotOffset(name))
+		if err != nil {
+			return s.bad(fmt.Errorf("%s: %w", s.dxType(0), err))
+		}
+		if err := s.give(Entry{name, e.Ino, e.Type}); err != nil || s.ended {
+			return err
+		}
+	}
+	return nil
+}
+
+// records scans the records of p; where is their place, for errors. What follows a broken one cannot be found.
+func (s *scan) records(where string, p []byte) error {
+	var failed error
+	format := s.format()
+	broken := format.Entries(p, func(e layout.Dirent) bool {
+		switch {
+		case e.Ino == 0:
+			return true
+		case format.CheckName(e) != nil:
+			failed = s.bad(fmt.Errorf("%s: %w", where, format.CheckName(e)))
+		default:
+			failed = s.give(Entry{string(e.Name), e.Ino, e.Type})
+		}
+		return failed == nil && !s.ended
+	})
+	if broken != nil && failed == nil {
+		failed = s.bad(fmt.Errorf("%s: %w", where, broken))
+	}
+	return failed
+}
+
+func (s *scan) give(e Entry) error {
+	more, err := s.fn(e)
+	s.ended = !more
+	return err
+}

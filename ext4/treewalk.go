@@ -1,0 +1,192 @@
+package ext4
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+
+	"ext4img/ext4/layout"
+)
+
+// A Walk goes over a tree: a file or directory and everything below it, names in the order of their bytes. It goes from
+// inode to inode, so the tree may be deeper than a path can be long, and enters each directory once. Symbolic links are
+// not followed.
+//
+// Memory: the names of the directories between the top and the entry that the walk is at (see Inode.Entries), and a bit
+// for each directory that was entered.
+type Walk struct {
+	// Visit is called with each file and directory, before what is in it. fs.SkipDir leaves out what is in it; another
+	// error ends the walk.
+	Visit func(v *Visit) error
+	// Leave, if not nil, is called with each directory that was entered, after what is in it. An error ends the walk.
+	Leave func(v *Visit) error
+	// Bad is called with what cannot be visited, and with a directory of which a part cannot be read: after its Visit,
+	// before what can be read of it. The rest goes on unless Bad returns an error. With a nil Bad such an error ends the
+	// walk. A second way into a directory is a *LoopError.
+	Bad func(v *Visit, err error) error
+}
+
+// A Visit is one step of a Walk. It is good until the function that it was given to returns.
+type Visit struct {
+	Name  string    // the name in its directory; of the top, the path that Run was given
+	Depth int       // 0 for the top
+	Dir   Inode     // the directory that the name is in; for the top, its own inode
+	Inode Inode     // what the name leads to
+	Info  *FileInfo // nil if the inode cannot be read
+
+	run *walkRun
+	end int // of the directory's path, or the top's own, in run.path
+}
+
+// Path is the path of the entry: that of the top, and the names from there on.
+func (v *Visit) Path() string {
+	if v.Depth == 0 {
+		return string(v.run.path[:v.end])
+	}
+	p := v.run.path[:v.end:v.end]
+	if v.end == 0 || p[v.end-1] != '/' {
+		p = append(p, '/')
+	}
+	return string(append(p, v.Name...))
+}
+
+// LoopError says that a directory is reached in a second way, which no tree has.
+type LoopError struct {
+	Ino uint32 // the directory
+}
+
+// Error names the directory.
+func (e *LoopError) Error() string {
+	return fmt.Sprintf("inode %d: a directory that was entered by another name already", e.Ino)
+}
+
+// Is makes it an ErrCorrupt.
+func (e *LoopError) Is(target error) bool { return target == ErrCorrupt }
+
+// Run walks over top and what is below it. name is the path of top: paths begin with it. It returns the cause when ctx
+// ends; fs.SkipAll from a function ends the walk without an error.
+func (w *Walk) Run(ctx context.Context, top Inode, name string) error {
+	r := &walkRun{Walk: w, ctx: ctx, path: []byte(name), entered: map[uint32]*[enteredPiece / 64]uint64{}}
+	err := r.visit(Visit{Name: name, Dir: top, Inode: top, run: r, end: len(name)})
+	for err == nil && len(r.stack) > 0 {
+		err = r.step()
+	}
+	if err == fs.SkipAll {
+		return nil
+	}
+	return err
+}
+
+// walkRun is one Run.
+type walkRun struct {
+	*Walk
+	ctx     context.Context
+	stack   []walkDir
+	path    []byte // of the directory that the walk is in
+	entered map[uint32]*[enteredPiece / 64]uint64
+}
+
+// walkDir is a directory that the walk is in.
+type walkDir struct {
+	visit Visit
+	names *nameList
+}
+
+// enteredPiece is how many inode numbers share a piece of memory that says which directories were entered.
+const enteredPiece = 1 << 15
+
+// step goes on to the next name of the directory that the walk is in, or leaves it.
+func (r *walkRun) step() error {
+	if r.ctx.Err() != nil {
+		return context.Cause(r.ctx)
+	}
+	d := &r.stack[len(r.stack)-1]
+	if e, ok := d.names.next(); ok {
+		in := d.visit.Inode
+		return r.visit(Visit{Name: e.Name, Depth: len(r.stack), Dir: in, Inode: in.fs.Inode(e.Ino), run: r, end: len(r.path)})
+	}
+	left := d.visit
+	r.stack[len(r.stack)-1] = walkDir{}
+	r.stack = r.stack[:len(r.stack)-1]
+	r.path = r.path[:left.end]
+	if r.Leave == nil {
+		return nil
+	}
+	return r.Leave(&left)
+}
+
+// visit visits one entry, and enters it if it is a directory.
+func (r *walkRun) visit(v Visit) error {
+	info, err := v.Inode.Stat(baseName(v.Name))
+	if err != nil {
+		return r.bad(&v, err)
+	}
+	v.Info = info
+	if info.IsDir() && r.enteredBit(v.Inode.ino, false) {
+		return r.bad(&v, &LoopError{v.Inode.Ino()})
+	}
+	switch err := r.Visit(&v); {
+	case err == fs.SkipDir || err == nil && !info.IsDir():
+		return nil
+	case err != nil:
+		return err
+	}
+	return r.enter(&v)
+}
+
+// enter reads the names of a directory.
+func (r *walkRun) enter(v *Visit) error {
+	r.enteredBit(v.Inode.ino, true)
+	names, bad, err := v.Inode.fs.names(r.ctx, v.Inode.ino)
+	if err != nil {
+		return err
+	}
+	for _, b := range bad {
+		if err := r.bad(v, b); err != nil {
+			return err
+		}
+	}
+	if v.Depth > 0 {
+		if v.end == 0 || r.path[v.end-1] != '/' {
+			r.path = append(r.path, '/')
+		}
+		r.path = append(r.path, v.Name...)
+	}
+	r.stack = append(r.stack, walkDir{*v, names})
+	return nil
+}
+
+func (r *walkRun) bad(v *Visit, err error) error {
+	if r.Bad == nil {
+		return &fs.PathError{Op: "walk", Path: v.Path(), Err: reason(err)}
+	}
+	return r.Bad(v, reason(err))
+}
+
+// enteredBit tells whether a directory was entered, and if set notes that it is.
+func (r *walkRun) enteredBit(ino layout.Ino, set bool) bool {
+	piece, at := uint32(ino)/enteredPiece, uint32(ino)%enteredPiece
+	p := r.entered[piece]
+	if p == nil {
+		if !set {
+			return false
+		}
+		p = new([enteredPiece / 64]uint64)
+		r.entered[piece] = p
+	}
+	was := p[at/64]>>(at%64)&1 != 0
+	if set {
+		p[at/64] |= 1 << (at % 64)
+	}
+	return was
+}
+
+// reason is an error without its path.
+func reason(err error) error {
+	var pe *fs.PathError
+	if errors.As(err, &pe) {
+		return pe.Err
+	}
+	return err
+}
