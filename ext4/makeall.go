@@ -17,16 +17,20 @@ import (
 
 // An Entry is a file for MakeAll: everything that an inode says of it.
 type Entry struct {
-	Path         string // absolute; the directory it is in exists, or comes earlier
+	Path         string // absolute; the directory it is in exists, or comes earlier. With In, its name in there
+	In           *Entry // the directory it is in, if set: an earlier entry, or one that has only Ino
 	Mode         uint16 // i_mode: type and permissions
 	UID, GID     uint32
 	Atime, Mtime time.Time // zero: now
 	Target       string    // of a symbolic link
 	LinkTo       string    // the path of a file that gets one more name; all else is left out then
+	Same         *Entry    // instead of LinkTo: an earlier entry, or one that has only Ino
 	Major, Minor uint32    // of a device
 	Xattrs       map[string][]byte
 	Size         int64   // of a regular file, bytes
 	Data         []Piece // its content, in ascending order; the rest are holes
+
+	Ino uint32 // what MakeAll made: its inode
 }
 
 // A Piece is a part of a file's content. It begins at a multiple of the block size.
@@ -118,8 +122,14 @@ func (m *maker) entry(e *Entry) error {
 	if err != nil {
 		return err
 	}
-	if e.LinkTo != "" {
-		return m.fs.linkIn(m.h, root(e.LinkTo), p)
+	if e.LinkTo != "" || e.Same != nil {
+		old := root(e.LinkTo)
+		if e.Same != nil {
+			old = spot{at: layout.Ino(e.Same.Ino)}
+		}
+		ino, err := m.fs.linkIn(m.h, old, p)
+		e.Ino = uint32(ino)
+		return err
 	}
 	ino, err := m.fs.createIn(m.h, p, e.Mode&layout.ModeTypeMask, Attr{}, func(_ *journal.Handle, _, ino layout.Ino, rec layout.Inode) error {
 		return m.fill(e, p, ino, rec)
@@ -127,6 +137,7 @@ func (m *maker) entry(e *Entry) error {
 	if err != nil {
 		return err
 	}
+	e.Ino = uint32(ino)
 	for _, name := range slices.Sorted(maps.Keys(e.Xattrs)) {
 		if err := m.fs.attrs.Set(m.h, ino, name, e.Xattrs[name], 0); err != nil {
 			return fmt.Errorf("%s: %w", name, err)
@@ -137,6 +148,9 @@ func (m *maker) entry(e *Entry) error {
 
 // place is where an entry goes, whose name must be new. The directory is looked up once for neighbours.
 func (m *maker) place(e *Entry) (place, error) {
+	if e.In != nil {
+		return m.fs.walkNew(m.h, spot{layout.Ino(e.In.Ino), e.Path}, e.Mode&layout.ModeTypeMask == layout.ModeDir)
+	}
 	dir, base := path.Split(path.Clean("/" + e.Path))
 	if base == "" || m.dir == 0 || dir != m.dirPath {
 		p, err := m.fs.walkNew(m.h, root(e.Path), e.Mode&layout.ModeTypeMask == layout.ModeDir)

@@ -308,32 +308,33 @@ func (f *FS) linkAt(old, to spot) error {
 		if err != nil {
 			return err
 		}
-		return f.linkIn(h, old, p)
+		_, err = f.linkIn(h, old, p)
+		return err
 	})
 	return pathError("link", to.String(), err)
 }
 
-// linkIn gives a file a name that does not exist yet.
-func (f *FS) linkIn(h *journal.Handle, old spot, p place) error {
+// linkIn gives a file a name that does not exist yet, and returns its inode.
+func (f *FS) linkIn(h *journal.Handle, old spot, p place) (layout.Ino, error) {
 	ino, err := f.walk(h, old, false)
 	if err != nil {
-		return err
+		return 0, err
 	}
 	if err := f.mayChangeDir(h, p.dir, false); err != nil {
-		return err
+		return 0, err
 	}
 	rec, err := f.inodes.Read(h, ino)
 	if err != nil {
-		return err
+		return 0, err
 	}
 	if rec.IsDir() || rec.HasFlag(layout.FlagImmutable|layout.FlagAppend) {
-		return syscall.EPERM
+		return 0, syscall.EPERM
 	}
 	if err := f.addLink(h, ino, 1); err != nil {
-		return err
+		return 0, err
 	}
 	if err := f.dirs.Add(h, p.dir, p.name, ino, fileType(rec.Mode())); err != nil {
-		return err
+		return 0, err
 	}
-	return f.dirChanged(h, p.dir)
+	return ino, f.dirChanged(h, p.dir)
 }
