@@ -15,6 +15,7 @@ type file struct {
 	size     int64
 	align    int // of offsets and lengths
 	memAlign int // of buffer addresses
+	sector   int // of a block device, or 0
 	write    bool
 	direct   bool
 

@@ -103,6 +103,12 @@ func (f *file) openDirect(path string, o Options) (err error) {
 // file on an older kernel the system's page size, which suffices everywhere.
 func (f *file) findAlign(block bool) error {
 	f.align, f.memAlign = defaultAlign, defaultAlign
+	if block {
+		var err error
+		if f.sector, err = unix.IoctlGetInt(int(f.f.Fd()), unix.BLKSSZGET); err != nil {
+			return err
+		}
+	}
 	if !f.direct {
 		return nil
 	}
@@ -115,11 +121,7 @@ func (f *file) findAlign(block bool) error {
 		return f.setAlign(int(st.Dio_offset_align), int(st.Dio_mem_align))
 	}
 	if block {
-		n, err := unix.IoctlGetInt(int(f.f.Fd()), unix.BLKSSZGET)
-		if err != nil {
-			return err
-		}
-		return f.setAlign(n, n)
+		return f.setAlign(f.sector, f.sector)
 	}
 	return f.setAlign(os.Getpagesize(), os.Getpagesize())
 }

@@ -26,6 +26,8 @@ type Description struct {
 	Engine string // of its queues; "memory" if there is no file behind it
 	Direct bool   // past the page cache
 	Reason string // why not Direct, or why not a better engine
+	// SectorSize is that of a block device, bytes; 0 for a file.
+	SectorSize int
 }
 
 // Describe says how dev, or the device beneath it, does its I/O.
@@ -35,7 +37,7 @@ func Describe(dev Device) Description {
 		case *file:
 			d.engineMu.Lock()
 			defer d.engineMu.Unlock()
-			return Description{Path: d.path, Engine: d.engine, Direct: d.direct, Reason: d.reason}
+			return Description{Path: d.path, Engine: d.engine, Direct: d.direct, Reason: d.reason, SectorSize: d.sector}
 		case interface{ Unwrap() Device }:
 			dev = d.Unwrap()
 		default:

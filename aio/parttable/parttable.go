@@ -1,76 +1,125 @@
-// Package parttable finds the partitions of a disk image or a block device: MBR and GPT.
+// Package parttable finds the partitions of a disk image or a block device, as the kernel does: MBR with logical partitions, and
+// GPT, in sectors of 512 and of 4096 bytes. It owns no bytes and only reads.
+//
+//	sector 0        MBR: four entries; one of type 0xEE says that a GPT follows
+//	sector 1        GPT header, then the array of its entries; copies of both at the end of the disk
+//	sector e        EBR of an extended partition that begins at e: one logical partition, and where the next EBR is
+//
+// What stands on the disk is not trusted: no table makes it read more than 4 MiB, loop or panic.
 package parttable
 
 import (
 	"errors"
+	"fmt"
 	"io"
-	"io/fs"
-	"time"
-
-	"ext4img/aio"
-
-	"github.com/diskfs/go-diskfs/partition"
-	"github.com/diskfs/go-diskfs/partition/part"
+	"math"
 )
 
-// Read reads an MBR or GPT partition table; nil if there is none. The parser is not ours: what
-// it does with damaged tables must not end the program.
-func Read(dev aio.Device) (parts []part.Partition) {
-	defer func() {
-		if recover() != nil {
-			parts = nil
+// A Disk is what a table is read from. An aio.Device is one.
+type Disk interface {
+	io.ReaderAt
+	Size() int64 // bytes
+}
+
+// The kinds of tables.
+const (
+	MBR = "mbr"
+	GPT = "gpt"
+)
+
+// A Table is a partition table.
+type Table struct {
+	Kind       string      // MBR or GPT
+	SectorSize int         // bytes: what the table counts in
+	Backup     bool        // of a GPT: the primary is damaged, this is the copy at the end of the disk
+	Partitions []Partition // by number
+}
+
+// A Partition is an entry of a table. Start and Size are the table's own words: the disk may end before the partition does.
+type Partition struct {
+	Number   int   // as the kernel and sfdisk count: the place in the table from 1; logical partitions from 5 on
+	Start    int64 // bytes, more than 0
+	Size     int64 // bytes, more than 0; Start+Size does not overflow
+	Extended bool  // holds logical partitions, and no file system
+}
+
+var (
+	// ErrNone is a disk without a partition table.
+	ErrNone = errors.New("no partition table")
+	// ErrDamaged is a disk whose MBR promises a GPT, which is damaged, and so is its copy.
+	ErrDamaged = errors.New("damaged partition table")
+)
+
+// Read finds the partition table of a disk. sector is the size of the disk's sectors if it is known, as of a block device, or 0.
+//
+// A GPT is found in sectors of either size, and nothing else is looked for then; one whose primary is damaged is read from its
+// copy. An MBR does not tell what its numbers count: there is a table for each size of sectors in which it makes sense, that
+// of sector first, or of 512 bytes if it is 0. The caller knows by what it finds in the partitions.
+//
+// Errors: ErrNone, ErrDamaged, or of the disk.
+func Read(disk Disk, sector int) ([]*Table, error) {
+	sectors := []int{512, 4096}
+	if sector == 4096 {
+		sectors = []int{4096, 512}
+	}
+	first, err := readAt(disk, 0, mbrSize)
+	if err != nil {
+		return nil, err
+	}
+	signed := hasSignature(first)
+	protective := signed && isProtective(first)
+	if protective || !signed {
+		t, err := findGPT(disk, sectors, protective)
+		if t != nil {
+			return []*Table{t}, nil
 		}
-	}()
-	for _, sector := range []int{512, 4096} {
-		t, err := partition.Read(&tableFile{dev: dev}, sector, sector)
+		if protective || !errors.Is(err, ErrNone) {
+			return nil, err
+		}
+	}
+	var tables []*Table
+	for _, size := range sectors {
+		t, err := readMBR(disk, first, size)
 		if err != nil {
-			continue
+			return nil, err
 		}
-		for _, p := range t.GetPartitions() {
-			if p.GetSize() > 0 && p.GetStart() > 0 && p.GetSize() <= dev.Size()-p.GetStart() {
-				parts = append(parts, p)
-			}
+		if t != nil && len(t.Partitions) > 0 {
+			tables = append(tables, t)
 		}
-		if len(parts) > 0 {
-			return parts
+	}
+	if len(tables) == 0 {
+		return nil, ErrNone
+	}
+	return tables, nil
+}
+
+// Find returns the partition with this number, or nil.
+func (t *Table) Find(number int) *Partition {
+	for i := range t.Partitions {
+		if t.Partitions[i].Number == number {
+			return &t.Partitions[i]
 		}
 	}
 	return nil
 }
 
-// tableFile shows a device to the parser of partition tables: it can read, and nothing else.
-type tableFile struct {
-	dev aio.Device
-	pos int64
-}
-
-func (f *tableFile) ReadAt(p []byte, off int64) (int, error) { return f.dev.ReadAt(p, off) }
-
-func (f *tableFile) Read(p []byte) (int, error) {
-	n, err := f.dev.ReadAt(p, f.pos)
-	f.pos += int64(n)
-	return n, err
-}
-
-func (f *tableFile) Seek(off int64, whence int) (int64, error) {
-	switch whence {
-	case io.SeekCurrent:
-		off += f.pos
-	case io.SeekEnd:
-		off += f.dev.Size()
+// add adds a partition in sectors, unless it is empty, begins where the table itself stands, or cannot be expressed in bytes.
+func (t *Table) add(number int, start, count uint64, extended bool) {
+	limit := uint64(math.MaxInt64) / uint64(t.SectorSize)
+	if start == 0 || count == 0 || start > limit || count > limit-start {
+		return
 	}
-	if off < 0 {
-		return 0, errors.New("seek: before the beginning")
-	}
-	f.pos = off
-	return off, nil
+	t.Partitions = append(t.Partitions, Partition{number, int64(start) * int64(t.SectorSize), int64(count) * int64(t.SectorSize), extended})
 }
 
-func (f *tableFile) Close() error               { return nil }
-func (f *tableFile) Stat() (fs.FileInfo, error) { return f, nil }
-func (f *tableFile) Name() string               { return "disk" }
-func (f *tableFile) Size() int64                { return f.dev.Size() }
-func (f *tableFile) Mode() fs.FileMode          { return 0o400 }
-func (f *tableFile) ModTime() time.Time         { return time.Time{} }
-func (f *tableFile) IsDir() bool                { return false }
-func (f *tableFile) Sys() any                   { return nil }
+// readAt reads n bytes at off. What lies beyond the end of the disk is ErrNone.
+func readAt(disk Disk, off int64, n int) ([]byte, error) {
+	if off < 0 || int64(n) > disk.Size() || off > disk.Size()-int64(n) {
+		return nil, ErrNone
+	}
+	p := make([]byte, n)
+	if got, err := disk.ReadAt(p, off); got < n {
+		return nil, fmt.Errorf("partition table: %w", err)
+	}
+	return p, nil
+}

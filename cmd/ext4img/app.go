@@ -32,7 +32,7 @@ func newApp(std stdio) *cli.App {
 	app.Version = version
 	app.Reader, app.Writer, app.ErrWriter = std.in, std.out, std.err
 	app.Flags = []cli.Flag{
-		&cli.IntFlag{Name: "partition", Usage: "take partition `N` of the disk image"},
+		&cli.IntFlag{Name: "partition", Usage: "take partition `N` of the disk image; 0 is the whole disk"},
 		&cli.StringFlag{Name: "journal", Usage: "the external journal of the image is `FILE`"},
 		&cli.BoolFlag{Name: "quiet", Usage: "no progress bar"},
 	}

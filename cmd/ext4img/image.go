@@ -103,7 +103,7 @@ func openDevice(c *cli.Context, path string, how access) (aio.Device, error) {
 	if err != nil {
 		return nil, hostError(path, err)
 	}
-	part, err := choosePartition(dev, c.Int("partition"))
+	part, err := choosePartition(dev, selected(c, path))
 	if err != nil {
 		return nil, errors.Join(fmt.Errorf("%s: %w", path, err), dev.Close())
 	}

@@ -194,7 +194,7 @@ func prepareDevice(c *cli.Context, path string, bytes int64, o *mkfs.Options) (a
 	}
 	dev := whole
 	if n := c.Int("partition"); n != 0 {
-		if dev, err = choosePartition(whole, n); err != nil {
+		if dev, err = choosePartition(whole, selected(c, path)); err != nil {
 			return nil, errors.Join(err, whole.Close())
 		}
 	}

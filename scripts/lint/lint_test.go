@@ -29,7 +29,7 @@ var imports = map[string][]string{
 	"aio":                  {"golang.org/x/sys/unix"},
 	"aio/simdev":           {"ext4img/aio"},
 	"aio/devtest":          {"ext4img/aio"},
-	"aio/parttable":        {"ext4img/aio", "github.com/diskfs/go-diskfs/..."},
+	"aio/parttable":        {},
 	"journal/buf":          {"ext4img/aio"},
 	"journal":              {"ext4img/aio", "ext4img/journal/buf"},
 	"ext4/layout":          {},
@@ -49,7 +49,7 @@ var imports = map[string][]string{
 	"ext4/diskfs":          {"ext4img/ext4", "ext4img/aio", "github.com/diskfs/go-diskfs/filesystem"},
 	"cmd/ext4img": {
 		"ext4img/ext4", "ext4img/ext4/...", "ext4img/journal", "ext4img/aio", "ext4img/aio/parttable",
-		"github.com/urfave/cli/v2", "github.com/diskfs/go-diskfs/...", "github.com/schollz/progressbar/v3", "github.com/dustin/go-humanize",
+		"github.com/urfave/cli/v2", "github.com/schollz/progressbar/v3", "github.com/dustin/go-humanize",
 		"golang.org/x/term", "golang.org/x/sys/unix",
 	},
 }
