@@ -40,7 +40,7 @@ func choosePartition(dev aio.Device, want selection) (aio.Device, error) {
 		if p := table.Find(want.number); p != nil {
 			return openPartition(dev, *p, want)
 		}
-		return nil, fmt.Errorf("partition %d: there is none; there are\n%s", want.number, listPartitions(dev, table.Partitions))
+		return nil, fmt.Errorf("partition %d: there is none; there are %s", want.number, listPartitions(dev, table.Partitions))
 	}
 	found := holders(dev, table)
 	switch {
@@ -51,12 +51,12 @@ func choosePartition(dev aio.Device, want selection) (aio.Device, error) {
 		}
 		return openPartition(dev, found[0], want)
 	case len(found) > 1:
-		return nil, fmt.Errorf("several partitions hold an ext4 file system, choose one with --partition N:\n%s", listPartitions(dev, found))
+		return nil, fmt.Errorf("several partitions hold an ext4 file system, choose one with --partition N: %s", listPartitions(dev, found))
 	case whole:
 		return nil, fmt.Errorf("the whole disk has an ext4 superblock, but also a partition table without one in a partition; "+
-			"--partition 0 takes the whole disk:\n%s", listPartitions(dev, table.Partitions))
+			"--partition 0 takes the whole disk: %s", listPartitions(dev, table.Partitions))
 	}
-	return nil, fmt.Errorf("no partition holds an ext4 file system:\n%s", listPartitions(dev, table.Partitions))
+	return nil, fmt.Errorf("no partition holds an ext4 file system: %s", listPartitions(dev, table.Partitions))
 }
 
 // wholeDevice is the choice where no table could be read, for the reason why.
@@ -118,7 +118,7 @@ func hasSuper(dev aio.Device, start int64) bool {
 }
 
 // maxListed bounds the partitions in an error message.
-const maxListed = 64
+const maxListed = 16
 
 // listPartitions is the list for an error message.
 func listPartitions(dev aio.Device, parts []parttable.Partition) string {
@@ -127,16 +127,16 @@ func listPartitions(dev aio.Device, parts []parttable.Partition) string {
 		what := ""
 		switch {
 		case p.Extended:
-			what = "  extended"
+			what = ", extended"
 		case p.Start >= dev.Size():
-			what = "  beyond the end of the disk"
+			what = ", beyond the end of the disk"
 		case hasSuper(dev, p.Start):
-			what = "  ext4"
+			what = ", ext4"
 		}
-		lines = append(lines, fmt.Sprintf("  %d: start %d, size %s%s", p.Number, p.Start, shortSize(p.Size), what))
+		lines = append(lines, fmt.Sprintf("%d (start %d, size %s%s)", p.Number, p.Start, shortSize(p.Size), what))
 	}
 	if more := len(parts) - maxListed; more > 0 {
-		lines = append(lines, fmt.Sprintf("  and %d more", more))
+		lines = append(lines, fmt.Sprintf("and %d more", more))
 	}
-	return strings.Join(lines, "\n")
+	return strings.Join(lines, ", ")
 }

@@ -132,7 +132,7 @@ func TestStaleSuperblock(t *testing.T) {
 		t.Errorf("one has: %+v", r)
 	}
 	copyInto(t, whole, part, 40960*512)
-	if r := cmd(t, nil, "info", whole); r.status != 1 || !strings.Contains(r.err, "several") {
+	if r := cmd(t, nil, "info", whole); r.status != 1 || !strings.Contains(r.err, "several") || strings.Count(r.err, "\n") != 1 || strings.Contains(r.err, `\n`) {
 		t.Errorf("two have: %+v", r)
 	}
 }
