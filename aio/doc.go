@@ -26,20 +26,5 @@
 // Memory for the kernel to write to may be on the Go heap: the slot of a request keeps its buffer reachable, and Go does not move
 // heap objects. An Arena lies outside, as do the rings.
 //
-// # What mattered for speed
-//
-// Measured against fio on a virtual disk with scripts/bench/aio, perf and strace:
-//
-//   - Starting an idle disk early. One io_uring_enter with 16 reads starts none before all are prepared; the disk, which
-//     had completed the 16 before together, waits meanwhile. Parts of one or two start it early. See ramp.
-//   - Yielding to the scheduler. A goroutine that waits in system calls alone, and never in Go, loses its P at every tick
-//     of sysmon once 10 ms have passed: at depth 1 futex calls and the awake sysmon then stand out in every profile.
-//     A Gosched every few milliseconds ends it. See yielder.
-//   - One system call to submit and wait, and completions that wait in the kernel for it (Pin): at depth 1 half the
-//     system calls.
-//   - Reaping several at a time. At depth 128 a caller who asks Reap for a quarter of the depth needs 0.04 to 0.06 system calls per I/O
-//     and six tenths of fio's CPU time, and loses nothing.
-//   - Huge pages, for large blocks: 1 MiB in pages of 4 KiB is 256 segments, more than a virtual disk takes in a request, and each
-//     is mapped by itself. In huge pages it is one: twice the rate, and a fifth to a third of the CPU time. See Arena.
-//   - Registered buffers, for large blocks: at 1 MiB, without them, pinning the pages for each request leads the profile.
+// What was found to matter for speed stands where it is measured: scripts/bench/aio.
 package aio
