@@ -44,7 +44,7 @@ func (f *FS) change(op string, s spot, follow bool, credits int, fn func(h *jour
 func (f *FS) Chmod(name string, perm uint16) error { return f.chmodAt(root(name), perm) }
 
 func (f *FS) chmodAt(s spot, perm uint16) error {
-	return f.change("chmod", s, true, f.attrs.Credits(), func(h *journal.Handle, ino layout.Ino, rec layout.Inode) error {
+	return f.change("chmod", s, true, f.attrs.Credits(0), func(h *journal.Handle, ino layout.Ino, rec layout.Inode) error {
 		rec.SetMode(rec.Type() | perm&layout.ModePermMask)
 		return f.chmodACL(h, ino, perm)
 	})
@@ -65,7 +65,7 @@ func (f *FS) chown(op string, s spot, uid, gid int, follow bool) error {
 	if uid < -1 || gid < -1 || uid > 1<<32-2 || gid > 1<<32-2 {
 		return pathError(op, s.String(), syscall.EINVAL)
 	}
-	return f.change(op, s, follow, f.attrs.Credits(), func(h *journal.Handle, ino layout.Ino, rec layout.Inode) error {
+	return f.change(op, s, follow, f.attrs.Credits(0), func(h *journal.Handle, ino layout.Ino, rec layout.Inode) error {
 		if uid >= 0 {
 			rec.SetUID(uint32(uid))
 		}

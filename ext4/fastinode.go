@@ -136,8 +136,11 @@ func (r *fastReplay) reborn(h *journal.Handle, ino layout.Ino, in layout.Inode, 
 	if err := r.inodes.AddBlocks(h, ino, -r.had[ino]); err != nil {
 		return err
 	}
-	if err := r.attrs.FreeAll(h, ino); err != nil {
-		return err
+	for done := false; !done; {
+		var err error
+		if done, err = r.attrs.FreeAll(h, ino); err != nil {
+			return err
+		}
 	}
 	if err := r.inodes.DelOrphan(h, ino); err != nil {
 		return err
@@ -225,7 +228,7 @@ func (r *fastReplay) unmap(h *journal.Handle, ino layout.Ino, from, to layout.Lb
 		}
 		r.gone = append(r.gone, gone...)
 		if !done {
-			if err := h.Extend(r.extents.StepCredits()); err != nil {
+			if err := h.Need(r.extents.StepCredits()); err != nil {
 				return err
 			}
 		}

@@ -132,26 +132,28 @@ func (fs *FS) Close() error {
 // errReadOnly is what a change of a read-only file system meets.
 const errReadOnly = syscall.EROFS
 
-// update runs fn in one handle: a step that leaves a valid file system. If fn fails nothing has changed. An
-// allocation that fails because what is free was freed in a transaction that is not committed yet (ordering O5) is
-// tried once more after a commit.
+// update runs fn in one handle: a step that leaves a valid file system. If fn fails nothing has changed. credits is about how
+// many blocks it changes. Two failures are followed by another try in a transaction of its own: that of an allocation,
+// because what is free was freed in a transaction that is not committed yet (ordering O5); and that of a handle which
+// needs more blocks than the running transaction has room for.
 func (fs *FS) update(credits int, fn func(h *journal.Handle) error) (journal.TID, error) {
 	if fs.readOnly {
 		return 0, errReadOnly
 	}
-	for retry := false; ; retry = true {
-		tid, err := fs.step(credits, fn)
-		if err == nil || retry || !errors.Is(err, group.ErrResting) {
-			return tid, err
-		}
+	tid, err := fs.step(credits+fs.quota.Credits(), fn)
+	switch {
+	case errors.Is(err, group.ErrResting):
 		if err := fs.j.CommitAll(); err != nil {
 			return 0, kind(err)
 		}
+	case !errors.Is(err, journal.ErrNoCredits):
+		return tid, err
 	}
+	return fs.step(journal.Whole, fn)
 }
 
 func (fs *FS) step(credits int, fn func(h *journal.Handle) error) (journal.TID, error) {
-	h, err := fs.j.Start(credits + fs.quota.Credits())
+	h, err := fs.j.Start(credits)
 	if err != nil {
 		return 0, kind(err)
 	}

@@ -7,7 +7,7 @@ import (
 )
 
 // inlineCredits is what moving a file's data out of its inode may change.
-func (fs *FS) inlineCredits() int { return fs.allocCredits() + fs.attrs.Credits() }
+func (fs *FS) inlineCredits() int { return fs.allocCredits() + fs.attrs.Credits(0) }
 
 // moveOutOfInode gives a file whose data lies in its inode a block map, and the data its block. The block gets the data
 // while the handle that maps it runs, so that no commit can come between (ordering O1).

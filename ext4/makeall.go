@@ -58,27 +58,76 @@ func (f *FS) MakeAll(entries []Entry) (made int, err error) {
 // makeSome makes entries in one handle. When one fails the handle is undone, and those before it are made in another.
 func (f *FS) makeSome(entries []Entry) (made int, err error) {
 	credits := f.nameCredits() + contentCredits
-	for retry := false; ; {
+	for {
 		m := &maker{fs: f, credits: credits}
 		_, err = f.update(credits, func(h *journal.Handle) error {
 			*m = maker{fs: f, credits: credits, h: h}
 			return m.run(entries)
 		})
-		if err == nil {
-			return m.made, nil
-		}
+		tooLarge := errors.Is(err, journal.ErrTooLarge)
 		switch {
-		case m.made == 0 && errors.Is(err, journal.ErrNoCredits) && !retry:
-			retry = true // an entry that needs more than the rest of the transaction has begins a new one
-			if err := f.j.CommitAll(); err != nil {
-				return 0, kind(err)
-			}
+		case err == nil:
+			return m.made, nil
+		case tooLarge && (m.made == 0 || len(entries) == 1):
+			return f.makeInSteps(&entries[0], err)
+		case tooLarge && m.made == len(entries): // with what the quotas need for so many owners
+			entries = entries[:m.made/2]
 		case m.made == 0 || m.made == len(entries):
 			return 0, err
 		default:
 			entries = entries[:m.made]
 		}
 	}
+}
+
+// makeInSteps makes an entry whose content and attributes are more than a transaction holds, for which cause is the error: its
+// name first, then the rest, a handle for each step. What cannot be completed is removed again.
+func (f *FS) makeInSteps(e *Entry, cause error) (made int, err error) {
+	if len(e.Data)+len(e.Xattrs) == 0 {
+		return 0, cause
+	}
+	empty := []Entry{*e}
+	empty[0].Data, empty[0].Xattrs = nil, nil
+	if _, err = f.makeSome(empty); err != nil {
+		return 0, err
+	}
+	e.Ino = empty[0].Ino
+	if err := f.complete(e); err != nil {
+		at := root(e.Path)
+		if e.In != nil {
+			at = spot{layout.Ino(e.In.Ino), e.Path}
+		}
+		return 0, errors.Join(err, f.remove(at, noName, func(layout.Inode) error { return nil }))
+	}
+	return 1, nil
+}
+
+// complete gives an entry that has its name and size already its content, attributes and times.
+func (f *FS) complete(e *Entry) error {
+	ino := layout.Ino(e.Ino)
+	n := f.get(ino)
+	var err error
+	for _, piece := range e.Data {
+		if err = n.writeExclusive(piece.Data, piece.Off); err != nil {
+			break
+		}
+	}
+	if err := errors.Join(err, f.put(n)); err != nil {
+		return err
+	}
+	for _, name := range slices.Sorted(maps.Keys(e.Xattrs)) {
+		value := e.Xattrs[name]
+		_, err := f.update(f.attrs.Credits(len(value)), func(h *journal.Handle) error {
+			return f.attrs.Set(h, ino, name, value, 0)
+		})
+		if err != nil {
+			return fmt.Errorf("%s: %w", name, err)
+		}
+	}
+	_, err = f.update(1, func(h *journal.Handle) error {
+		return (&maker{fs: f, h: h}).own(e, ino)
+	})
+	return err
 }
 
 // contentCredits is what the content and the attributes of an entry change as a rule; a handle that needs more gets it

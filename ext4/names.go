@@ -17,7 +17,7 @@ type Attr struct {
 	UID, GID uint32
 }
 
-// nameCredits is what an operation on names may change: two directories, a few inodes, an allocation of each kind.
+// nameCredits is what an operation on names changes as a rule: two directories, a few inodes, an allocation of each kind.
 func (fs *FS) nameCredits() int {
 	return 2*fs.dirs.Credits() + fs.space.InodeCredits() + 2*orphanCredits + 12
 }
@@ -60,8 +60,8 @@ func (f *FS) create(s spot, mode uint16, a Attr, fill fillFunc) (layout.Ino, err
 	return made, err
 }
 
-// createCredits is what making one inode with a name may change.
-func (f *FS) createCredits() int { return f.nameCredits() + f.attrs.Credits() }
+// createCredits is what making one inode with a name changes as a rule.
+func (f *FS) createCredits() int { return f.nameCredits() + f.attrs.Credits(0) }
 
 // createHeir is createIn of an inode that inherits the lists of its directory.
 func (f *FS) createHeir(h *journal.Handle, p place, mode uint16, a Attr, fill fillFunc) (layout.Ino, error) {

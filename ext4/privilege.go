@@ -47,7 +47,7 @@ func (n *node) dropCapability() error {
 	if !capable {
 		return nil
 	}
-	return n.update(n.fs.attrs.Credits()+1, func(h *journal.Handle) error {
+	return n.update(n.fs.attrs.Credits(0)+1, func(h *journal.Handle) error {
 		rec, err := n.fs.inodes.Edit(h, n.ino)
 		if err != nil {
 			return err

@@ -173,8 +173,14 @@ func (n *node) delete() error {
 	if err := n.removeBlocks(0, ^layout.Lblk(0)); err != nil {
 		return err
 	}
-	if err := n.update(fs.attrs.Credits(), func(h *journal.Handle) error { return fs.attrs.FreeAll(h, n.ino) }); err != nil {
-		return err
+	for done := false; !done; {
+		err := n.update(fs.attrs.Credits(0), func(h *journal.Handle) (err error) {
+			done, err = fs.attrs.FreeAll(h, n.ino)
+			return err
+		})
+		if err != nil {
+			return err
+		}
 	}
 	return n.update(orphanCredits+4, func(h *journal.Handle) error {
 		if err := fs.inodes.DelOrphan(h, n.ino); err != nil {

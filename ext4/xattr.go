@@ -111,7 +111,7 @@ func (f *FS) SetXattr(name, attr string, value []byte, flags int, follow bool) e
 	if err := checkXattr(attr, len(value)); err != nil {
 		return pathError("setxattr", name, err)
 	}
-	return f.change("setxattr", root(name), follow, f.attrs.Credits(), func(h *journal.Handle, ino layout.Ino, rec layout.Inode) error {
+	return f.change("setxattr", root(name), follow, f.attrs.Credits(len(value)), func(h *journal.Handle, ino layout.Ino, rec layout.Inode) error {
 		if err := mayXattr(rec, attr, syscall.EPERM); err != nil {
 			return err
 		}
@@ -136,7 +136,7 @@ func (f *FS) RemoveXattr(name, attr string, follow bool) error {
 	if err := checkXattr(attr, 0); err != nil {
 		return pathError("removexattr", name, err)
 	}
-	return f.change("removexattr", root(name), follow, f.attrs.Credits(), func(h *journal.Handle, ino layout.Ino, rec layout.Inode) error {
+	return f.change("removexattr", root(name), follow, f.attrs.Credits(0), func(h *journal.Handle, ino layout.Ino, rec layout.Inode) error {
 		if err := mayXattr(rec, attr, syscall.EPERM); err != nil {
 			return err
 		}

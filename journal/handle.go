@@ -78,7 +78,8 @@ func (h *Handle) Room() int { return max(0, h.credits-len(h.blocks)) }
 // carry along what is kept in memory only.
 func (h *Handle) AtEnd(fn func(ok bool)) { h.atEnd = append(h.atEnd, fn) }
 
-// Extend adds credits. ErrNoCredits if the running transaction has no room: then stop, and go on in another handle.
+// Extend adds credits, for work that could as well be done in the next handle. ErrNoCredits if the running transaction has
+// no room: then stop, and go on in another handle.
 func (h *Handle) Extend(credits int) error {
 	if h.done {
 		return fmt.Errorf("handle: %w", ErrClosed)
@@ -87,6 +88,27 @@ func (h *Handle) Extend(credits int) error {
 		return fmt.Errorf("handle of %d blocks, %d more: %w", h.credits, credits, ErrNoCredits)
 	}
 	h.credits += credits
+	return nil
+}
+
+// Need makes sure that n credits are left, for work that belongs into this handle. The first handle of a transaction may
+// grow to half of the log. ErrNoCredits: cancel, and try again with a transaction of its own; ErrTooLarge: no transaction
+// has the room.
+func (h *Handle) Need(n int) error {
+	more := n - h.Room()
+	if more <= 0 {
+		return nil
+	}
+	err := h.Extend(more)
+	if err == nil || h.done || !h.j.running.empty() {
+		return err
+	}
+	total := len(h.blocks) + n
+	if need := h.j.need(total, 0); need > 2*h.j.most() {
+		return fmt.Errorf("handle of %d blocks: %d of the log's %d, at most %d are allowed: %w",
+			total, need, h.j.logBlocks(), 2*h.j.most(), ErrTooLarge)
+	}
+	h.credits = total
 	return nil
 }
 
@@ -166,10 +188,8 @@ func (h *Handle) hold(block uint64, fresh bool) (*held, error) {
 	if k := h.blocks[block]; k != nil {
 		return k, nil
 	}
-	if len(h.blocks) >= h.credits {
-		if err := h.Extend(1); err != nil {
-			return nil, err
-		}
+	if err := h.Need(1); err != nil {
+		return nil, err
 	}
 	b := h.j.cache.Lookup(block)
 	absent := b == nil && fresh
@@ -337,7 +357,11 @@ func (h *Handle) check() ([]*held, error) {
 	t := h.j.running
 	if h.j.log != nil {
 		if n := h.j.need(len(t.dirty)+fresh, len(t.revoked)+len(h.revoked)); n > 2*h.j.most() {
-			return nil, fmt.Errorf("transaction %d of %d log blocks, at most %d are allowed: %w", t.tid, n, 2*h.j.most(), ErrTooLarge)
+			kind := ErrNoCredits
+			if t.empty() {
+				kind = ErrTooLarge
+			}
+			return nil, fmt.Errorf("transaction %d of %d log blocks, at most %d are allowed: %w", t.tid, n, 2*h.j.most(), kind)
 		}
 	}
 	return changed, nil

@@ -134,7 +134,11 @@ func (j *Journal) need(blocks, revokes int) int {
 	return blocks + (blocks+t-1)/t + (revokes+r-1)/r + 1
 }
 
-// most is the number of log blocks that a transaction may take: a quarter of the log.
+// Whole as credits of Start asks for a transaction of its own.
+const Whole = 1 << 30
+
+// most is the number of log blocks that a transaction may take, a quarter of the log; one of a single handle may take
+// twice as much, since that much is free in the log when a transaction begins (see commit).
 func (j *Journal) most() int { return min(j.logBlocks()/4, maxTransactionBytes/j.cfg.BlockSize) }
 
 // fits reports whether the running transaction has room for credits more blocks.
@@ -146,8 +150,19 @@ func (j *Journal) fits(credits int) bool {
 	return credits <= limit && j.need(len(j.running.dirty)+credits, len(j.running.revoked)) <= limit
 }
 
-// Start begins a handle that changes at most credits distinct blocks. It waits until no other handle and no view runs,
-// and for a commit when the running transaction has no room. ErrTooLarge if no transaction would have.
+// share is the number of blocks that a transaction may hold.
+func (j *Journal) share() int {
+	n := j.most()
+	for n > 1 && j.need(n, 0) > j.most() {
+		n--
+	}
+	return n
+}
+
+// Start begins a handle that changes about credits distinct blocks. It waits until no other handle and no view runs, and
+// for a commit when the running transaction has no room. credits is an estimate of what the handle needs as a rule: one
+// that needs more grows by itself, as long as there is room (Handle.Need), and one that asks for more than a transaction
+// may hold gets one for itself.
 func (j *Journal) Start(credits int) (*Handle, error) {
 	j.holder.mustNotHold("Start")
 	if err := j.activateOnce(); err != nil {
@@ -162,16 +177,16 @@ func (j *Journal) Start(credits int) (*Handle, error) {
 			j.mu.Unlock()
 			return nil, fmt.Errorf("journal: %w", ErrClosed)
 		}
-		if j.fits(credits) {
+		fits := j.fits(credits)
+		if !fits && j.running.empty() {
+			credits, fits = j.share(), true
+		}
+		if fits {
 			j.holder.set()
 			return &Handle{j: j, tid: j.running.tid, credits: credits, blocks: j.held}, nil
 		}
-		tid, empty := j.running.tid, j.running.empty()
+		tid := j.running.tid
 		j.mu.Unlock()
-		if empty {
-			return nil, fmt.Errorf("handle of %d blocks, a transaction has at most %d of the log's %d: %w",
-				credits, j.most(), j.logBlocks(), ErrTooLarge)
-		}
 		if err := j.Commit(tid); err != nil {
 			return nil, err
 		}

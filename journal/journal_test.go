@@ -171,11 +171,59 @@ func TestVerifiedWhenRead(t *testing.T) {
 	}
 }
 
+// TestTooLarge: a handle grows to what a transaction may hold; alone in its transaction to half of the log; and beyond that
+// it fails and leaves nothing behind.
 func TestTooLarge(t *testing.T) {
-	r := newRig(t, FeatureCsumV3)
-	if _, err := r.Start(testLogLen); !errors.Is(err, ErrTooLarge) {
-		t.Errorf("Start: %v", err)
+	grow := func(r *rig, credits int) (int, error) {
+		h, err := r.Start(credits)
+		r.must(err)
+		for n := range testLogLen {
+			p, err := h.Get(whole(100 + uint64(n)))
+			if err != nil {
+				h.Cancel()
+				return n, err
+			}
+			p[0] = 77
+		}
+		t.Fatal("no end")
+		return 0, nil
 	}
+	for _, features := range []Features{0, FeatureCsumV3, Feature64Bit | FeatureCsumV3} {
+		r := newRig(t, features)
+		r.put(1, 10, 11)
+		n, err := grow(r, 1)
+		if !errors.Is(err, ErrNoCredits) || n > testLogLen/4 {
+			t.Errorf("beside another handle: %d blocks, %v", n, err)
+		}
+		commits := r.Stats().Commits
+		n, err = grow(r, Whole)
+		if !errors.Is(err, ErrTooLarge) || n <= testLogLen/4 || n > testLogLen/2 || r.Stats().Commits != commits+1 {
+			t.Errorf("alone: %d blocks, %v", n, err)
+		}
+		if r.seen(100) == 77 {
+			t.Error("a cancelled handle left a change behind")
+		}
+		var most []uint64
+		for i := range uint64(n) {
+			most = append(most, 100+i)
+		}
+		for content := byte(1); content < 20; content++ {
+			h, err := r.Start(Whole)
+			r.must(err)
+			for _, b := range most {
+				p, err := h.Get(whole(b))
+				r.must(err)
+				p[0] = content
+			}
+			_, err = h.Stop()
+			r.must(err)
+			r.must(r.CommitAll())
+			if home := home(t, r.dev, most[0]); r.seen(most[0]) != content || home > content {
+				t.Errorf("content %d: %d, at home %d", content, r.seen(most[0]), home)
+			}
+		}
+	}
+	r := newRig(t, FeatureCsumV3)
 	h, err := r.Start(1)
 	r.must(err)
 	if err := h.Extend(testLogLen); !errors.Is(err, ErrNoCredits) {
@@ -296,15 +344,4 @@ func TestTransactionFills(t *testing.T) {
 	if s := r.Stats(); s.Logged > s.Commits*testLogLen/4 {
 		t.Errorf("%+v: more than a quarter of the log in one transaction", s)
 	}
-	h, err := r.Start(1)
-	r.must(err)
-	for b := range uint64(40) {
-		if _, err = h.Get(whole(100 + b)); err != nil {
-			break
-		}
-	}
-	if !errors.Is(err, ErrNoCredits) {
-		t.Errorf("Get without end: %v", err)
-	}
-	h.Cancel()
 }

@@ -14,9 +14,10 @@ var (
 	ErrCorrupt = errors.New("corrupt")
 	// ErrUnsupported: the bytes may be right, and this package is not able.
 	ErrUnsupported = errors.New("unsupported")
-	// ErrNoCredits: the handle needs more blocks than it asked for, and the running transaction has no room for them.
+	// ErrNoCredits: the handle needs more blocks than it asked for, and the running transaction has no room for them. A
+	// handle with a transaction of its own, Start(Whole), may have the room.
 	ErrNoCredits = errors.New("no credits left in the transaction")
-	// ErrTooLarge: the handle asks for more blocks than one transaction in this log can hold.
+	// ErrTooLarge: the handle needs more blocks than any transaction in this log can hold.
 	ErrTooLarge = errors.New("larger than a transaction")
 	// ErrClosed: the journal, handle or view has ended.
 	ErrClosed = errors.New("closed")

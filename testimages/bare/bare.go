@@ -73,8 +73,9 @@ func (f *FS) Open(t T) {
 // Do runs fn in a handle of its own, and cancels the handle where fn fails.
 func (f *FS) Do(t T, fn func(h *journal.Handle) error) error {
 	t.Helper()
+	credits := f.Credits
 	for range 3 {
-		h, err := f.J.Start(f.Credits)
+		h, err := f.J.Start(credits)
 		if err != nil {
 			t.Fatalf("start: %v", err)
 		}
@@ -85,7 +86,10 @@ func (f *FS) Do(t T, fn func(h *journal.Handle) error) error {
 			return nil
 		}
 		h.Cancel()
-		if f.Resting == nil || !errors.Is(err, f.Resting) {
+		switch {
+		case errors.Is(err, journal.ErrNoCredits):
+			credits = journal.Whole
+		case f.Resting == nil || !errors.Is(err, f.Resting):
 			return err
 		}
 		if err := f.J.CommitAll(); err != nil {

@@ -14,12 +14,7 @@ func splitCost(depth int) int {
 }
 
 // need makes sure that the handle has credits left for so many blocks.
-func (f *file) need(n int) error {
-	if room := f.h.Room(); room < n {
-		return f.h.Extend(n - room)
-	}
-	return nil
-}
+func (f *file) need(n int) error { return f.h.Need(n) }
 
 // StepCredits is what one step of Remove or Shift may change: the data's groups, the path, a split on the way, the
 // nodes that become empty.

@@ -11,12 +11,13 @@ import (
 	"ext4img/journal"
 )
 
-// Credits is how many blocks one Set or Remove changes at most: the record, the superblock, two blocks of attributes and what
-// allocating and freeing them changes, and with ea_inode an inode made, one freed, and the blocks of a value.
-func (x *Store) Credits() int {
+// Credits is how many blocks one Set of a value of so many bytes changes as a rule: the record, the superblock, two blocks of
+// attributes and what allocating and freeing them changes; and of a large value with ea_inode the inode and the blocks. For a
+// Remove it is 0 bytes. The handle grows for a large value that goes.
+func (x *Store) Credits(value int) int {
 	n := 4 + 2*group.BlockCredits
-	if x.g.Incompat&layout.IncompatEAInode != 0 {
-		n += 2*x.t.Credits() + (layout.XattrMaxValue+x.g.BlockSize-1)/x.g.BlockSize + 2*group.BlockCredits
+	if x.g.Incompat&layout.IncompatEAInode != 0 && value > x.g.XattrMinLarge() {
+		n += x.t.Credits() + (value+x.g.BlockSize-1)/x.g.BlockSize + group.BlockCredits
 	}
 	return n
 }
@@ -103,16 +104,48 @@ func (x *Store) remove(h *journal.Handle, ino layout.Ino, index uint8, suffix st
 	})
 }
 
-// FreeAll takes all attributes away from an inode that is to be freed.
-func (x *Store) FreeAll(h *journal.Handle, ino layout.Ino) error {
-	a, err := x.load(h, ino)
-	if err != nil {
-		return err
+// FreeAll takes all attributes away from an inode that is to be freed: as many as the handle has room for, at least one. It
+// is to be called in further handles until it is done.
+func (x *Store) FreeAll(h *journal.Handle, ino layout.Ino) (done bool, err error) {
+	for steps := 0; ; steps++ {
+		a, err := x.load(h, ino)
+		if err != nil {
+			return false, err
+		}
+		if len(a.list[inRecord]) == 0 && a.acl == 0 {
+			return true, nil
+		}
+		if want := freeCredits - h.Room(); steps > 0 && want > 0 && h.Extend(want) != nil {
+			return false, nil
+		}
+		if err := x.freeSome(h, a); err != nil {
+			return false, err
+		}
 	}
-	if len(a.list[inRecord]) == 0 && a.acl == 0 {
-		return nil
+}
+
+// freeCredits is what taking away one attribute changes as a rule, when its value has an inode of its own.
+const freeCredits = 40
+
+// freeSome takes away one attribute whose value has an inode of its own, or else all attributes. So it does with a block that
+// other inodes share: one attribute less would take a block of its own.
+func (x *Store) freeSome(h *journal.Handle, a *attrs) error {
+	shared := false
+	if a.acl != 0 {
+		b, err := x.readBlock(h, a.acl)
+		if err != nil {
+			return err
+		}
+		shared = b.Refs() > 1
 	}
 	return x.change(h, a, func(next *attrs) error {
+		for where, list := range next.list {
+			i := slices.IndexFunc(list, func(e layout.Xattr) bool { return e.Inum != 0 })
+			if i >= 0 && (where != inBlock || !shared) {
+				next.list[where] = slices.Delete(list, i, i+1)
+				return nil
+			}
+		}
 		next.list = [2][]layout.Xattr{}
 		return nil
 	})

@@ -11,7 +11,7 @@
 // It promises that reference counts, i_blocks, bitmaps and hashes agree in the handle of the caller. POSIX ACLs are
 // given and returned in the form of Linux's xattr interface and stored in ext4's.
 //
-// It asks the caller for a handle with Credits(), to Cancel it when a change fails, to keep i_mode and ACLs together,
+// It asks the caller for a handle with Credits, to Cancel it when a change fails, to keep i_mode and ACLs together,
 // and to set i_ctime. The part of an inline file beyond i_block is the attribute "system.data", which List leaves out;
 // that, and what encryption keeps, stay away from Set and Remove.
 package xattr

@@ -3,6 +3,7 @@ package xattr_test
 import (
 	"ext4img/aio/simdev"
 	"ext4img/ext4/internal/stack"
+	"ext4img/ext4/layout"
 	"ext4img/testimages/bare"
 )
 
@@ -13,6 +14,6 @@ type world struct{ *stack.Stack }
 func newWorld(t bare.T, image *simdev.Image) *world {
 	t.Helper()
 	w := &world{stack.New(t, image)}
-	w.Credits = w.Attrs.Credits()
+	w.Credits = w.Attrs.Credits(layout.XattrMaxValue)
 	return w
 }
