@@ -48,8 +48,9 @@ type FS struct {
 	attrs   *xattr.Store
 	quota   *quota.Quota
 
-	superRef journal.Ref // the primary superblock
-	mmp      *mmp        // nil without multi-mount protection, or when open for reading
+	superRef journal.Ref  // the primary superblock
+	own      []layout.Ino // see inUse
+	mmp      *mmp         // nil without multi-mount protection, or when open for reading
 	state    sessionState
 	reserve  reserve
 

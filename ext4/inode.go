@@ -3,10 +3,8 @@ package ext4
 import (
 	"context"
 	"io/fs"
-	"syscall"
 
 	"ext4img/ext4/layout"
-	"ext4img/journal"
 )
 
 // An Inode is an inode by its number, and so without a path: paths are limited to 4,096 bytes, trees are not. It is a
@@ -14,7 +12,7 @@ import (
 // used again.
 //
 // Errors are *fs.PathError with a path such as "inode 12"; callers that know a better one replace it. An inode that is
-// free is syscall.ESTALE.
+// free is syscall.ESTALE and ErrCorrupt.
 type Inode struct {
 	fs  *FS
 	ino layout.Ino
@@ -58,20 +56,6 @@ func (i Inode) Stat(name string) (*FileInfo, error) {
 		info, err = i.fs.info(v, i.ino, name)
 	}
 	return info, pathError("stat", i.spot().String(), err)
-}
-
-// inUse tells an inode from one that is free. One without links is in use as long as somebody has it open.
-func (f *FS) inUse(r journal.Reader, ino layout.Ino) error {
-	rec, err := f.inodes.Read(r, ino)
-	if err != nil || rec.Links() > 0 && rec.Mode() != 0 {
-		return err
-	}
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	if f.nodes[ino] == nil {
-		return syscall.ESTALE
-	}
-	return nil
 }
 
 // Readlink returns the text of a symbolic link.

@@ -282,6 +282,7 @@ func (fs *FS) start(s layout.Superblock, o Options, log *journal.Area) (err erro
 		fs.mmp.log.Store(fs.j)
 	}
 	fs.state.wasClean = s.FeatureCompat()&layout.CompatHasJournal == 0 && s.State()&layout.StateClean != 0
+	fs.own = ownInodes(s)
 	fs.space = group.New(fs.geo, fs.j)
 	fs.inodes = inode.New(fs.space)
 	fs.inodes.Clock = o.Clock

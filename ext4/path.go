@@ -181,7 +181,7 @@ func (w *walker) parent(at layout.Ino, name string) (p place, err error) {
 	return place{at, parts[last], strings.HasSuffix(name, "/")}, nil
 }
 
-// step looks up the last name of a place.
+// step looks up the last name of a place. What it leads to is in use.
 func (w *walker) step(p place) (layout.Ino, error) {
 	if p.name == "" || p.name == "." {
 		return p.dir, nil
@@ -190,7 +190,10 @@ func (w *walker) step(p place) (layout.Ino, error) {
 		return 0, err
 	}
 	ino, _, err := w.fs.dirs.Lookup(w.r, p.dir, p.name)
-	return ino, err
+	if err != nil {
+		return 0, err
+	}
+	return ino, w.fs.inUse(w.r, ino)
 }
 
 // finish finds where a place leads to.

@@ -145,9 +145,6 @@ func (f *FS) mayRemove(h *journal.Handle, dir, ino layout.Ino) error {
 	if rec.HasFlag(layout.FlagImmutable | layout.FlagAppend) {
 		return syscall.EPERM
 	}
-	if ino < f.geo.FirstIno && ino != layout.RootIno {
-		return layout.Corruptf("directory %d: a name leads to the reserved inode %d", dir, ino)
-	}
 	if !rec.IsDir() {
 		return nil
 	}
@@ -394,6 +391,9 @@ func (r *rename) inside(top entry, dir layout.Ino) (bool, error) {
 			return at == top.ino, nil
 		}
 		up, _, err := r.f.dirs.Lookup(r.h, at, "..")
+		if isNotExist(err) {
+			err = layout.Corruptf(`directory %d: no ".."`, at)
+		}
 		if err != nil {
 			return false, err
 		}

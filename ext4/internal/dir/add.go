@@ -61,6 +61,9 @@ func (f *file) exists(name string) error {
 // addLinear adds to the first block with room. A directory that grows beyond its first block becomes hashed, if the
 // file system has hashed directories.
 func (f *file) addLinear(h *journal.Handle, n entry) error {
+	if err := f.checkDots(); err != nil {
+		return err
+	}
 	_, taken, room, err := f.findLinear(n.name, f.format().RecLen(len(n.name)))
 	if err != nil {
 		return err
@@ -91,6 +94,27 @@ func (f *file) addLinear(h *journal.Handle, n entry) error {
 		return err
 	}
 	return f.put(p, n)
+}
+
+// checkDots tells whether a linear directory begins with "." and "..". If one of them is out of use its record is not
+// room for another name.
+func (f *file) checkDots() error {
+	p, err := f.entries(0)
+	if err != nil {
+		return err
+	}
+	off := 0
+	for _, name := range []string{".", ".."} {
+		e, err := f.format().At(p, off)
+		if err != nil {
+			return fmt.Errorf("%s: %w", f.blockType(0), err)
+		}
+		if e.Ino == 0 || string(e.Name) != name {
+			return layout.Corruptf("%s: entry at %d: %q of inode %d, want %q", f.blockType(0), off, e.Name, e.Ino, name)
+		}
+		off += e.RecLen
+	}
+	return nil
 }
 
 // insertInto adds to a block that has room, or to a part of an inline directory.
