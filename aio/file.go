@@ -10,7 +10,7 @@ import (
 // file is a regular file or a block device.
 type file struct {
 	f        *os.File
-	lock     *os.File // holds the locks, if f does not
+	locks    []*os.File // hold the locks, where f does not: of the file itself, then of files behind loop devices
 	path     string
 	size     int64
 	align    int // of offsets and lengths
@@ -36,9 +36,10 @@ type file struct {
 // defaultAlign is reported where no alignment is needed: what an arena for any device starts with.
 const defaultAlign = 512
 
-// Open opens an image file or a block device, for direct I/O if the file system can. It takes a lock that keeps other
-// processes of this program out: shared for reading, exclusive with Write. With Write it also refuses what is
-// mounted, or attached to a loop device.
+// Open opens an image file or a block device, for direct I/O if the file system can. It takes locks that keep other
+// processes of this program out, shared for reading, exclusive with Write, and on Linux those of QEMU; of a loop device
+// the file behind it is locked too. With Write it also refuses what is mounted, attached to a loop device, or open for
+// writing in any process that can be seen.
 //
 // Errors: what the system says, ErrInUse.
 func Open(path string, o Options) (Device, error) {
@@ -142,8 +143,12 @@ func (f *file) Close() error {
 		f.tail.Close()
 	}
 	err := f.f.Close()
-	if f.lock != nil {
-		f.lock.Close()
-	}
+	closeAll(f.locks)
 	return err
+}
+
+func closeAll(files []*os.File) {
+	for _, f := range files {
+		f.Close()
+	}
 }

@@ -25,17 +25,17 @@ func openFile(path string, o Options) (*file, error) {
 		}
 	}
 	f := &file{path: path, write: o.Write}
-	if f.lock, err = lockFile(path, o.Write, block); err != nil {
-		return nil, err
+	if f.locks, err = lockImage(path, o.Write, block); err != nil {
+		return nil, fmt.Errorf("open %s: %w", path, err)
 	}
 	if err := f.openDirect(path, o); err != nil {
-		f.lock.Close()
+		closeAll(f.locks)
 		return nil, err
 	}
 	if f.size, err = f.f.Seek(0, io.SeekEnd); err == nil {
 		err = f.findAlign(block)
 	}
-	if err == nil && !sameFile(f.f, f.lock) {
+	if err == nil && !sameFile(f.f, f.locks[0]) {
 		err = errors.New("the path was given to another file meanwhile")
 	}
 	if err != nil {
@@ -43,37 +43,6 @@ func openFile(path string, o Options) (*file, error) {
 		return nil, fmt.Errorf("open %s: %w", path, err)
 	}
 	return f, nil
-}
-
-// lockFile takes the lock that keeps other processes of this program out and, on a block device to be written, the kernel's
-// exclusive claim, which mounts and other drivers make too. Both stand on a descriptor of their own, because the one for
-// I/O may live on for a moment after the end of the process: a killed process's ring keeps it.
-func lockFile(path string, write, block bool) (*os.File, error) {
-	flags, how, who := os.O_RDONLY, unix.LOCK_SH, "open for writing by another ext4img"
-	if write {
-		how, who = unix.LOCK_EX, "open in another ext4img"
-		if block {
-			flags |= unix.O_EXCL
-		}
-	}
-	f, err := os.OpenFile(path, flags, 0)
-	if errors.Is(err, unix.EBUSY) {
-		return nil, fmt.Errorf("open %s: %w: mounted, or claimed by another driver or process", path, ErrInUse)
-	}
-	if err != nil {
-		return nil, err
-	}
-	err = unix.Flock(int(f.Fd()), how|unix.LOCK_NB)
-	switch {
-	case err == nil:
-		return f, nil
-	case errors.Is(err, unix.ENOLCK), errors.Is(err, unix.ENOTSUP), errors.Is(err, unix.ENOSYS):
-		return f, nil // a network file system without locks
-	case errors.Is(err, unix.EWOULDBLOCK):
-		err = fmt.Errorf("%w: %s", ErrInUse, who)
-	}
-	f.Close()
-	return nil, fmt.Errorf("open %s: lock: %w", path, err)
 }
 
 // openDirect opens with O_DIRECT, or without where the file system refuses it.

@@ -1,0 +1,197 @@
+package aio
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"os"
+
+	"golang.org/x/sys/unix"
+)
+
+// lockImage takes the locks of a file or block device: flock, which keeps other processes of this program out; QEMU's; on a
+// block device to be written the kernel's exclusive claim, which mounts and other drivers make too; and those of the
+// files behind a loop device. The first returned file is the image. They stand on descriptors of their own, because the one
+// for I/O may live on for a moment after the end of the process: a killed process's ring keeps it.
+func lockImage(path string, write, block bool) ([]*os.File, error) {
+	flags := os.O_RDONLY
+	if write && block {
+		flags |= os.O_EXCL
+	}
+	f, err := os.OpenFile(path, flags, 0)
+	if errors.Is(err, unix.EBUSY) {
+		return nil, fmt.Errorf("%w: mounted, or claimed by another driver or process", ErrInUse)
+	}
+	if err != nil {
+		return nil, bare(err)
+	}
+	locks := []*os.File{f}
+	err = lockFile(f, write, whole)
+	if err == nil && block {
+		var more []*os.File
+		more, err = lockBehind(f, write)
+		locks = append(locks, more...)
+	}
+	if err != nil {
+		closeAll(locks)
+		return nil, err
+	}
+	return locks, nil
+}
+
+// bare takes the path off an error of package os.
+func bare(err error) error {
+	var pe *os.PathError
+	if errors.As(err, &pe) {
+		return pe.Err
+	}
+	return err
+}
+
+// part is the part of a file that is used, in bytes.
+type part struct{ off, size int64 }
+
+// whole is all of a file, whatever its size.
+var whole = part{0, 0}
+
+// lockFile takes the locks of a file: all of it, or a part of it, beside those that use other parts.
+func lockFile(f *os.File, write bool, p part) error {
+	if err := lockFlock(f, write && p == whole); err != nil {
+		return err
+	}
+	if err := lockQEMU(f, write, p); err != nil {
+		return err
+	}
+	if p != whole {
+		if err := lockRecord(f, write, p); err != nil {
+			return err
+		}
+	}
+	// What another holds for writing, such as a part.
+	if l, err := getLock(f, unix.F_RDLCK, p); err == nil && l.Type != unix.F_UNLCK {
+		return fmt.Errorf("%w: bytes from %d on are locked for writing by %s", ErrInUse, l.Start, holder(l))
+	}
+	if write && p == whole { // the writer of another part has the file open, too
+		return checkWriters(f)
+	}
+	return nil
+}
+
+// lockFlock takes the lock of flock(2). Network file systems without locks are taken as they are.
+func lockFlock(f *os.File, exclusive bool) error {
+	how, who := unix.LOCK_SH, "open for writing by another ext4img"
+	if exclusive {
+		how, who = unix.LOCK_EX, "open in another ext4img"
+	}
+	err := unix.Flock(int(f.Fd()), how|unix.LOCK_NB)
+	switch {
+	case err == nil, noLocks(err):
+		return nil
+	case errors.Is(err, unix.EWOULDBLOCK):
+		return fmt.Errorf("%w: %s", ErrInUse, who)
+	}
+	return fmt.Errorf("lock: %w", err)
+}
+
+// noLocks says whether an error means that the file system or the kernel has no such locks.
+func noLocks(err error) bool {
+	for _, e := range []error{unix.ENOLCK, unix.ENOTSUP, unix.ENOSYS, unix.EINVAL} {
+		if errors.Is(err, e) {
+			return true
+		}
+	}
+	return false
+}
+
+// QEMU's image locks, as in its block/file-posix.c: read locks of one byte, of open file descriptions. Byte 100+p is held by a
+// process that has permission p, byte 200+p by one that does not share it with others.
+const (
+	qemuHas     = 100
+	qemuUnshare = 200
+
+	qemuRead   = 0 // consistent read
+	qemuWrite  = 1
+	qemuResize = 3
+)
+
+// lockQEMU takes the locks that QEMU would take for the same use, and refuses where it would. A reader does not share writing, and is
+// refused beside a writer, as qemu-img convert is. Those that write parts of a file share writing among themselves: they keep QEMU out, and
+// each other only by lockRecord.
+func lockQEMU(f *os.File, write bool, p part) error {
+	has, unshare := []int64{qemuRead}, []int64{qemuWrite}
+	switch {
+	case write && p == whole:
+		has, unshare = []int64{qemuRead, qemuWrite}, []int64{qemuWrite, qemuResize}
+	case write:
+		unshare = []int64{qemuWrite, qemuResize}
+	}
+	// All are taken before the first is looked for: of two that come at once, one at least sees the other.
+	for _, p := range has {
+		if err := setLock(f, unix.F_RDLCK, part{qemuHas + p, 1}); err != nil {
+			return recordError(err)
+		}
+	}
+	for _, p := range unshare {
+		if err := setLock(f, unix.F_RDLCK, part{qemuUnshare + p, 1}); err != nil {
+			return recordError(err)
+		}
+	}
+	for _, p := range has {
+		if l, err := getLock(f, unix.F_WRLCK, part{qemuUnshare + p, 1}); err == nil && l.Type != unix.F_UNLCK {
+			return fmt.Errorf("%w: open in QEMU or a program with its locks, which does not share it (byte %d)", ErrInUse, qemuUnshare+p)
+		}
+	}
+	for _, p := range unshare {
+		if l, err := getLock(f, unix.F_WRLCK, part{qemuHas + p, 1}); err == nil && l.Type != unix.F_UNLCK {
+			return fmt.Errorf("%w: open for writing by QEMU or a program with its locks (byte %d)", ErrInUse, qemuHas+p)
+		}
+	}
+	return nil
+}
+
+// recordError is what the result of taking a record lock means: another may hold a write lock there, or there are no locks here.
+func recordError(err error) error {
+	switch {
+	case err == nil, noLocks(err):
+		return nil
+	case errors.Is(err, unix.EAGAIN), errors.Is(err, unix.EACCES):
+		return fmt.Errorf("%w: locked for writing by another process", ErrInUse)
+	}
+	return fmt.Errorf("lock: %w", err)
+}
+
+// lockRecord locks a part of a file. For writing that takes a descriptor that could write: without one, the part is only looked at.
+func lockRecord(f *os.File, write bool, p part) error {
+	kind := int16(unix.F_RDLCK)
+	if write {
+		kind = unix.F_WRLCK
+	}
+	if l, err := getLock(f, kind, p); err == nil && l.Type != unix.F_UNLCK {
+		return fmt.Errorf("%w: bytes from %d on are locked by %s", ErrInUse, l.Start, holder(l))
+	}
+	err := setLock(f, kind, p)
+	if errors.Is(err, unix.EBADF) {
+		return nil
+	}
+	return recordError(err)
+}
+
+func holder(l unix.Flock_t) string {
+	if l.Pid > 0 {
+		return processName(int(l.Pid))
+	}
+	return "another process"
+}
+
+// setLock takes a record lock of the open file description.
+func setLock(f *os.File, kind int16, p part) error {
+	l := unix.Flock_t{Type: kind, Whence: io.SeekStart, Start: p.off, Len: p.size}
+	return unix.FcntlFlock(f.Fd(), unix.F_OFD_SETLK, &l)
+}
+
+// getLock asks for a lock of others that stands against one of ours. Its Type is F_UNLCK if there is none.
+func getLock(f *os.File, kind int16, p part) (unix.Flock_t, error) {
+	l := unix.Flock_t{Type: kind, Whence: io.SeekStart, Start: p.off, Len: p.size}
+	err := unix.FcntlFlock(f.Fd(), unix.F_OFD_GETLK, &l)
+	return l, err
+}
