@@ -4,9 +4,7 @@ import (
 	"fmt"
 	"time"
 
-	"ext4img/ext4/internal/extent"
 	"ext4img/ext4/internal/ioend"
-	"ext4img/ext4/layout"
 	"ext4img/journal"
 )
 
@@ -44,40 +42,25 @@ func (n *node) convertSome(batch []ioend.Range) (done int, err error) {
 		if err != nil {
 			return err
 		}
-		var end int64
+		var size int64
 		for i := range batch {
 			if i > 0 && h.Room() < convertCredits && h.Extend(convertCredits) != nil {
 				break
 			}
-			if err := n.fs.convertRange(m, batch[i].Off, batch[i].Len); err != nil {
+			first, end := n.fs.blocks(batch[i].Off, batch[i].Len)
+			if err := m.Written(first, uint32(end-first)); err != nil {
 				return err
 			}
-			end = batch[i].Off + batch[i].Len
+			size = batch[i].Off + batch[i].Len
 			done++
 		}
-		return n.wrote(h, end)
+		return n.wrote(h, size)
 	})
 	n.fs.stats.batches.Add(1)
 	if err != nil {
 		return 0, fmt.Errorf("convert: %w", err)
 	}
 	return done, nil
-}
-
-// convertOne makes the blocks under one range of bytes written.
-func (n *node) convertOne(h *journal.Handle, off, length int64) error {
-	m, err := n.fs.extents.Edit(h, n.ino)
-	if err != nil {
-		return err
-	}
-	return n.fs.convertRange(m, off, length)
-}
-
-// convertRange makes the blocks of a file under a range of bytes written.
-func (fs *FS) convertRange(m extent.Map, off, length int64) error {
-	bs := int64(fs.geo.BlockSize)
-	first, end := off/bs, (off+length+bs-1)/bs
-	return m.Convert(layout.Lblk(first), uint32(end-first), false)
 }
 
 // wrote updates size and times for a write that ends at end.

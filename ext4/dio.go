@@ -15,11 +15,13 @@ import (
 // An op is one asynchronous read or write on its way: the Request of the caller, cut into the pieces that the block
 // map makes of it.
 type op struct {
-	q    *Queue
-	req  *Request
-	n    *node
-	io   *ioend.IOEnd // of a write
-	resv uint64       // blocks reserved for the conversion's split
+	q   *Queue
+	req *Request
+	n   *node
+	io  *ioend.IOEnd // of a write
+
+	unwritten int    // unwritten extents under a write
+	promised  uint64 // clusters set aside for the conversion's splits
 
 	pieces  []aio.Request // device requests
 	left    atomic.Int32  // of them not complete
@@ -30,36 +32,40 @@ type op struct {
 	err     atomic.Pointer[error]
 }
 
-// errUnaligned is a direct write that does not consist of whole blocks, or leaves a gap behind a file that does not, or
-// is the first to a file with capabilities: it takes the other way, under the inode lock.
-var errUnaligned = errors.New("not aligned")
+// errExclusive is a direct write that does not consist of whole blocks, or leaves a gap behind a file that does not, or
+// is the first to a file with capabilities, or may find no blocks for its split: it takes the other way, under the inode
+// lock.
+var errExclusive = errors.New("not for direct I/O")
 
 // mapWrite finds where a write goes: it fills o.pieces and o.convert. hole tells that a part of the range has no blocks
 // yet.
 func (o *op) mapWrite(m extent.Map) (hole bool, err error) {
 	rec := m.Inode()
 	end := uint64(o.req.Off) + uint64(len(o.req.Buf))
-	o.pieces, o.convert = o.pieces[:0], len(o.req.Buf) > 0 && end > rec.Size()
+	o.pieces, o.unwritten, o.convert = o.pieces[:0], 0, len(o.req.Buf) > 0 && end > rec.Size()
 	wholeBlocks := o.n.fs.wholeBlocks(o.req.Off, len(o.req.Buf))
 	tail := rec.Size()%uint64(o.n.fs.geo.BlockSize) != 0 && uint64(o.req.Off) > rec.Size()
 	byBlocks := !rec.HasFlag(layout.FlagExtents)
 	if end > rec.Size() && (tail || !wholeBlocks || byBlocks) || rec.HasFlag(layout.FlagInlineData) {
-		return false, errUnaligned
+		return false, errExclusive
 	}
 	err = o.walk(m, func(e layout.Extent, off int64, part []byte) error {
 		if e.Pblk == 0 {
 			hole = true
 			return nil
 		}
-		o.convert = o.convert || e.Unwritten
 		if e.Unwritten && !wholeBlocks {
-			return errUnaligned
+			return errExclusive
+		}
+		if e.Unwritten {
+			o.convert = true
+			o.unwritten++
 		}
 		o.piece(aio.Write, e, off, part)
 		return nil
 	})
 	if hole && (!wholeBlocks || byBlocks) && err == nil {
-		err = errUnaligned
+		err = errExclusive
 	}
 	return hole, err
 }

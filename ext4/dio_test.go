@@ -144,7 +144,7 @@ func TestHeldWrites(t *testing.T) {
 }
 
 // TestLastBlock fills the file system to its last block and then writes into what was preallocated before: the splits
-// find their blocks in the reserve.
+// find their blocks in the pool.
 func TestLastBlock(t *testing.T) {
 	const bs = 1024
 	fs, dev := simImage(t, "16M", "-b", "1024")

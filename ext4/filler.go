@@ -7,7 +7,6 @@ import (
 
 	"ext4img/aio"
 	"ext4img/ext4/layout"
-	"ext4img/journal"
 )
 
 // A Filler writes the content of files that nobody else writes to at the time, in large pieces through a queue of the
@@ -136,13 +135,7 @@ func (l *Filler) write(n *node, stage []Piece) error {
 	n.dirty.Store(true)
 	last := stage[len(stage)-1]
 	for _, r := range joined(stage, bs) {
-		err := n.update(convertMost, func(h *journal.Handle) error {
-			if err := n.convertOne(h, r.Off, r.Len); err != nil {
-				return err
-			}
-			return n.wrote(h, min(r.Off+r.Len, last.Off+int64(len(last.Data))))
-		})
-		if err != nil {
+		if err := n.convertExclusive(r.Off, min(r.Off+r.Len, last.Off+int64(len(last.Data)))); err != nil {
 			return err
 		}
 	}

@@ -52,7 +52,6 @@ type FS struct {
 	own      []layout.Ino // see inUse
 	mmp      *mmp         // nil without multi-mount protection, or when open for reading
 	state    sessionState
-	reserve  reserve
 
 	mu     sync.Mutex
 	nodes  map[layout.Ino]*node // inodes with an open File or an operation under way
@@ -81,7 +80,8 @@ func (fs *FS) Super() (layout.Superblock, error) {
 	return append(layout.Superblock(nil), s...), nil
 }
 
-// FreeBlocks is the number of blocks that new files can take.
+// FreeBlocks is the number of blocks that new files can take: what is free, without what is set aside for the splits of
+// unwritten extents, a fiftieth of the file system and at most 4096 clusters (as the kernel's statfs).
 func (fs *FS) FreeBlocks() (uint64, error) {
 	v := fs.j.View()
 	defer v.Close()

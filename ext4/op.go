@@ -1,6 +1,7 @@
 package ext4
 
 import (
+	"errors"
 	"fmt"
 	"io/fs"
 	"syscall"
@@ -68,19 +69,22 @@ func (o *op) beginRead() {
 	o.reading = true
 }
 
-// place maps the request and, for a write with something to convert, takes the reserve of its split. again tells that
-// blocks have to be allocated first.
+// place maps the request and, for a write into unwritten blocks, has the blocks promised that its split may need. again
+// tells that blocks have to be allocated first.
 func (o *op) place(v *journal.View, m extent.Map) (again bool, err error) {
 	fs := o.n.fs
 	if o.reading {
 		return false, o.mapRead(v, m)
 	}
 	if o.n.capable(v) {
-		return false, errUnaligned
+		return false, errExclusive
 	}
 	hole, err := o.mapWrite(m)
 	if err != nil || hole {
 		return hole, err
+	}
+	if err := o.promise(v, m); err != nil {
+		return false, err
 	}
 	fs.stats.writes.Add(1)
 	if !o.convert {
@@ -88,15 +92,23 @@ func (o *op) place(v *journal.View, m extent.Map) (again bool, err error) {
 		return false, nil
 	}
 	fs.stats.unwritten.Add(1)
-	need, err := m.Reserve()
-	if err != nil {
-		return false, err
-	}
-	if err := fs.reserve.take(fs.space, v, need); err != nil {
-		return false, fmt.Errorf("reserve for the conversion: %w", err)
-	}
-	o.resv = need
 	return false, nil
+}
+
+// promise sets aside what the conversion may take for the tree. Where so much is not free the write goes under the inode
+// lock: there a conversion can do without.
+func (o *op) promise(v *journal.View, m extent.Map) error {
+	need, err := m.SplitBlocks(o.unwritten)
+	if err != nil {
+		return err
+	}
+	if err := o.n.fs.space.Promise(v, need); errors.Is(err, syscall.ENOSPC) {
+		return errExclusive
+	} else if err != nil {
+		return fmt.Errorf("blocks for the conversion: %w", err)
+	}
+	o.promised = need
+	return nil
 }
 
 // complete ends an op whose pieces are all through. A write that has to be converted goes to the completed list; if
@@ -130,7 +142,7 @@ func (o *op) failure() error {
 
 // reset makes an op ready for its next request.
 func (o *op) reset() {
-	o.req, o.n, o.io, o.resv = nil, nil, nil, 0
+	o.req, o.n, o.io, o.promised = nil, nil, nil, 0
 	o.pieces, o.sent, o.reaped = o.pieces[:0], 0, 0
 	o.reading, o.convert = false, false
 	o.err.Store(nil)
@@ -163,7 +175,7 @@ func finishWrite(io *ioend.IOEnd, err error) {
 
 // finish hands the request to whoever reaps it.
 func (o *op) finish(err error) {
-	o.n.fs.reserve.release(o.n.fs.space, o.resv)
+	o.n.fs.space.Release(o.promised)
 	if err != nil {
 		o.req.N = 0
 		o.req.Err = fmt.Errorf("inode %d: %w", o.n.ino, kind(err))

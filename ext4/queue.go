@@ -163,7 +163,7 @@ func (q *Queue) place(batch []*op) (holes, slow []*op) {
 			again, err = o.place(v, m)
 		}
 		switch {
-		case err == errUnaligned:
+		case err == errExclusive:
 			o.retract()
 			slow = append(slow, o)
 		case err != nil:

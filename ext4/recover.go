@@ -3,6 +3,7 @@ package ext4
 import (
 	"fmt"
 
+	"ext4img/ext4/internal/group"
 	"ext4img/ext4/layout"
 	"ext4img/journal"
 )
@@ -10,6 +11,7 @@ import (
 // finishRecovery does what follows the replay of the log: the orphans. For a file system opened for reading it happens
 // in memory.
 func (fs *FS) finishRecovery() error {
+	defer fs.space.SetPool(group.PoolSize(fs.geo))
 	frozen := fs.readOnly
 	if frozen && fs.recovery == nil {
 		return nil
@@ -24,12 +26,7 @@ func (fs *FS) finishRecovery() error {
 	if err := fs.cleanOrphans(); err != nil {
 		return fmt.Errorf("orphans: %w", err)
 	}
-	if frozen {
-		return nil
-	}
-	v := fs.j.View()
-	defer v.Close()
-	return fs.reserve.fill(fs.space, v, fs.geo)
+	return nil
 }
 
 // recount puts right what a kernel leaves to the next mount: the totals of the superblock, and whether the orphan file

@@ -68,12 +68,7 @@ func (n *node) writeChunk(p []byte, off int64) error {
 		return err
 	}
 	n.dirty.Store(true)
-	return n.update(convertCredits, func(h *journal.Handle) error {
-		if err := n.convertOne(h, off, int64(len(p))); err != nil {
-			return err
-		}
-		return n.wrote(h, off+int64(len(p)))
-	})
+	return n.convertExclusive(off, off+int64(len(p)))
 }
 
 // readEdges fills those blocks of buf, which begins at start, that [from, to) covers only in part. What lies beyond the

@@ -155,18 +155,23 @@ func (m *Mapper) Insert(h *journal.Handle, ino layout.Ino, e layout.Extent) erro
 }
 
 // Convert makes exactly the n blocks from lblk on written, or unwritten. They must be mapped (ErrHole), in either
-// state. Blocks for the tree come from what was set aside with Space.Reserve: ReserveFor says how many suffice.
+// state. Blocks for the tree may come from the pool. syscall.ENOSPC if there is none: Widen then finds a range that needs
+// none.
 func (m *Mapper) Convert(h *journal.Handle, ino layout.Ino, lblk layout.Lblk, n uint32, unwritten bool) error {
 	f, err := m.Edit(h, ino)
 	if err != nil {
 		return err
 	}
-	return f.Convert(lblk, n, unwritten)
+	return f.f.convert(lblk, n, unwritten, group.Pool)
 }
 
-// Convert is Mapper.Convert, of a map that Edit has read.
-func (m Map) Convert(lblk layout.Lblk, n uint32, unwritten bool) error {
-	f := m.f
+// Written makes exactly the n blocks from lblk on written, as Convert does, with blocks for the tree of which
+// SplitBlocks were promised.
+func (m Map) Written(lblk layout.Lblk, n uint32) error {
+	return m.f.convert(lblk, n, false, group.Promised)
+}
+
+func (f *file) convert(lblk layout.Lblk, n uint32, unwritten bool, reach group.Reach) error {
 	err := f.checkRange(lblk, n)
 	if err != nil {
 		return err
@@ -177,7 +182,7 @@ func (m Map) Convert(lblk layout.Lblk, n uint32, unwritten bool) error {
 		}
 		return nil
 	}
-	f.reserved = true
+	f.reach = reach
 	for l, end := uint64(lblk), uint64(lblk)+uint64(n); l < end; {
 		if l, err = f.convertOne(l, end, unwritten); err != nil {
 			return err

@@ -3,7 +3,6 @@ package extent
 import (
 	"ext4img/ext4/internal/group"
 	"ext4img/ext4/layout"
-	"ext4img/journal"
 )
 
 // splitCost is how many blocks one change of a tree of some depth may touch: the path, the inode, and at every level a
@@ -22,24 +21,19 @@ func (m *Mapper) StepCredits() int {
 	return (removeGroups+1)*group.BlockCredits + splitCost(layout.MaxExtentDepth) + layout.MaxExtentDepth*group.BlockCredits
 }
 
-// ReserveFor is how many blocks the conversion of one range may take for the tree at most: what to set aside with
-// Space.Reserve before the range is written.
-func (m *Mapper) ReserveFor(r journal.Reader, ino layout.Ino) (uint64, error) {
-	f, err := m.Open(r, ino)
-	if err != nil {
-		return 0, err
-	}
-	return f.Reserve()
-}
-
-// Reserve is Mapper.ReserveFor.
-func (m Map) Reserve() (uint64, error) {
-	if m.f.kind != mappedByExtents {
+// SplitBlocks is how many clusters the conversion of a range that lies in so many extents may take for the tree at most:
+// what to have promised (Space.Promise) before the range is written. It is split at both ends: in one leaf, or in two.
+func (m Map) SplitBlocks(extents int) (uint64, error) {
+	if m.f.kind != mappedByExtents || extents == 0 {
 		return 0, nil
 	}
 	root, err := m.f.root()
 	if err != nil {
 		return 0, err
 	}
-	return uint64(min(root.Depth()+1, layout.MaxExtentDepth)), nil
+	n := min(root.Depth()+1, layout.MaxExtentDepth)
+	if extents > 1 {
+		n += root.Depth()
+	}
+	return uint64(n), nil
 }

@@ -13,7 +13,7 @@ import (
 	"ext4img/testimages/bare"
 )
 
-// fill takes every block that can be had without the reserve, and returns what it took.
+// fill takes every block that can be had without the pool, and returns what it took.
 func (w *world) fill(t bare.T) []run {
 	t.Helper()
 	var taken []run
@@ -41,7 +41,7 @@ func (w *world) release(t bare.T, taken []run) {
 	}
 }
 
-// TestConvertInFullFileSystem reserves for each of many writes, fills the file system to the last block, and converts
+// TestConvertInFullFileSystem has blocks promised for each of many writes, fills the file system to the last block, and converts
 // them: none runs out of space, however the tree grows.
 func TestConvertInFullFileSystem(t *testing.T) {
 	for _, v := range [][]string{{"-b", "1024"}, {"-b", "1024", "-O", "bigalloc", "-C", "16384"}} {
@@ -55,9 +55,13 @@ func TestConvertInFullFileSystem(t *testing.T) {
 		var reserved []uint64
 		for range order {
 			view := w.J.View()
-			n, err := w.m.ReserveFor(view, w.ino)
+			m, err := w.m.Open(view, w.ino)
+			if err != nil {
+				t.Fatal(err)
+			}
+			n, err := m.SplitBlocks(1)
 			if err == nil {
-				err = w.space.Reserve(view, n)
+				err = w.space.Promise(view, n)
 			}
 			view.Close()
 			if err != nil {
@@ -67,7 +71,13 @@ func TestConvertInFullFileSystem(t *testing.T) {
 		}
 		taken := w.fill(t)
 		for i, l := range order {
-			w.Must(t, func(h *journal.Handle) error { return w.m.Convert(h, w.ino, layout.Lblk(l), 1, false) })
+			w.Must(t, func(h *journal.Handle) error {
+				m, err := w.m.Edit(h, w.ino)
+				if err != nil {
+					return err
+				}
+				return m.Written(layout.Lblk(l), 1)
+			})
 			w.space.Release(reserved[i])
 		}
 		w.release(t, taken)

@@ -56,7 +56,7 @@ type file struct {
 	typ      buf.Type // of its nodes
 	kind     kind
 	journals bool         // its blocks are metadata, and may be in the log
-	reserved bool         // tree blocks come from what was set aside
+	reach    group.Reach  // of tree blocks into what is set aside
 	spare    run          // data about to be freed: nodes may take of it when nothing else is free
 	kept     *[]group.Run // where Unmap wants to know what it unmapped; nil for all that frees
 
@@ -142,7 +142,7 @@ func (f *file) ref(block layout.Pblk) buf.Ref {
 // takeBlock allocates a block for the map itself, with bigalloc a cluster, and counts it.
 func (f *file) takeBlock(goal layout.Pblk) (layout.Pblk, error) {
 	ratio := f.m.g.ClusterRatio
-	block, _, err := f.m.space.Alloc(f.h, group.Request{Goal: goal, Min: ratio, Max: ratio, Reserved: f.reserved, Root: true})
+	block, _, err := f.m.space.Alloc(f.h, group.Request{Goal: goal, Min: ratio, Max: ratio, Reach: f.reach, Root: true})
 	if errors.Is(err, syscall.ENOSPC) && f.spare.n > 0 {
 		// A hole can be punched in a full file system: a node may stand where the data was, since metadata goes home
 		// only after the commit that frees the data. The block stays counted.

@@ -35,6 +35,7 @@ func (m *Mapper) Unmap(h *journal.Handle, ino layout.Ino, from, to layout.Lblk) 
 
 // remove does what a handle has room for.
 func (f *file) remove(from, to layout.Lblk) (done bool, next layout.Lblk, err error) {
+	f.reach = group.Pool
 	step := f.removeLast
 	if f.kind == mappedByBlocks {
 		step = f.removeLastBlocks

@@ -5,6 +5,7 @@ import (
 	"math"
 	"syscall"
 
+	"ext4img/ext4/internal/group"
 	"ext4img/ext4/layout"
 	"ext4img/journal"
 )
@@ -27,6 +28,7 @@ func (m *Mapper) Shift(h *journal.Handle, ino layout.Ino, from, to layout.Lblk, 
 	if s.file, err = m.change(h, ino); err != nil {
 		return false, start, err
 	}
+	s.reach = group.Pool
 	if s.kind == mappedByBlocks {
 		return false, start, layout.Unsupportedf("inode %d: mapped by block numbers: its map cannot be shifted", ino)
 	}

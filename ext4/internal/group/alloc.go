@@ -72,20 +72,14 @@ func (s *Space) expire() {
 	}
 }
 
-// afford lowers w.max to what may be taken in all: not what others have reserved.
+// afford lowers w.max to what may be taken in all: not what is set aside for others.
 func (s *Space) afford(r journal.Reader, q Request, w *want) error {
 	super, err := s.Super(r)
 	if err != nil {
 		return err
 	}
 	ratio := uint64(s.g.ClusterRatio)
-	total := super.FreeBlocksCount() / ratio
-	var kept uint64
-	if !q.Reserved {
-		s.mu.Lock()
-		kept = s.reserved
-		s.mu.Unlock()
-	}
+	total, kept := super.FreeBlocksCount()/ratio, s.kept(q.Reach)
 	if !q.Root {
 		kept += super.ReservedBlocksCount() / ratio
 	}
@@ -203,40 +197,4 @@ func (s *Space) restUntilCommit(h *journal.Handle, group layout.Group, x span) {
 			s.bound[group] = unknown
 		}
 	})
-}
-
-// Reserve sets n blocks aside, in memory only: an Alloc that does not say Reserved leaves so many free. With bigalloc
-// each may need a cluster, and so many are set aside. syscall.ENOSPC if there are not enough.
-func (s *Space) Reserve(r journal.Reader, n uint64) error {
-	super, err := s.Super(r)
-	if err != nil {
-		return err
-	}
-	total := super.FreeBlocksCount() / uint64(s.g.ClusterRatio)
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if total < s.reserved || total-s.reserved < n {
-		return syscall.ENOSPC
-	}
-	s.reserved += n
-	return nil
-}
-
-// Release takes back n blocks that Reserve has set aside.
-func (s *Space) Release(n uint64) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.reserved -= min(n, s.reserved)
-}
-
-// FreeCount is the number of blocks that can still be allocated or reserved, those that rest among them.
-func (s *Space) FreeCount(r journal.Reader) (uint64, error) {
-	super, err := s.Super(r)
-	if err != nil {
-		return 0, err
-	}
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	n := super.FreeBlocksCount()
-	return n - min(n, s.reserved*uint64(s.g.ClusterRatio)), nil
 }

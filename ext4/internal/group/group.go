@@ -41,7 +41,7 @@ const BlockCredits = 5
 type Request struct {
 	Goal     layout.Pblk // where the first block would best be; 0 is anywhere
 	Min, Max uint32      // blocks; Min of 0 is 1, and must fit in a group. With bigalloc both are rounded up to whole clusters
-	Reserved bool        // may use what Reserve has set aside
+	Reach    Reach       // how much of what is free it may use
 	Below    layout.Pblk // all blocks must be below this; 0 is no limit
 	Root     bool        // may use the blocks that the superblock reserves for the privileged user (s_r_blocks_count)
 }
@@ -60,7 +60,8 @@ type Space struct {
 	zones   map[uint32][]zone // per flex group: where its metadata lies; never changes on disk
 
 	mu       sync.Mutex
-	reserved uint64 // clusters set aside by Reserve
+	pool     uint64 // clusters that ordinary allocation leaves free: SetPool
+	promised uint64 // clusters set aside by Promise
 }
 
 // New makes a Space over the file system that g describes; j says which transactions have committed.

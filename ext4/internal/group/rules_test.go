@@ -3,6 +3,7 @@ package group
 import (
 	"errors"
 	"os"
+	"strings"
 	"syscall"
 	"testing"
 	"time"
@@ -23,6 +24,23 @@ func (w *world) fill() (all []layout.Extent) {
 			w.t.Fatal(err)
 		}
 		all = append(all, layout.Extent{Pblk: p, Len: n})
+	}
+}
+
+// allocated is how many blocks a request gets: none where there is no space for it.
+func (w *world) allocated(q Request) uint64 {
+	w.t.Helper()
+	_, n, err := w.alloc(q)
+	if err != nil && !errors.Is(err, syscall.ENOSPC) {
+		w.t.Fatal(err)
+	}
+	return uint64(n)
+}
+
+func (w *world) took(q Request, want uint64) {
+	w.t.Helper()
+	if n := w.allocated(q); n != want {
+		w.t.Fatalf("%+v got %d blocks, want %d", q, n, want)
 	}
 }
 
@@ -117,40 +135,74 @@ func TestCancelForgets(t *testing.T) {
 	w.fsck()
 }
 
-// TestReserve sets blocks aside.
-func TestReserve(t *testing.T) {
+// TestPool fills a file system with a pool, and then with promises: ordinary allocation leaves both, a split leaves what
+// is promised, and whoever has the promise gets the last cluster.
+func TestPool(t *testing.T) {
+	for _, v := range []struct {
+		options []string
+		pool    uint64 // clusters
+	}{
+		{[]string{"-b", "1024", "-m", "10"}, 32768 / 50},
+		{[]string{"-b", "4096", "-m", "0"}, 8192 / 50},
+		{[]string{"-b", "1024", "-O", "bigalloc", "-C", "16384"}, 2048 / 50},
+		{[]string{"-b", "1024", "-O", "^extent,^has_journal,^64bit"}, 0},
+	} {
+		t.Run(strings.Join(v.options, ""), func(t *testing.T) {
+			w := mkfs(t, 32<<20, 0, v.options...)
+			ratio := uint64(w.G.ClusterRatio)
+			if n := PoolSize(w.G); n != v.pool {
+				t.Fatalf("pool of %d clusters, want %d", n, v.pool)
+			}
+			free := w.freeCount()
+			w.s.SetPool(v.pool)
+			if n := w.freeCount(); n != free-v.pool*ratio {
+				t.Fatalf("%d free, want %d less than %d", n, v.pool*ratio, free)
+			}
+			promise := func(n uint64) error {
+				v := w.J.View()
+				defer v.Close()
+				return w.s.Promise(v, n)
+			}
+			if err := promise(free/ratio + 1); !errors.Is(err, syscall.ENOSPC) {
+				t.Fatalf("promising more than there is: %v", err)
+			}
+			w.fill()
+			most := Request{Max: 1 << 15, Root: true}
+			w.took(most, 0)
+			if v.pool == 0 {
+				w.took(Request{Max: 1, Root: true, Reach: Pool}, 0)
+				return
+			}
+			if err := promise(10); err != nil {
+				t.Fatal(err)
+			}
+			w.took(most, 0)
+			w.took(Request{Max: uint32(ratio), Root: true, Reach: Pool}, ratio)
+			w.s.SetPool(0)
+			for w.allocated(Request{Max: 1 << 15, Root: true, Reach: Pool}) > 0 {
+			}
+			w.took(most, 0)
+			if err := promise(1); !errors.Is(err, syscall.ENOSPC) {
+				t.Fatalf("promising what is promised: %v", err)
+			}
+			for left := uint64(10); left > 0; left-- {
+				w.took(Request{Max: uint32(ratio), Root: true, Reach: Promised}, ratio)
+				w.s.Release(1)
+			}
+			w.took(Request{Max: 1, Root: true, Reach: Promised}, 0)
+		})
+	}
+}
+
+// TestKeptForRoot takes nothing of the blocks that the superblock reserves, unless it may.
+func TestKeptForRoot(t *testing.T) {
 	w := mkfs(t, 32<<20, 0, "-b", "1024", "-m", "10")
-	reserve := func(n uint64) error {
-		v := w.J.View()
-		defer v.Close()
-		return w.s.Reserve(v, n)
+	for w.allocated(Request{Max: 1 << 15}) > 0 {
 	}
-	free := w.freeCount()
-	if err := reserve(free + 1); !errors.Is(err, syscall.ENOSPC) {
-		t.Fatalf("reserving more than there is: %v", err)
+	if n := w.freeCount(); n < 3276 || n > 3277 {
+		t.Fatalf("%d blocks left, want the tenth that is reserved", n)
 	}
-	if err := reserve(10); err != nil {
-		t.Fatal(err)
-	}
-	if n := w.freeCount(); n != free-10 {
-		t.Fatalf("%d free, want %d", n, free-10)
-	}
-	w.fill()
-	if _, _, err := w.alloc(Request{Max: 1, Root: true}); !errors.Is(err, syscall.ENOSPC) {
-		t.Fatalf("taking reserved blocks: %v", err)
-	}
-	p, n, err := w.alloc(Request{Max: 20, Root: true, Reserved: true})
-	if err != nil || n != 10 {
-		t.Fatalf("using the reserve: %d+%d, %v", p, n, err)
-	}
-	w.s.Release(10)
-	w.free(p, uint64(n))
-	if err := w.J.CommitAll(); err != nil {
-		t.Fatal(err)
-	}
-	if _, _, err := w.alloc(Request{Max: 1}); !errors.Is(err, syscall.ENOSPC) {
-		t.Fatalf("taking what is kept for root: %v", err)
-	}
+	w.took(Request{Max: 1, Root: true}, 1)
 }
 
 // TestBadFree frees what nobody may free.
