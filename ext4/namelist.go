@@ -89,3 +89,6 @@ func (l *nameList) next() (DirEntry, bool) {
 	}
 	return e, true
 }
+
+// done tells that next has returned all names.
+func (l *nameList) done() bool { return l.at >= len(l.order) }

@@ -34,6 +34,7 @@ type Visit struct {
 	Dir   Inode     // the directory that the name is in; for the top, its own inode
 	Inode Inode     // what the name leads to
 	Info  *FileInfo // nil if the inode cannot be read
+	Last  bool      // no other name follows in its directory
 
 	run *walkRun
 	end int // of the directory's path, or the top's own, in run.path
@@ -68,7 +69,7 @@ func (e *LoopError) Is(target error) bool { return target == ErrCorrupt }
 // ends; fs.SkipAll from a function ends the walk without an error.
 func (w *Walk) Run(ctx context.Context, top Inode, name string) error {
 	r := &walkRun{Walk: w, ctx: ctx, path: []byte(name), entered: map[uint32]*[enteredPiece / 64]uint64{}}
-	err := r.visit(Visit{Name: name, Dir: top, Inode: top, run: r, end: len(name)})
+	err := r.visit(Visit{Name: name, Dir: top, Inode: top, run: r, end: len(name), Last: true})
 	for err == nil && len(r.stack) > 0 {
 		err = r.step()
 	}
@@ -104,7 +105,7 @@ func (r *walkRun) step() error {
 	d := &r.stack[len(r.stack)-1]
 	if e, ok := d.names.next(); ok {
 		in := d.visit.Inode
-		return r.visit(Visit{Name: e.Name, Depth: len(r.stack), Dir: in, Inode: in.fs.Inode(e.Ino), run: r, end: len(r.path)})
+		return r.visit(Visit{Name: e.Name, Depth: len(r.stack), Dir: in, Inode: in.fs.Inode(e.Ino), run: r, end: len(r.path), Last: d.names.done()})
 	}
 	left := d.visit
 	r.stack[len(r.stack)-1] = walkDir{}

@@ -16,17 +16,14 @@ func catFiles(c *cli.Context) error {
 	if err := need(c, 2, -1); err != nil {
 		return err
 	}
-	out := newCopyOut(c.Context, nil)
+	paths, err := pathArgs(c)
+	if err != nil {
+		return err
+	}
 	return withImage(c, reading, func(img *image) error {
-		for _, arg := range c.Args().Tail() {
-			p, err := inside(c, arg)
-			if err != nil {
-				return err
-			}
-			if err := out.stream(img.fs, p, rawOutput(c)); err != nil {
-				return opError(c, p, err)
-			}
-		}
-		return nil
+		out, fails := newCopyOut(c.Context, nil), newFailures(c)
+		return fails.end(eachOf(paths, func(p string) error {
+			return fails.add(p, out.stream(img.fs, p, rawOutput(c)))
+		}))
 	})
 }

@@ -1,8 +1,10 @@
 package main
 
 import (
-	"errors"
+	"cmp"
+	"context"
 	"fmt"
+	"io"
 	"os"
 	"strings"
 
@@ -41,9 +43,13 @@ type fileMap struct {
 	Blocks    int64       `json:"blocks"` // file system blocks up to the size
 	Depth     int         `json:"depth"`
 	MappedBy  string      `json:"mapped_by,omitempty"`
-	Extents   []extentRow `json:"extents"`
+	Extents   []extentRow `json:"extents"` // as written; in memory the map goes by, row by row
 
-	nodes []ext4.Node
+	file      *ext4.File
+	rows      int    // without holes
+	end       uint64 // logical block after the last one
+	written   uint64 // blocks
+	unwritten uint64 // blocks
 }
 
 // extentRow is one extent. A hole has no physical block.
@@ -61,89 +67,120 @@ const (
 	hole      = "hole"
 )
 
+// extentLister shows maps, one after the other: none is ever whole in memory. What cannot be read is named, and the rest is
+// shown.
+type extentLister struct {
+	all, holes, tree, colour bool
+
+	ctx   context.Context
+	fs    *ext4.FS
+	out   io.Writer
+	width int // of a line with a map of the file; 0: no such line
+	json  *jsonWriter
+	svg   *svgDrawing
+	fails *failures
+	seen  inoSet
+}
+
 func extents(c *cli.Context) error {
 	if err := need(c, 1, -1); err != nil {
 		return err
 	}
+	paths, err := pathArgs(c)
+	if err != nil {
+		return err
+	}
 	return withImage(c, reading, func(img *image) error {
-		all := c.Bool("all") || c.NArg() == 1
-		paths, err := extentPaths(c, img.fs)
-		if err != nil {
-			return err
+		l := &extentLister{
+			all: c.Bool("all") || len(paths) == 0, holes: c.Bool("holes"), tree: c.Bool("tree"), colour: colored(rawOutput(c)),
+			ctx: c.Context, fs: img.fs, out: rawOutput(c), fails: newFailures(c), seen: inoSet{},
 		}
-		maps := []*fileMap{}
-		for _, p := range paths {
-			m, err := readMap(img.fs, p)
-			if err != nil {
-				return opError(c, p, err)
-			}
-			if c.Bool("holes") {
-				m.addHoles()
-			}
-			maps = append(maps, m)
+		if len(paths) == 0 {
+			paths = []string{"/"}
+		}
+		if !c.Bool("verbose") && isTerminal(l.out) {
+			l.width = terminalWidth(l.out) - 2
 		}
 		if file := c.String("svg"); file != "" {
-			if err := os.WriteFile(file, drawSVG(maps), 0o644); err != nil {
+			if l.svg, err = newSVG(file); err != nil {
 				return err
 			}
+			defer l.svg.discard()
 		}
-		switch {
-		case c.Bool("json"):
-			return printJSON(c, maps)
-		case all:
-			printSummary(c, maps)
-		default:
-			for _, m := range maps {
-				m.print(c)
-			}
+		l.json = newJSONList(c)
+		err := l.json.ended(l.list(paths))
+		if err == nil && l.svg != nil {
+			err = l.svg.finish()
 		}
-		return nil
+		return l.fails.end(err)
 	})
 }
 
-// extentPaths are the files to show: those given, or every regular file, each inode once.
-func extentPaths(c *cli.Context, f *ext4.FS) (paths []string, err error) {
-	roots := c.Args().Tail()
-	for i := range roots {
-		if roots[i], err = inside(c, roots[i]); err != nil {
-			return nil, err
-		}
-	}
-	if !c.Bool("all") && len(roots) > 0 {
-		return roots, nil
-	}
-	if len(roots) == 0 {
-		roots = []string{"/"}
-	}
-	seen := map[uint32]bool{}
-	for _, root := range roots {
-		err := walkTree(f, root, func(name string, info *ext4.FileInfo, _ int) error {
-			if err := c.Context.Err(); err != nil {
-				return err
+func (l *extentLister) list(paths []string) error {
+	if !l.all {
+		return eachOf(paths, func(p string) error {
+			in, err := l.fs.Find(p, true)
+			if err != nil {
+				return l.fails.add(p, err)
 			}
-			if ino := info.Stat().Ino; info.Mode().IsRegular() && !seen[ino] {
-				seen[ino] = true
-				paths = append(paths, name)
-			}
-			return nil
+			return l.fails.add(p, l.show(p, in))
 		})
-		if err != nil {
-			return nil, opError(c, root, err)
+	}
+	if l.json == nil {
+		printText(l.out, "%10s %8s %12s %12s %12s  %s\n", "inode", "extents", "written", "unwritten", "size", "path")
+	}
+	return eachOf(paths, l.below)
+}
+
+// below shows every regular file below a path, each inode once.
+func (l *extentLister) below(root string) error {
+	top, err := l.fs.Find(root, false)
+	if err != nil {
+		return l.fails.add(root, err)
+	}
+	w := ext4.Walk{
+		Visit: func(v *ext4.Visit) error {
+			if !v.Info.Mode().IsRegular() || !l.seen.add(v.Inode.Ino()) {
+				return nil
+			}
+			p := v.Path()
+			return l.fails.add(p, l.show(p, v.Inode))
+		},
+		Bad: func(v *ext4.Visit, err error) error { return l.fails.add(v.Path(), err) },
+	}
+	return w.Run(l.ctx, top, root)
+}
+
+// show shows one regular file or directory.
+func (l *extentLister) show(name string, in ext4.Inode) (err error) {
+	file, err := in.Open(name, os.O_RDONLY)
+	if err != nil {
+		return reason(err)
+	}
+	defer func() {
+		if e := file.Close(); err == nil {
+			err = e
+		}
+	}()
+	m, err := mapOf(l.fs, file, name)
+	if err != nil {
+		return reason(err)
+	}
+	if l.svg != nil {
+		if err := l.svg.add(m, l.holes); err != nil {
+			return reason(err)
 		}
 	}
-	return paths, nil
-}
-
-// readMap reads the block map of a regular file or a directory.
-func readMap(f *ext4.FS, name string) (*fileMap, error) {
-	file, err := f.OpenFile(name, os.O_RDONLY, 0)
-	if err != nil {
-		return nil, err
+	switch {
+	case l.json != nil:
+		return reason(m.writeJSON(l.json, l.holes))
+	case l.all:
+		return printText(l.out, "%10d %8d %12d %12d %12d  %s\n", m.Inode, m.rows, m.written, m.unwritten, m.Size, name)
 	}
-	m, err := mapOf(f, file, name)
-	return m, errors.Join(err, file.Close())
+	return reason(l.print(m))
 }
 
+// mapOf reads what there is to say of a map before its rows. The file stays the caller's.
 func mapOf(f *ext4.FS, file *ext4.File, name string) (*fileMap, error) {
 	info, err := file.Stat()
 	if err != nil {
@@ -151,108 +188,170 @@ func mapOf(f *ext4.FS, file *ext4.File, name string) (*fileMap, error) {
 	}
 	s := info.Sys().(*ext4.Stat)
 	bs := int64(f.Geometry().BlockSize)
-	m := &fileMap{Path: name, Inode: s.Ino, Size: s.Size, BlockSize: bs, Blocks: (s.Size + bs - 1) / bs, Extents: []extentRow{}}
+	m := &fileMap{Path: name, Inode: s.Ino, Size: s.Size, BlockSize: bs, Blocks: (s.Size + bs - 1) / bs, file: file}
 	switch {
 	case s.Flags&layout.FlagInlineData != 0:
-		m.MappedBy = "inline"
+		m.MappedBy, m.file = "inline", nil
 		return m, nil
 	case s.Flags&layout.FlagExtents == 0:
 		m.MappedBy = "indirect"
 	}
-	err = file.Extents(func(e layout.Extent) bool {
-		m.add(e)
-		return true
+	err = m.each(false, func(r extentRow, _ bool) error {
+		m.rows++
+		m.end = r.Logical + r.Length
+		if r.State == written {
+			m.written += r.Length
+		} else {
+			m.unwritten += r.Length
+		}
+		return nil
 	})
 	if err != nil {
 		return nil, err
 	}
 	err = file.Nodes(func(n ext4.Node) bool {
-		m.nodes = append(m.nodes, n)
 		m.Depth = max(m.Depth, n.Level)
 		return true
 	})
 	return m, err
 }
 
-// add appends an extent. What a block-mapped file stores block by block is joined to the extents it amounts to.
-func (m *fileMap) add(e layout.Extent) {
-	row := extentRow{uint64(e.Lblk), uint64(e.Pblk), uint64(e.Len), written}
-	if e.Unwritten {
-		row.State = unwritten
-	}
-	if k := len(m.Extents); k > 0 && m.MappedBy == "indirect" {
-		last := &m.Extents[k-1]
-		if last.Logical+last.Length == row.Logical && last.Physical+last.Length == row.Physical {
-			last.Length += row.Length
-			return
+// each calls fn with each row of the map; last tells that none follows. Holes are rows if they are wanted. What a
+// block-mapped file stores block by block is joined to the extents it amounts to.
+func (m *fileMap) each(holes bool, fn func(r extentRow, last bool) error) error {
+	s := rowStream{fn: fn, holes: holes, join: m.MappedBy == "indirect"}
+	if m.file != nil {
+		err := m.file.Extents(func(e layout.Extent) bool {
+			row := extentRow{uint64(e.Lblk), uint64(e.Pblk), uint64(e.Len), written}
+			if e.Unwritten {
+				row.State = unwritten
+			}
+			s.extent(row)
+			return s.err == nil
+		})
+		if err = cmp.Or(s.err, err); err != nil {
+			return err
 		}
+		s.end(uint64(m.Blocks))
 	}
-	m.Extents = append(m.Extents, row)
+	return s.err
 }
 
-// addHoles puts rows between the extents, up to the size.
-func (m *fileMap) addHoles() {
-	var out []extentRow
-	next := uint64(0)
-	for _, e := range m.Extents {
-		if e.Logical > next {
-			out = append(out, extentRow{Logical: next, Length: e.Logical - next, State: hole})
-		}
-		out = append(out, e)
-		next = e.Logical + e.Length
-	}
-	if end := uint64(m.Blocks); end > next {
-		out = append(out, extentRow{Logical: next, Length: end - next, State: hole})
-	}
-	m.Extents = out
+// rowStream makes rows of extents: it joins them, puts holes between them, and holds the last row back until it is known
+// whether another follows. A row of no length is none.
+type rowStream struct {
+	fn          func(r extentRow, last bool) error
+	holes, join bool
+	joined      extentRow // may still grow
+	held        extentRow
+	next        uint64 // logical block after the rows so far
+	err         error
 }
 
-// count is the number of extents, holes left out.
-func (m *fileMap) count() (n int) {
-	for _, e := range m.Extents {
-		if e.State != hole {
-			n++
-		}
+func (s *rowStream) extent(r extentRow) {
+	if j := &s.joined; s.join && j.Length > 0 && j.Logical+j.Length == r.Logical && j.Physical+j.Length == r.Physical {
+		j.Length += r.Length
+		return
 	}
-	return n
+	s.complete()
+	s.joined = r
+}
+
+// complete hands the joined row on.
+func (s *rowStream) complete() {
+	if s.joined.Length == 0 {
+		return
+	}
+	s.hole(s.joined.Logical)
+	s.put(s.joined)
+	s.next = s.joined.Logical + s.joined.Length
+}
+
+// hole puts a row up to a logical block.
+func (s *rowStream) hole(end uint64) {
+	if s.holes && end > s.next {
+		s.put(extentRow{Logical: s.next, Length: end - s.next, State: hole})
+	}
+}
+
+func (s *rowStream) put(r extentRow) {
+	if s.held.Length > 0 && s.err == nil {
+		s.err = s.fn(s.held, false)
+	}
+	s.held = r
+}
+
+// end is called when there are no more extents, with the blocks of the file.
+func (s *rowStream) end(blocks uint64) {
+	s.complete()
+	s.hole(blocks)
+	if s.held.Length > 0 && s.err == nil {
+		s.err = s.fn(s.held, true)
+	}
+}
+
+// writeJSON writes the map. Should it turn out unreadable on the way, its rows end there.
+func (m *fileMap) writeJSON(j *jsonWriter, holes bool) error {
+	j.object()
+	j.field("path", m.Path)
+	j.field("inode", m.Inode)
+	j.field("size", m.Size)
+	j.field("block_size", m.BlockSize)
+	j.field("blocks", m.Blocks)
+	j.field("depth", m.Depth)
+	if m.MappedBy != "" {
+		j.field("mapped_by", m.MappedBy)
+	}
+	j.key("extents")
+	j.array()
+	err := m.each(holes, func(r extentRow, _ bool) error { return j.value(r) })
+	j.end()
+	j.end()
+	return err
 }
 
 // print shows one file as filefrag -v does.
-func (m *fileMap) print(c *cli.Context) {
-	say(c, "File size of %s is %d (%d blocks of %d bytes)\n", m.Path, m.Size, m.Blocks, m.BlockSize)
+func (l *extentLister) print(m *fileMap) error {
+	printText(l.out, "File size of %s is %d (%d blocks of %d bytes)\n", m.Path, m.Size, m.Blocks, m.BlockSize)
 	if m.MappedBy != "" {
-		say(c, "mapped by: %s\n", m.MappedBy)
+		printText(l.out, "mapped by: %s\n", m.MappedBy)
 	}
-	if len(m.Extents) > 0 {
-		say(c, " ext:     logical_offset:        physical_offset: length:   expected: flags:\n")
+	if m.rows > 0 || l.holes && m.Blocks > 0 && m.file != nil {
+		printText(l.out, " ext:     logical_offset:        physical_offset: length:   expected: flags:\n")
 	}
-	expected := uint64(0)
-	for i, e := range m.Extents {
-		say(c, "%4d: %8d..%8d: ", i, e.Logical, e.Logical+e.Length-1)
+	i, expected := 0, uint64(0)
+	err := m.each(l.holes, func(e extentRow, last bool) error {
+		printText(l.out, "%4d: %8d..%8d: ", i, e.Logical, e.Logical+e.Length-1)
+		i++
 		if e.State == hole {
-			say(c, "%10s..%10s: %6d: %10s: %s\n", "-", "-", e.Length, "", hole)
-			continue
+			return printText(l.out, "%10s..%10s: %6d: %10s: %s\n", "-", "-", e.Length, "", hole)
 		}
 		gap := ""
 		if expected != 0 && e.Physical != expected {
 			gap = fmt.Sprint(expected)
 		}
-		say(c, "%10d..%10d: %6d: %10s: %s\n", e.Physical, e.Physical+e.Length-1, e.Length, gap, strings.Join(m.flags(i), ","))
 		expected = e.Physical + e.Length
+		return printText(l.out, "%10d..%10d: %6d: %10s: %s\n", e.Physical, e.Physical+e.Length-1, e.Length, gap, m.flags(e, last))
+	})
+	if err == nil && l.tree {
+		err = m.printTree(l.out)
 	}
-	if c.Bool("tree") {
-		m.printTree(c)
+	if err == nil && l.width > 0 {
+		var line string
+		if line, err = m.line(l.width, l.colour); err == nil {
+			printText(l.out, "%s\n", ours(line))
+		}
 	}
-	if !c.Bool("verbose") && isTerminal(rawOutput(c)) {
-		say(c, "%s\n", ours(m.line(terminalWidth(c)-2, colored(rawOutput(c)))))
+	if err != nil {
+		return err
 	}
-	say(c, "%s: %d extents found\n", m.Path, m.count())
+	return printText(l.out, "%s: %d extents found\n", m.Path, m.rows)
 }
 
 // flags are those of filefrag.
-func (m *fileMap) flags(i int) (flags []string) {
-	e := m.Extents[i]
-	if i == len(m.Extents)-1 {
+func (m *fileMap) flags(e extentRow, last bool) string {
+	var flags []string
+	if last {
 		flags = append(flags, "last")
 	}
 	if e.State == unwritten {
@@ -261,12 +360,15 @@ func (m *fileMap) flags(i int) (flags []string) {
 	if e.Logical+e.Length >= uint64(m.Blocks) {
 		flags = append(flags, "eof")
 	}
-	return flags
+	return strings.Join(flags, ",")
 }
 
 // printTree draws the nodes of the map, each under its parent.
-func (m *fileMap) printTree(c *cli.Context) {
-	for _, n := range m.nodes {
+func (m *fileMap) printTree(out io.Writer) (err error) {
+	if m.file == nil {
+		return nil
+	}
+	e := m.file.Nodes(func(n ext4.Node) bool {
 		where := fmt.Sprintf("block %d", n.Block)
 		if n.Block == 0 {
 			where = "inode"
@@ -275,17 +377,16 @@ func (m *fileMap) printTree(c *cli.Context) {
 		if n.Depth == 0 {
 			what = "leaf"
 		}
-		say(c, "%s%s in %s: %d of %d entries, from logical block %d\n", strings.Repeat("  ", n.Level+1), what, where, n.Entries, n.Max, n.First)
-	}
+		err = printText(out, "%s%s in %s: %d of %d entries, from logical block %d\n", strings.Repeat("  ", n.Level+1), what, where, n.Entries, n.Max, n.First)
+		return err == nil
+	})
+	return cmp.Or(err, e)
 }
 
 // line is a map in one line: # written, o unwritten, . hole; where several meet in a cell, the first of them wins.
-func (m *fileMap) line(width int, colour bool) string {
+func (m *fileMap) line(width int, colour bool) (string, error) {
 	cells := make([]byte, max(width, 10))
-	end := uint64(max(m.Blocks, 1))
-	if k := len(m.Extents); k > 0 {
-		end = max(end, m.Extents[k-1].Logical+m.Extents[k-1].Length)
-	}
+	end := max(uint64(max(m.Blocks, 1)), m.end)
 	if end < uint64(len(cells)) {
 		cells = cells[:end]
 	}
@@ -293,10 +394,7 @@ func (m *fileMap) line(width int, colour bool) string {
 		cells[i] = '.'
 	}
 	n := uint64(len(cells))
-	for _, e := range m.Extents {
-		if e.State == hole {
-			continue
-		}
+	err := m.each(false, func(e extentRow, _ bool) error {
 		first, last := e.Logical*n/end, (e.Logical+e.Length-1)*n/end
 		for i := first; i <= last && i < n; i++ {
 			if e.State == written {
@@ -305,9 +403,10 @@ func (m *fileMap) line(width int, colour bool) string {
 				cells[i] = 'o'
 			}
 		}
-	}
+		return nil
+	})
 	if !colour {
-		return "[" + string(cells) + "]"
+		return "[" + string(cells) + "]", err
 	}
 	var b strings.Builder
 	for i := 0; i < len(cells); {
@@ -324,31 +423,14 @@ func (m *fileMap) line(width int, colour bool) string {
 			b.WriteString(strings.Repeat("·", i-run))
 		}
 	}
-	return "[" + b.String() + "]"
+	return "[" + b.String() + "]", err
 }
 
-func terminalWidth(c *cli.Context) int {
-	if f := file(rawOutput(c)); f != nil {
+func terminalWidth(out io.Writer) int {
+	if f := file(out); f != nil {
 		if w, _, err := term.GetSize(int(f.Fd())); err == nil && w > 0 {
 			return w
 		}
 	}
 	return 80
-}
-
-// printSummary is a line for each file.
-func printSummary(c *cli.Context, maps []*fileMap) {
-	say(c, "%10s %8s %12s %12s %12s  %s\n", "inode", "extents", "written", "unwritten", "size", "path")
-	for _, m := range maps {
-		var sum [2]uint64
-		for _, e := range m.Extents {
-			switch e.State {
-			case written:
-				sum[0] += e.Length
-			case unwritten:
-				sum[1] += e.Length
-			}
-		}
-		say(c, "%10d %8d %12d %12d %12d  %s\n", m.Inode, m.count(), sum[0], sum[1], m.Size, m.Path)
-	}
 }

@@ -191,5 +191,16 @@ func inside(c *cli.Context, arg string) (string, error) {
 // pathArg is the PATH after IMAGE.
 func pathArg(c *cli.Context) (string, error) { return inside(c, c.Args().Get(1)) }
 
+// pathArgs are all PATHs after IMAGE.
+func pathArgs(c *cli.Context) ([]string, error) {
+	paths := c.Args().Tail()
+	for _, p := range paths {
+		if _, err := inside(c, p); err != nil {
+			return nil, err
+		}
+	}
+	return paths, nil
+}
+
 // owner is what a command creates belongs to: user and group 0, for who runs the command has no name inside the image.
 func owner(perm uint16) ext4.Attr { return ext4.Attr{Perm: perm} }

@@ -6,6 +6,7 @@ import (
 	"encoding/base64"
 	"encoding/json"
 	"fmt"
+	"io"
 	"reflect"
 	"slices"
 	"strings"
@@ -20,7 +21,7 @@ func jsonFlag() cli.Flag { return &cli.BoolFlag{Name: "json", Usage: "print one 
 
 // printJSON prints a whole document.
 func printJSON(c *cli.Context, v any) error {
-	j := newJSON(c)
+	j := newJSON(rawOutput(c))
 	j.value(v)
 	return j.finish()
 }
@@ -37,12 +38,31 @@ type jsonWriter struct {
 	keyed bool   // a key has been written: its value is due
 }
 
+// newJSONList begins a document that is an array; nil without --json.
+func newJSONList(c *cli.Context) *jsonWriter {
+	if !c.Bool("json") {
+		return nil
+	}
+	j := newJSON(rawOutput(c))
+	j.array()
+	return j
+}
+
+// ended ends the document of a command that ended with err: one that was cut short stays open, so that it cannot pass for
+// complete. A nil jsonWriter writes nothing.
+func (j *jsonWriter) ended(err error) error {
+	if j == nil || err != nil {
+		return err
+	}
+	return j.finish()
+}
+
 // flatDepth is the number of levels that are laid out in lines; what is nested deeper follows in one, or the indentation of a
 // deep tree would be longer than the tree.
 const flatDepth = 32
 
-func newJSON(c *cli.Context) *jsonWriter {
-	return &jsonWriter{w: bufio.NewWriterSize(rawOutput(c), 1<<12)}
+func newJSON(to io.Writer) *jsonWriter {
+	return &jsonWriter{w: bufio.NewWriterSize(to, 1<<12)}
 }
 
 // array begins an array; end ends it.
@@ -112,8 +132,13 @@ func (j *jsonWriter) key(name string) {
 	j.keyed = true
 }
 
-// value writes a value: an element of an array, or that of the key before.
-func (j *jsonWriter) value(v any) { j.reflected(reflect.ValueOf(v)) }
+// value writes a value: an element of an array, or that of the key before. The error is that of the output; finish returns
+// it, too.
+func (j *jsonWriter) value(v any) error {
+	j.reflected(reflect.ValueOf(v))
+	_, err := j.w.Write(nil)
+	return err
+}
 
 // field writes a field of an object: of text that is not UTF-8, its bytes in another.
 func (j *jsonWriter) field(name string, v any) { j.reflectedField(name, reflect.ValueOf(v)) }

@@ -1,7 +1,10 @@
 package main
 
 import (
+	"context"
+	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"path"
 	"time"
@@ -46,26 +49,40 @@ type fileEntry struct {
 	Device string    `json:"device,omitempty"` // major:minor
 }
 
-func newEntry(f *ext4.FS, name string, info *ext4.FileInfo) fileEntry {
+// brokenEntry is a name in JSON that leads to an inode that cannot be read.
+type brokenEntry struct {
+	Path  string `json:"path"`
+	Name  string `json:"name"`
+	Type  string `json:"type"` // as the directory says
+	Inode uint32 `json:"inode"`
+	Error string `json:"error"`
+}
+
+// newEntry describes an inode. The entry is good but for the target if that cannot be read.
+func newEntry(in ext4.Inode, name string, info *ext4.FileInfo) (e fileEntry, err error) {
 	s := info.Stat()
-	e := fileEntry{
+	e = fileEntry{
 		Path: name, Name: info.Name(), Type: typeName(info.Mode()), Inode: s.Ino, Mode: fmt.Sprintf("%04o", s.Mode&0o7777),
 		Links: s.Links, UID: s.UID, GID: s.GID, Size: s.Size, Blocks: s.Blocks, Mtime: s.Mtime,
 	}
 	switch {
 	case info.Mode()&fs.ModeSymlink != 0:
-		e.Target, _ = f.Readlink(name)
+		e.Target, err = in.Readlink()
 	case info.Mode()&fs.ModeDevice != 0:
 		e.Device = fmt.Sprintf("%d:%d", s.Major, s.Minor)
 	}
-	return e
+	return e, reason(err)
 }
 
-// lister prints, or collects for JSON.
+// lister lists directories. What cannot be read is named, and the rest is listed.
 type lister struct {
-	c       *cli.Context
+	long, recursive, inode, directory, colour bool
+
+	ctx     context.Context
 	fs      *ext4.FS
-	entries []fileEntry
+	out     io.Writer
+	json    *jsonWriter // nil: text
+	fails   *failures
 	heads   bool // print the directory's name above its list
 	printed bool
 }
@@ -74,136 +91,145 @@ func ls(c *cli.Context) error {
 	if err := need(c, 1, -1); err != nil {
 		return err
 	}
+	paths, err := pathArgs(c)
+	if err != nil {
+		return err
+	}
+	if len(paths) == 0 {
+		paths = []string{"/"}
+	}
 	return withImage(c, reading, func(img *image) error {
-		paths := c.Args().Tail()
-		if len(paths) == 0 {
-			paths = []string{"/"}
+		l := &lister{
+			long: c.Bool("long"), recursive: c.Bool("recursive"), inode: c.Bool("inode"), directory: c.Bool("directory"),
+			colour: colored(rawOutput(c)), ctx: c.Context, fs: img.fs, out: rawOutput(c), fails: newFailures(c),
+			heads: len(paths) > 1 || c.Bool("recursive"),
 		}
-		l := &lister{c: c, fs: img.fs, heads: len(paths) > 1 || c.Bool("recursive"), entries: []fileEntry{}}
-		for _, arg := range paths {
-			p, err := inside(c, arg)
-			if err != nil {
-				return err
-			}
-			if err := l.list(p); err != nil {
-				return opError(c, p, err)
-			}
-		}
-		if c.Bool("json") {
-			return printJSON(c, l.entries)
-		}
-		return nil
+		l.json = newJSONList(c)
+		return l.fails.end(l.json.ended(eachOf(paths, l.list)))
 	})
 }
 
 // list lists a path: a directory's content, or the file itself.
 func (l *lister) list(name string) error {
-	info, err := stat(l.fs, name)
-	if err != nil {
-		info, err = lstat(l.fs, name) // a symbolic link that leads nowhere
+	in, info, err := l.look(name)
+	switch {
+	case err != nil:
+		return l.fails.add(name, err)
+	case !info.IsDir() || l.directory:
+		return l.show(name, name, in, info)
+	case !l.recursive:
+		return l.dir(name, in)
 	}
-	if err != nil {
-		return err
+	w := ext4.Walk{
+		Visit: func(v *ext4.Visit) error {
+			if !v.Info.IsDir() {
+				return nil
+			}
+			return l.dir(v.Path(), v.Inode)
+		},
+		Bad: func(v *ext4.Visit, err error) error {
+			if !errors.As(err, new(*ext4.LoopError)) {
+				return nil // it was named when its directory, or it, was listed
+			}
+			return l.fails.add(v.Path(), err)
+		},
 	}
-	if !info.IsDir() || l.c.Bool("directory") {
-		if info, err = lstat(l.fs, name); err != nil {
-			return err
-		}
-		return l.show(name, name, info)
-	}
-	return l.dir(name)
+	return w.Run(l.ctx, in, name)
 }
 
-func (l *lister) dir(name string) error {
-	if l.heads && !l.c.Bool("json") {
-		if l.printed {
-			say(l.c, "\n")
+// look finds what is to be listed for a path: what a symbolic link leads to if that is a directory, else the link itself.
+func (l *lister) look(name string) (ext4.Inode, *ext4.FileInfo, error) {
+	if !l.directory {
+		if in, info, err := find(l.fs, name, true); err == nil && info.IsDir() {
+			return in, info, nil
 		}
-		say(l.c, "%s:\n", name)
+	}
+	return find(l.fs, name, false)
+}
+
+// dir lists a directory, and names what is wrong with it.
+func (l *lister) dir(name string, dir ext4.Inode) error {
+	if l.heads && l.json == nil {
+		if l.printed {
+			printText(l.out, "\n")
+		}
+		printText(l.out, "%s:\n", name)
 	}
 	l.printed = true
-	entries, err := l.fs.ReadDir(name)
-	if err != nil {
-		return err
-	}
-	var below []string
-	for _, e := range entries {
-		child := path.Join(name, e.Name())
-		info, err := lstat(l.fs, child)
+	return dir.Entries(l.ctx, func(e ext4.DirEntry) error {
+		in := l.fs.Inode(e.Ino)
+		info, err := in.Stat(e.Name)
 		if err != nil {
-			return err
+			return l.broken(path.Join(name, e.Name), e, reason(err))
 		}
-		if err := l.show(child, e.Name(), info); err != nil {
-			return err
-		}
-		if info.IsDir() {
-			below = append(below, child)
-		}
-	}
-	if !l.c.Bool("recursive") {
-		return nil
-	}
-	for _, child := range below {
-		if len(child) > maxDepth {
-			return &fs.PathError{Op: "ls", Path: child[:64] + "…", Err: ext4.ErrCorrupt}
-		}
-		if err := l.dir(child); err != nil {
-			return err
-		}
-	}
-	return nil
+		return l.show(path.Join(name, e.Name), e.Name, in, info)
+	}, func(err error) error { return l.fails.add(name, err) })
 }
 
 // show prints one file under the name shown.
-func (l *lister) show(name, shown string, info *ext4.FileInfo) error {
-	if l.c.Bool("json") {
-		l.entries = append(l.entries, newEntry(l.fs, name, info))
-		return nil
-	}
-	if l.c.Bool("inode") {
-		say(l.c, "%8d ", info.Stat().Ino)
-	}
-	if !l.c.Bool("long") {
-		say(l.c, "%s\n", l.paint(shown, info.Mode()))
-		return nil
-	}
-	s := info.Stat()
-	size := fmt.Sprint(s.Size)
-	if info.Mode()&fs.ModeDevice != 0 {
-		size = fmt.Sprintf("%d, %d", s.Major, s.Minor)
-	}
-	arrow, target := "", ""
-	if info.Mode()&fs.ModeSymlink != 0 {
-		t, err := l.fs.Readlink(name)
-		if err != nil {
-			return err
+func (l *lister) show(name, shown string, in ext4.Inode, info *ext4.FileInfo) error {
+	var e fileEntry
+	if l.long || l.json != nil {
+		var err error
+		if e, err = newEntry(in, name, info); err != nil {
+			if err := l.fails.add(name, err); err != nil {
+				return err
+			}
 		}
-		arrow, target = " -> ", t
 	}
-	say(l.c, "%s %4d %6d %6d %12s %s %s%s%s\n", modeString(info.Mode()), s.Links, s.UID, s.GID, size,
-		s.Mtime.Local().Format("2006-01-02 15:04"), l.paint(shown, info.Mode()), arrow, target)
-	return nil
+	if l.json != nil {
+		return l.json.value(e)
+	}
+	if l.inode {
+		printText(l.out, "%8d ", info.Stat().Ino)
+	}
+	if !l.long {
+		return printText(l.out, "%s\n", l.paint(shown, info.Mode()))
+	}
+	size, arrow := fmt.Sprint(e.Size), ""
+	if info.Mode()&fs.ModeDevice != 0 {
+		size = fmt.Sprintf("%d, %d", info.Stat().Major, info.Stat().Minor)
+	}
+	if e.Target != "" {
+		arrow = " -> "
+	}
+	return printText(l.out, "%s %4d %6d %6d %12s %s %s%s%s\n", modeString(info.Mode()), e.Links, e.UID, e.GID, size,
+		e.Mtime.Local().Format("2006-01-02 15:04"), l.paint(shown, info.Mode()), arrow, e.Target)
+}
+
+// broken lists a name whose inode cannot be read, and says why.
+func (l *lister) broken(name string, e ext4.DirEntry, why error) error {
+	if err := l.fails.add(name, why); err != nil {
+		return err
+	}
+	if l.json != nil {
+		return l.json.value(brokenEntry{name, e.Name, typeName(e.Type), e.Ino, errorText(why)})
+	}
+	if l.inode {
+		printText(l.out, "%8d ", e.Ino)
+	}
+	if l.long {
+		printText(l.out, "%c????????? %4s %6s %6s %12s %16s ", typeLetter(e.Type), "?", "?", "?", "?", "?")
+	}
+	return printText(l.out, "%s\n", e.Name)
 }
 
 // paint colours a name by its type, on a terminal.
 func (l *lister) paint(name string, m fs.FileMode) any {
-	if !colored(rawOutput(l.c)) {
+	if !l.colour {
 		return name
 	}
-	colour := ""
 	switch {
 	case m.IsDir():
-		colour = "1;34"
+		return painted("1;34", name)
 	case m&fs.ModeSymlink != 0:
-		colour = "1;36"
+		return painted("1;36", name)
 	case m&(fs.ModeDevice|fs.ModeNamedPipe|fs.ModeSocket) != 0:
-		colour = "33"
+		return painted("33", name)
 	case m&0o111 != 0:
-		colour = "1;32"
-	default:
-		return name
+		return painted("1;32", name)
 	}
-	return painted(colour, name)
+	return name
 }
 
 // modeString is the mode as ls -l shows it.

@@ -39,42 +39,41 @@ func statFiles(c *cli.Context) error {
 	if err := need(c, 2, -1); err != nil {
 		return err
 	}
+	paths, err := pathArgs(c)
+	if err != nil {
+		return err
+	}
 	return withImage(c, reading, func(img *image) error {
-		var all []statEntry
-		for _, arg := range c.Args().Tail() {
-			p, err := inside(c, arg)
+		fails := newFailures(c)
+		list := newJSONList(c)
+		err := eachOf(paths, func(p string) error {
+			in, info, err := find(img.fs, p, c.Bool("dereference"))
 			if err != nil {
-				return err
+				return fails.add(p, err)
 			}
-			look := lstat
-			if c.Bool("dereference") {
-				look = stat
+			e, err := newStatEntry(in, p, info)
+			if list != nil {
+				list.value(e)
+			} else {
+				e.print(c)
 			}
-			info, err := look(img.fs, p)
-			if err != nil {
-				return opError(c, p, err)
-			}
-			all = append(all, newStatEntry(img.fs, p, info))
-		}
-		if c.Bool("json") {
-			return printJSON(c, all)
-		}
-		for i := range all {
-			all[i].print(c)
-		}
-		return nil
+			return fails.add(p, err)
+		})
+		return fails.end(list.ended(err))
 	})
 }
 
-func newStatEntry(f *ext4.FS, name string, info *ext4.FileInfo) statEntry {
+// newStatEntry describes an inode. The entry is good but for the target if that cannot be read.
+func newStatEntry(in ext4.Inode, name string, info *ext4.FileInfo) (statEntry, error) {
 	s := info.Stat()
+	entry, err := newEntry(in, name, info)
 	e := statEntry{
-		fileEntry: newEntry(f, name, info), Flags: flagNames(s.Flags), Generation: s.Generation, Project: s.Project, Atime: s.Atime, Ctime: s.Ctime,
+		fileEntry: entry, Flags: flagNames(s.Flags), Generation: s.Generation, Project: s.Project, Atime: s.Atime, Ctime: s.Ctime,
 	}
 	if !s.Crtime.IsZero() {
 		e.Crtime = &s.Crtime
 	}
-	return e
+	return e, err
 }
 
 func (e *statEntry) print(c *cli.Context) {

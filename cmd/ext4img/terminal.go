@@ -42,8 +42,9 @@ func rawOutput(c *cli.Context) io.Writer { return c.App.Writer }
 // messages is where complain writes to.
 func messages(c *cli.Context) io.Writer { return c.App.ErrWriter }
 
-// printText is fmt.Fprintf with all arguments escaped. The format is a constant of the program.
-func printText(to io.Writer, format string, args ...any) {
+// printText is fmt.Fprintf with all arguments escaped. The format is a constant of the program. The error is that of the
+// stream; standard output remembers it, so that only long lists need to look at it.
+func printText(to io.Writer, format string, args ...any) error {
 	if false {
 		_ = fmt.Sprintf(format, args...) // tells vet to compare formats and arguments
 	}
@@ -51,7 +52,8 @@ func printText(to io.Writer, format string, args ...any) {
 	for i, a := range args {
 		safe[i] = harmless(a)
 	}
-	fmt.Fprintf(to, format, safe...)
+	_, err := fmt.Fprintf(to, format, safe...)
+	return err
 }
 
 // harmless is an argument that can be printed: a number or text of ours as it is, all else as escaped text.

@@ -1,8 +1,10 @@
 package main
 
 import (
+	"context"
+	"errors"
+	"io"
 	"io/fs"
-	"path"
 
 	"ext4img/ext4"
 
@@ -20,12 +22,13 @@ func treeCommand() *cli.Command {
 	}
 }
 
-// treeNode is the JSON of tree.
+// treeNode is the JSON of tree. It is written field by field, children as the walk finds them.
 type treeNode struct {
 	Name     string     `json:"name"`
 	Type     string     `json:"type"`
 	Size     int64      `json:"size"`
 	Target   string     `json:"target,omitempty"`
+	Error    string     `json:"error,omitempty"` // why it, or a part of what is in it, cannot be read
 	Children []treeNode `json:"children,omitempty"`
 }
 
@@ -33,86 +36,145 @@ func tree(c *cli.Context) error {
 	if err := need(c, 1, 2); err != nil {
 		return err
 	}
+	p := "/"
+	if c.NArg() == 2 {
+		var err error
+		if p, err = pathArg(c); err != nil {
+			return err
+		}
+	}
 	return withImage(c, reading, func(img *image) error {
-		p, err := "/", error(nil)
-		if c.NArg() == 2 {
-			if p, err = pathArg(c); err != nil {
-				return err
-			}
+		top, err := img.fs.Find(p, true)
+		if err == nil {
+			_, err = top.Stat("") // without a top there is nothing to draw
 		}
-		info, err := stat(img.fs, p)
 		if err != nil {
-			return opError(c, p, err)
+			return opError(c, p, reason(err))
 		}
-		t := &treeWalk{c: c, fs: img.fs}
-		root, err := t.node(p, p, info, 0)
-		if err != nil {
-			return opError(c, p, err)
-		}
+		t := &treeWalk{out: rawOutput(c), fails: newFailures(c)}
 		if c.Bool("json") {
-			return printJSON(c, root)
+			t.json = newJSON(t.out)
 		}
-		say(c, "%s\n", p)
-		t.draw(root, "")
-		say(c, "\n%d directories, %d files\n", t.dirs, t.files)
-		return nil
+		return t.fails.end(t.run(c.Context, top, p))
 	})
 }
 
+// treeWalk draws a tree while it is walked, or writes it as JSON.
 type treeWalk struct {
-	c           *cli.Context
-	fs          *ext4.FS
+	out         io.Writer
+	json        *jsonWriter // nil: text
+	fails       *failures
 	dirs, files int
+
+	indent []byte // text: before the names in the last node, if it is a directory
+	widths []int  // text: for each node from the top to the last, the length of indent for the names in it
+	open   []bool // JSON: the nodes from the top to the last one; whether it has children so far
+	told   bool   // JSON: the last node has an error already
 }
 
-// node reads one file and what is below it.
-func (t *treeWalk) node(name, shown string, info *ext4.FileInfo, depth int) (n treeNode, err error) {
-	n = treeNode{Name: shown, Type: typeName(info.Mode()), Size: info.Size()}
-	if info.Mode()&fs.ModeSymlink != 0 {
-		if n.Target, err = t.fs.Readlink(name); err != nil {
-			return n, err
-		}
+func (t *treeWalk) run(ctx context.Context, top ext4.Inode, name string) error {
+	w := ext4.Walk{Visit: t.visit, Bad: t.bad}
+	if err := w.Run(ctx, top, name); err != nil {
+		return err
 	}
-	if !info.IsDir() {
+	if t.json != nil {
+		t.closeTo(0)
+		return t.json.finish()
+	}
+	return printText(t.out, "\n%d directories, %d files\n", t.dirs, t.files)
+}
+
+func (t *treeWalk) visit(v *ext4.Visit) error {
+	target := ""
+	var err error
+	if v.Info.Mode()&fs.ModeSymlink != 0 {
+		target, err = v.Inode.Readlink()
+	}
+	t.node(v, target)
+	if err != nil {
+		return t.failed(v, reason(err))
+	}
+	return nil
+}
+
+// bad is a name that cannot be followed, or a directory of which something cannot be read, which has been drawn already.
+func (t *treeWalk) bad(v *ext4.Visit, err error) error {
+	if v.Info == nil || errors.As(err, new(*ext4.LoopError)) {
+		t.node(v, "")
+	}
+	return t.failed(v, err)
+}
+
+// failed names what failed with the node that was drawn last.
+func (t *treeWalk) failed(v *ext4.Visit, err error) error {
+	if t.json != nil && !t.told {
+		t.told = true
+		t.json.field("error", errorText(err))
+	}
+	return t.fails.add(v.Path(), err)
+}
+
+// node draws one name; what is in it comes next.
+func (t *treeWalk) node(v *ext4.Visit, target string) {
+	kind, size := "unknown", int64(0)
+	if v.Info != nil {
+		kind, size = typeName(v.Info.Mode()), v.Info.Size()
+	}
+	switch {
+	case v.Info == nil || !v.Info.IsDir():
 		t.files++
-		return n, nil
-	}
-	if depth > 0 {
+	case v.Depth > 0:
 		t.dirs++
 	}
-	if depth > maxDepth {
-		return n, &fs.PathError{Op: "tree", Path: name[:64] + "…", Err: ext4.ErrCorrupt}
+	if t.json == nil {
+		t.line(v, target)
+		return
 	}
-	entries, err := t.fs.ReadDir(name)
-	if err != nil {
-		return n, err
+	t.closeTo(v.Depth)
+	if v.Depth > 0 && !t.open[v.Depth-1] {
+		t.open[v.Depth-1] = true
+		t.json.key("children")
+		t.json.array()
 	}
-	for _, e := range entries {
-		child := path.Join(name, e.Name())
-		i, err := lstat(t.fs, child)
-		if err != nil {
-			return n, err
-		}
-		sub, err := t.node(child, e.Name(), i, depth+1)
-		if err != nil {
-			return n, err
-		}
-		n.Children = append(n.Children, sub)
+	t.json.object()
+	t.open, t.told = append(t.open, false), false
+	t.json.field("name", v.Name)
+	t.json.field("type", kind)
+	t.json.field("size", size)
+	if target != "" {
+		t.json.field("target", target)
 	}
-	return n, nil
 }
 
-func (t *treeWalk) draw(n treeNode, indent string) {
-	for i, child := range n.Children {
-		branch, below := "├── ", "│   "
-		if i == len(n.Children)-1 {
-			branch, below = "└── ", "    "
+// closeTo ends the JSON of all nodes but the first n from the top.
+func (t *treeWalk) closeTo(n int) {
+	for len(t.open) > n {
+		if t.open[len(t.open)-1] {
+			t.json.end()
 		}
-		say(t.c, "%s%s%s", indent, branch, child.Name)
-		if child.Target != "" {
-			say(t.c, " -> %s", child.Target)
-		}
-		say(t.c, "\n")
-		t.draw(child, indent+below)
+		t.json.end()
+		t.open = t.open[:len(t.open)-1]
 	}
+}
+
+// line draws a name as text.
+func (t *treeWalk) line(v *ext4.Visit, target string) {
+	branch, below := "├── ", "│   "
+	switch {
+	case v.Depth == 0:
+		branch, below = "", ""
+	case v.Last:
+		branch, below = "└── ", "    "
+	}
+	t.indent = t.indent[:0]
+	if v.Depth > 0 {
+		t.indent = t.indent[:t.widths[v.Depth-1]]
+	}
+	printText(t.out, "%s%s%s", t.indent, branch, v.Name)
+	if target != "" {
+		printText(t.out, " -> %s", target)
+	}
+	printText(t.out, "\n")
+	t.indent = append(t.indent, below...)
+	t.widths = append(t.widths[:v.Depth], len(t.indent))
 }

@@ -4,6 +4,7 @@ import (
 	"encoding/base64"
 	"encoding/hex"
 	"fmt"
+	"io"
 	"slices"
 	"strings"
 	"unicode/utf8"
@@ -129,34 +130,58 @@ func xattrList(c *cli.Context) error {
 	if err := need(c, 2, -1); err != nil {
 		return err
 	}
+	paths, err := pathArgs(c)
+	if err != nil {
+		return err
+	}
 	return withImage(c, reading, func(img *image) error {
-		all := []xattrEntry{}
-		for _, arg := range c.Args().Tail() {
-			p, err := inside(c, arg)
-			if err != nil {
-				return err
-			}
-			values, err := readXattrsOf(img.fs, p, !c.Bool("no-dereference"))
-			if err != nil {
-				return opError(c, p, err)
-			}
-			for _, attr := range sortedNames(values) {
-				all = append(all, newXattrEntry(p, attr, values[attr]))
-			}
-		}
-		if c.Bool("json") {
-			return printJSON(c, all)
-		}
-		for _, e := range all {
-			attr := ours(strings.ReplaceAll(escape(e.Name), "=", `\x3d`)) // the first = begins the value
-			if e.Text != nil {
-				say(c, "%s: %s=%s\n", e.Path, attr, quoted(*e.Text))
-			} else {
-				say(c, "%s: %s=0s%s\n", e.Path, attr, *e.Base64)
-			}
-		}
-		return nil
+		l := xattrLister{fs: img.fs, follow: !c.Bool("no-dereference"), out: rawOutput(c), json: newJSONList(c), fails: newFailures(c)}
+		return l.fails.end(l.json.ended(eachOf(paths, l.list)))
 	})
+}
+
+// xattrLister lists attributes. What cannot be read is named, and the rest is listed.
+type xattrLister struct {
+	fs     *ext4.FS
+	follow bool
+	out    io.Writer
+	json   *jsonWriter // nil: text
+	fails  *failures
+}
+
+func (l *xattrLister) list(p string) error {
+	in, _, err := find(l.fs, p, l.follow)
+	if err != nil {
+		return l.fails.add(p, err)
+	}
+	names, err := in.Xattrs()
+	if err != nil {
+		return l.fails.add(p, reason(err))
+	}
+	slices.Sort(names)
+	for _, attr := range names {
+		value, err := in.Xattr(attr)
+		if err == nil {
+			err = l.show(newXattrEntry(p, attr, value))
+		} else {
+			err = l.fails.add(p, fmt.Errorf("attribute %s: %w", attr, reason(err)))
+		}
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (l *xattrLister) show(e xattrEntry) error {
+	if l.json != nil {
+		return l.json.value(e)
+	}
+	attr := ours(strings.ReplaceAll(escape(e.Name), "=", `\x3d`)) // the first = begins the value
+	if e.Text != nil {
+		return printText(l.out, "%s: %s=%s\n", e.Path, attr, quoted(*e.Text))
+	}
+	return printText(l.out, "%s: %s=0s%s\n", e.Path, attr, *e.Base64)
 }
 
 // parseValue reads a value as setfattr(1) does.
@@ -188,16 +213,14 @@ func sortedNames(values map[string][]byte) []string {
 }
 
 // readXattrs reads all attributes of a file; a symbolic link's own.
-func readXattrs(f *ext4.FS, p string) (map[string][]byte, error) { return readXattrsOf(f, p, false) }
-
-func readXattrsOf(f *ext4.FS, p string, follow bool) (map[string][]byte, error) {
-	names, err := f.Xattrs(p, follow)
+func readXattrs(f *ext4.FS, p string) (map[string][]byte, error) {
+	names, err := f.Xattrs(p, false)
 	if err != nil {
 		return nil, err
 	}
 	values := map[string][]byte{}
 	for _, attr := range names {
-		if values[attr], err = f.Xattr(p, attr, follow); err != nil {
+		if values[attr], err = f.Xattr(p, attr, false); err != nil {
 			return nil, fmt.Errorf("attribute %s: %w", attr, err)
 		}
 	}
