@@ -134,7 +134,7 @@ func (f *FS) dirChanged(h *journal.Handle, dir layout.Ino) error {
 	now := f.inodes.Clock()
 	rec.SetMtime(now)
 	rec.SetCtime(now)
-	rec.SetVersion(rec.Version() + 1)
+	f.geo.AddVersion(rec)
 	return nil
 }
 

@@ -133,6 +133,9 @@ func (fs *FS) readSuper() (layout.Superblock, error) {
 	if fs.geo, err = layout.NewGeometry(s); err != nil {
 		return nil, err
 	}
+	if bad := fs.geo.UnsupportedCreator(); bad != 0 && !fs.readOnly {
+		return nil, layout.Unsupportedf("superblock: made for the Hurd, feature %s allows reading only", bad)
+	}
 	if bad := fs.geo.ReadOnlyFeatures(); bad != 0 && !fs.readOnly {
 		return nil, layout.Unsupportedf("superblock: feature %s allows reading only", bad)
 	}

@@ -183,6 +183,9 @@ func (n *node) delete() error {
 		}
 	}
 	return n.update(orphanCredits+4, func(h *journal.Handle) error {
+		if err := fs.inodes.FreeTranslator(h, n.ino); err != nil {
+			return err
+		}
 		if err := fs.inodes.DelOrphan(h, n.ino); err != nil {
 			return err
 		}

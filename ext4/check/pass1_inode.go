@@ -285,7 +285,7 @@ func (k *inodeCheck) fieldsSuspect() bool {
 }
 
 // osHurd is s_creator_os of the Hurd, which uses some fields differently.
-const osHurd = 1
+const osHurd = layout.OSHurd
 
 // noteKind puts an inode into the map of its type.
 func (k *inodeCheck) noteKind() {

@@ -37,6 +37,7 @@ type Geometry struct {
 	FlexSize         uint32    // groups in a flex group; 1 without flex_bg
 	BackupBGs        [2]uint32 // with sparse_super2
 
+	CreatorOS      uint32 // s_creator_os: OSLinux and others
 	CsumSeed       uint32 // seed of the crc32c checksums
 	UUID           [16]byte
 	HashSeed       [4]uint32
@@ -58,7 +59,7 @@ func NewGeometry(s Superblock) (*Geometry, error) {
 		Blocks: s.BlocksCount(), FirstDataBlock: s.FirstDataBlock(), BlocksPerGroup: s.BlocksPerGroup(),
 		ClustersPerGroup: s.ClustersPerGroup(), InodesPerGroup: s.InodesPerGroup(), Inodes: s.InodesCount(),
 		ReservedGDT: uint32(s.ReservedGDTBlocks()), FirstMetaBG: s.FirstMetaBG(), BackupBGs: s.BackupBGs(),
-		UUID: [16]byte(s.UUID()), HashSeed: s.HashSeed(), DefHashVersion: s.DefHashVersion(),
+		CreatorOS: s.CreatorOS(), UUID: [16]byte(s.UUID()), HashSeed: s.HashSeed(), DefHashVersion: s.DefHashVersion(),
 		UnsignedHash: s.Flags()&FlagUnsignedHash != 0, WantExtraIsize: int(s.WantExtraIsize()), MinExtraIsize: int(s.MinExtraIsize()),
 		ResizeInode: s.FeatureCompat()&CompatResizeInode != 0, FlexSize: 1, ClusterRatio: 1,
 	}
@@ -127,6 +128,9 @@ func (g *Geometry) decodeInodes(s Superblock) error {
 		return Corruptf("superblock: s_inodes_per_group %d, want a multiple of %d up to %d", g.InodesPerGroup, perBlock, 8*g.BlockSize)
 	}
 	room := g.InodeSize - GoodOldInodeSize
+	if room == 0 {
+		g.WantExtraIsize, g.MinExtraIsize = 0, 0 // nobody looks at them, and revision 0 does not have them
+	}
 	if g.WantExtraIsize > room || g.MinExtraIsize > room {
 		return Corruptf("superblock: s_want_extra_isize %d, s_min_extra_isize %d, want at most %d", g.WantExtraIsize, g.MinExtraIsize, room)
 	}

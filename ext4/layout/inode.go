@@ -344,9 +344,10 @@ type InodeType struct {
 // String names the object in errors: buf.Type.
 func (t InodeType) String() string { return fmt.Sprintf("inode %d", t.Ino) }
 
-// Verify checks the checksum, then the structure. A record of zeros has never been used and is accepted.
+// Verify checks the checksum, then the structure. A record of zeros has never been used and is accepted. The kernel keeps
+// checksums of records for Linux as the creator alone: those of others are stored, as e2fsprogs does, and not believed.
 func (t InodeType) Verify(p []byte) error {
-	if err := t.Check(p); err != nil || !t.G.MetadataCsum() {
+	if err := t.Check(p); err != nil || !t.G.MetadataCsum() || t.G.CreatorOS != OSLinux {
 		return err
 	}
 	i := Inode(p)

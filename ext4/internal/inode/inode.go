@@ -242,6 +242,27 @@ func inherited(flags uint32, mode uint16) uint32 {
 	return flags & otherFlags
 }
 
+// FreeTranslator frees the block of the Hurd's that an inode has beside its data, if it has one.
+func (t *Table) FreeTranslator(h *journal.Handle, ino layout.Ino) error {
+	in, err := t.Read(h, ino)
+	if err != nil || t.g.Translator(in) == 0 {
+		return err
+	}
+	p := t.g.Translator(in)
+	if !t.g.ContainsBlocks(p, 1) {
+		return layout.Corruptf("inode %d: h_i_translator %d of %d blocks", ino, p, t.g.Blocks)
+	}
+	ratio := layout.Pblk(t.g.ClusterRatio)
+	if err := t.s.Free(h, p-p%ratio, uint64(ratio)); err != nil {
+		return fmt.Errorf("inode %d: h_i_translator: %w", ino, err)
+	}
+	if in, err = t.Edit(h, ino); err != nil {
+		return err
+	}
+	t.g.ClearTranslator(in)
+	return t.AddBlocks(h, ino, -int64(ratio))
+}
+
 // Free gives an inode back that has no links, no blocks left, and is not an orphan any more (DelOrphan comes first: both
 // use i_dtime). Its i_dtime is set; mode and the rest stay for who looks for lost files; its number can be used again.
 func (t *Table) Free(h *journal.Handle, ino layout.Ino) error {

@@ -86,6 +86,7 @@ func (t *Table) SetSize(h *journal.Handle, ino layout.Ino, size uint64) error {
 	if super, err = t.s.EditSuper(h); err != nil {
 		return err
 	}
+	super.UpdateRev()
 	super.SetFeatureROCompat(super.FeatureROCompat() | layout.ROCompatLargeFile)
 	return nil
 }

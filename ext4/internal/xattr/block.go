@@ -31,7 +31,7 @@ func (x *Store) storeBlock(h *journal.Handle, before, next *attrs, refs map[layo
 	if err != nil {
 		return err
 	}
-	in.SetFileACL(next.acl)
+	x.g.SetFileACL(in, next.acl)
 	return nil
 }
 

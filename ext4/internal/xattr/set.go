@@ -279,6 +279,7 @@ func (x *Store) markFeature(h *journal.Handle, a *attrs) error {
 		return err
 	}
 	if s, err = x.s.EditSuper(h); err == nil {
+		s.UpdateRev()
 		s.SetFeatureCompat(s.FeatureCompat() | layout.CompatExtAttr)
 	}
 	return err

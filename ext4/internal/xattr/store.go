@@ -88,7 +88,7 @@ func (x *Store) load(r journal.Reader, ino layout.Ino) (*attrs, error) {
 	if err != nil {
 		return nil, err
 	}
-	a := &attrs{ino: ino, acl: in.FileACL()}
+	a := &attrs{ino: ino, acl: x.g.FileACL(in)}
 	if a.list[inRecord], err = x.g.InodeXattrs(in); err != nil {
 		return nil, fmt.Errorf("inode %d: %w", ino, err)
 	}
