@@ -364,7 +364,7 @@ func TestMkfs(t *testing.T) {
 	var images [2][]byte
 	img := filepath.Join(t.TempDir(), "a.img")
 	for i := range images {
-		ok(t, "mkfs -L d -U 00112233-4455-6677-8899-aabbccddeeff -J size=4", img, "64M")
+		ok(t, "mkfs -F -L d -U 00112233-4455-6677-8899-aabbccddeeff -J size=4", img, "64M")
 		fsck(t, img)
 		var err error
 		if images[i], err = os.ReadFile(img); err != nil {
@@ -375,7 +375,7 @@ func TestMkfs(t *testing.T) {
 		t.Error("twice the same gives different bytes")
 	}
 	for _, bad := range []string{"-b 3000", "-O foo", "-L 12345678901234567", "-N 4000000000"} {
-		if r := cmd(t, nil, "mkfs "+bad+" "+img+" 64M"); r.status != 1 {
+		if r := cmd(t, nil, "mkfs -F "+bad+" "+img+" 64M"); r.status != 1 {
 			t.Errorf("%s: %+v", bad, r)
 		}
 	}

@@ -56,7 +56,7 @@ func run(src, dir string, mib int64, rounds int) error {
 		lines [][]string
 	}{
 		{"mke2fs -d", [][]string{{"mke2fs", "-q", "-F", "-t", "ext4", "-b", "4096", "-d", src, image, size}}},
-		{"ext4img", [][]string{{tool, "mkfs", image, size}, {tool, "import", src, image, "/"}}},
+		{"ext4img", [][]string{{tool, "mkfs", "-F", image, size}, {tool, "import", src, image, "/"}}},
 	}
 	fmt.Printf("%s: %d files, %d MiB; image %s\n%-8s%12s%12s%8s\n", src, files, bytes>>20, size, "round", sides[0].name, sides[1].name, "ratio")
 	var took [2][]time.Duration
