@@ -130,9 +130,19 @@ func errStopped(err error) error {
 	return fmt.Errorf("a write before it was not converted: %w", err)
 }
 
-// exclusive runs fn, which changes the file, while no direct I/O of the inode is in flight or can begin, and everything
-// completed is converted. If a conversion failed fn does not run: never cut a file whose conversion failed.
+// exclusive runs fn, which changes the file, as alone does, and takes the file's capabilities away before.
 func (n *node) exclusive(fn func() error) error {
+	return n.alone(func() error {
+		if err := n.dropCapability(); err != nil {
+			return err
+		}
+		return fn()
+	})
+}
+
+// alone runs fn while no direct I/O of the inode is in flight or can begin, and everything completed is converted. If a
+// conversion failed fn does not run: never cut a file whose conversion failed.
+func (n *node) alone(fn func() error) error {
 	n.fs.j.MustNotHold("inode lock")
 	n.mu.Lock()
 	defer n.mu.Unlock()
@@ -141,9 +151,6 @@ func (n *node) exclusive(fn func() error) error {
 	n.waitDIO()
 	if err := n.flushUnwritten(); err != nil {
 		return errStopped(err)
-	}
-	if err := n.dropCapability(); err != nil {
-		return err
 	}
 	return fn()
 }

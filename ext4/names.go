@@ -85,15 +85,8 @@ func (f *FS) createIn(h *journal.Handle, p place, mode uint16, a Attr, fill fill
 	rec.SetUID(a.UID)
 	rec.SetGID(a.GID)
 	rec.SetLinks(1)
-	parent, err := f.inodes.Read(h, dir)
-	if err != nil {
+	if err := f.inheritGroup(h, dir, rec); err != nil {
 		return 0, err
-	}
-	if parent.Mode()&layout.ModeSetGID != 0 {
-		rec.SetGID(parent.GID())
-		if mode == layout.ModeDir {
-			rec.SetMode(rec.Mode() | layout.ModeSetGID)
-		}
 	}
 	if fill != nil {
 		if err := fill(h, dir, ino, rec); err != nil {
@@ -104,6 +97,19 @@ func (f *FS) createIn(h *journal.Handle, p place, mode uint16, a Attr, fill fill
 		return 0, err
 	}
 	return ino, f.dirChanged(h, dir)
+}
+
+// inheritGroup gives a new inode what a directory with the set-gid bit passes on: its group, to directories the bit as well.
+func (f *FS) inheritGroup(r journal.Reader, dir layout.Ino, rec layout.Inode) error {
+	parent, err := f.inodes.Read(r, dir)
+	if err != nil || parent.Mode()&layout.ModeSetGID == 0 {
+		return err
+	}
+	rec.SetGID(parent.GID())
+	if rec.IsDir() {
+		rec.SetMode(rec.Mode() | layout.ModeSetGID)
+	}
+	return nil
 }
 
 // mayChangeDir refuses directories whose flags or features forbid a change; removing tells that a name goes.

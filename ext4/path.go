@@ -126,7 +126,7 @@ func (f *FS) walkOpen(r journal.Reader, s spot, flag int) (place, layout.Ino, er
 		}
 		next, link, err := w.link(p, ino)
 		if err != nil || !link {
-			return place{}, ino, err
+			return p, ino, err
 		}
 		p = next
 	}

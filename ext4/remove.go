@@ -80,8 +80,7 @@ func (f *FS) remove(s spot, unnamed func(place) error, judge func(layout.Inode) 
 	if err != nil {
 		return err
 	}
-	gone.changed(tid)
-	return f.put(gone)
+	return f.letGo(gone, tid)
 }
 
 // hold takes a reference to an inode as the handle ends, if it succeeds: before anybody else can free the inode, and
@@ -92,6 +91,34 @@ func (f *FS) hold(h *journal.Handle, ino layout.Ino, n **node) {
 			*n = f.get(ino)
 		}
 	})
+}
+
+// nameOver lets a name lead to an inode; what it led to, old, which may be nothing (0), loses a link, and gone holds it
+// when the handle has ended.
+func (f *FS) nameOver(h *journal.Handle, p place, ino layout.Ino, ftype uint8, old layout.Ino, gone **node) error {
+	if old == 0 {
+		if err := f.dirs.Add(h, p.dir, p.name, ino, ftype); err != nil {
+			return err
+		}
+		return f.dirChanged(h, p.dir)
+	}
+	if _, err := f.dirs.Replace(h, p.dir, p.name, ino, ftype); err != nil {
+		return err
+	}
+	if err := f.dropLink(h, p.dir, old); err != nil {
+		return err
+	}
+	f.hold(h, old, gone)
+	return f.dirChanged(h, p.dir)
+}
+
+// letGo gives back what a handle held because its name is gone; nil is nothing.
+func (f *FS) letGo(gone *node, tid journal.TID) error {
+	if gone == nil {
+		return nil
+	}
+	gone.changed(tid)
+	return f.put(gone)
 }
 
 // unlinkIn takes one name out of a directory and a link from its inode, which becomes an orphan with the last one.
@@ -243,9 +270,8 @@ func (f *FS) Rename(oldname, newname string, flags RenameFlags) error {
 		}
 		return r.run()
 	})
-	if err == nil && gone != nil {
-		gone.changed(tid)
-		err = f.put(gone)
+	if err == nil {
+		err = f.letGo(gone, tid)
 	}
 	return pathError("rename", oldname, err)
 }

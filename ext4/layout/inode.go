@@ -314,6 +314,13 @@ func (g *Geometry) InodeSeed(ino Ino, generation uint32) uint32 {
 	return csum32(csum32(g.CsumSeed, uint32(ino)), generation)
 }
 
+// TwinGeneration is the generation that gives inode ino the InodeSeed which inode of has with generation gen. Blocks that
+// carry checksums of the one are then good for the other. There is exactly one: a CRC over four more bytes depends on
+// nothing but the sum of those bytes and the CRC so far.
+func (g *Geometry) TwinGeneration(ino, of Ino, gen uint32) uint32 {
+	return gen ^ csum32(g.CsumSeed, uint32(of)) ^ csum32(g.CsumSeed, uint32(ino))
+}
+
 // InodeChecksum is what the checksum of an inode record should be, in the form Checksum gives it.
 func (g *Geometry) InodeChecksum(ino Ino, i Inode) uint32 {
 	c := g.InodeSeed(ino, i.Generation())

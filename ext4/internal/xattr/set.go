@@ -301,6 +301,15 @@ func (x *Store) countValues(r journal.Reader, ino layout.Ino) (n uint64, err err
 	return n, nil
 }
 
+// Blocks is how many file system blocks the attributes of an inode count in its i_blocks.
+func (x *Store) Blocks(r journal.Reader, ino layout.Ino) (int64, error) {
+	a, err := x.load(r, ino)
+	if err != nil {
+		return 0, err
+	}
+	return x.cost(a), nil
+}
+
 // cost is what attributes count in i_blocks, in file system blocks: the block, and for each value in an inode of its own
 // its clusters, although they belong to that inode.
 func (x *Store) cost(a *attrs) (n int64) {

@@ -1,0 +1,315 @@
+package ext4
+
+import (
+	"io/fs"
+	"os"
+	"syscall"
+
+	"ext4img/ext4/layout"
+	"ext4img/journal"
+)
+
+// A Draft is a file's new content, or a new file, on its way. It is written through File, has no name, and takes nothing
+// away from what it is to replace until Commit, which is one step: a crash at any moment leaves the old content or the
+// new, whole, and of a draft that was not committed nothing.
+//
+// A file that exists stays the file that it is: number, links, permissions, owner, attributes, flags and times of access
+// and birth. Commit exchanges the block maps of the file and of the draft's inode, and the draft's inode, by then among
+// the orphans with the old content, is deleted. So links that nobody here knows of see the new content, too.
+//
+// Nodes of an extent tree carry checksums of their inode's number and generation. The draft's inode has the one
+// generation that makes them the same as those of the file: then no node has to be written again, and any map can be
+// exchanged in one handle.
+type Draft struct {
+	File *File // for its content; Commit and Discard close it
+
+	fs     *FS
+	spot   spot
+	o      DraftOptions
+	target *node // the file that gets the content; nil: the name is new, or is replaced
+}
+
+// DraftOptions say what a Draft is for.
+type DraftOptions struct {
+	// New is what a new file belongs to and its permissions.
+	New Attr
+	// SetPerm and SetOwner give a file that exists the permissions and the owner of New, too.
+	SetPerm, SetOwner bool
+	// Follow: a symbolic link at the end of the path is followed, else it is syscall.ELOOP.
+	Follow bool
+	// Name replaces the name and not the content: it leads to a new inode, and what it led to, which may be anything
+	// but a directory, loses a link.
+	Name bool
+}
+
+// Draft begins the new content of what a path leads to, which need not exist. It judges all that Commit will ask for but
+// the room for a name: syscall.EISDIR for a directory, EPERM for what must not be changed, ENXIO for what has no content.
+func (f *FS) Draft(name string, o DraftOptions) (*Draft, error) {
+	d, err := f.draft(root(name), o)
+	return d, pathError("create", name, err)
+}
+
+// Draft is FS.Draft of a name in the directory.
+func (i Inode) Draft(name string, o DraftOptions) (*Draft, error) {
+	s := spot{i.ino, name}
+	d, err := i.fs.draft(s, o)
+	return d, pathError("create", s.String(), err)
+}
+
+func (f *FS) draft(s spot, o DraftOptions) (*Draft, error) {
+	d := &Draft{fs: f, spot: s, o: o}
+	var n *node
+	tid, err := f.update(f.nameCredits(), func(h *journal.Handle) error {
+		p, old, err := d.find(h)
+		if err != nil {
+			return err
+		}
+		if o.Name {
+			old = 0
+		}
+		made, err := d.blank(h, p, old)
+		if err != nil {
+			return err
+		}
+		f.hold(h, made, &n)
+		if old != 0 {
+			f.hold(h, old, &d.target) // so that its number stays its own
+		}
+		return nil
+	})
+	if err != nil {
+		return nil, err
+	}
+	n.changed(tid)
+	d.File = &File{fs: f, n: n, name: s.path, flag: os.O_RDWR}
+	return d, nil
+}
+
+// find is where the draft goes, and what is there; 0 for nothing.
+func (d *Draft) find(h *journal.Handle) (p place, ino layout.Ino, err error) {
+	f := d.fs
+	if d.o.Follow {
+		p, ino, err = f.walkOpen(h, d.spot, os.O_CREATE)
+	} else if p, err = f.walkParent(h, d.spot); err == nil {
+		if !p.named() || p.slash {
+			return p, 0, syscall.EISDIR
+		}
+		w := walker{fs: f, r: h}
+		ino, err = w.step(p)
+	}
+	if isNotExist(err) && p.named() {
+		return p, 0, f.mayChangeDir(h, p.dir, false)
+	}
+	if err != nil {
+		return p, 0, err
+	}
+	rec, err := f.inodes.Read(h, ino)
+	switch {
+	case err != nil:
+		return p, 0, err
+	case d.o.Name && rec.IsDir():
+		return p, 0, syscall.EISDIR
+	case d.o.Name:
+		if err := f.mayChangeDir(h, p.dir, false); err != nil {
+			return p, 0, err
+		}
+		return p, ino, f.mayRemove(h, p.dir, ino)
+	case rec.IsSymlink():
+		return p, 0, syscall.ELOOP
+	}
+	return p, ino, f.mayOpen(ino, rec, true, os.O_CREATE|os.O_TRUNC)
+}
+
+// blank makes the draft's inode, one of the orphans; old is the file that is to get its content, or 0.
+func (d *Draft) blank(h *journal.Handle, p place, old layout.Ino) (layout.Ino, error) {
+	f := d.fs
+	ino, rec, err := f.inodes.New(h, p.dir, layout.ModeRegular|d.o.New.Perm&layout.ModePermMask)
+	if err != nil {
+		return 0, err
+	}
+	rec.SetUID(d.o.New.UID)
+	rec.SetGID(d.o.New.GID)
+	if old != 0 {
+		twin, err := f.inodes.Read(h, old)
+		if err != nil {
+			return 0, err
+		}
+		rec.SetGeneration(f.geo.TwinGeneration(ino, old, twin.Generation()))
+	}
+	return ino, f.inodes.AddOrphan(h, ino)
+}
+
+// Discard gives the draft up. After Commit it does nothing.
+func (d *Draft) Discard() error {
+	if d.File.isClosed() {
+		return nil
+	}
+	err := d.File.Close()
+	if d.target == nil {
+		return err
+	}
+	if e := d.fs.put(d.target); err == nil {
+		err = e
+	}
+	return err
+}
+
+// Commit puts the draft in its place; after an error it is discarded, and nothing has changed. Content that was written
+// by then is durable when the step is: with the next Sync of the file system, or of the file. syscall.ESTALE says that
+// the path leads to something else by now.
+func (d *Draft) Commit() error {
+	if d.File.isClosed() {
+		return pathError("commit", d.spot.String(), fs.ErrClosed)
+	}
+	n := d.File.n
+	err := n.alone(func() error {
+		if d.target == nil {
+			return d.giveName()
+		}
+		return d.target.alone(d.exchange)
+	})
+	if e := d.Discard(); err == nil {
+		err = e
+	}
+	return pathError("commit", d.spot.String(), err)
+}
+
+// giveName gives the draft's inode the name.
+func (d *Draft) giveName() error {
+	f, n := d.fs, d.File.n
+	var gone *node
+	tid, err := f.update(f.createCredits(), func(h *journal.Handle) error {
+		p, old, err := d.find(h)
+		if err == nil && old != 0 && !d.o.Name {
+			err = syscall.ESTALE
+		}
+		if err != nil {
+			return err
+		}
+		rec, err := f.inodes.Edit(h, n.ino)
+		if err != nil {
+			return err
+		}
+		if err := f.inodes.DelOrphan(h, n.ino); err != nil {
+			return err
+		}
+		rec.SetLinks(1)
+		if err := f.inheritGroup(h, p.dir, rec); err != nil {
+			return err
+		}
+		if err := f.nameOver(h, p, n.ino, layout.FTRegular, old, &gone); err != nil {
+			return err
+		}
+		return f.inheritACL(h, p.dir, n.ino)
+	})
+	if err != nil {
+		return err
+	}
+	n.changed(tid)
+	return f.letGo(gone, tid)
+}
+
+// exchange gives the target the draft's content, and the draft's inode that of the target. Content that fits into the
+// target's record goes there.
+func (d *Draft) exchange() error {
+	f, n, t := d.fs, d.File.n, d.target
+	small, err := n.content(t)
+	if err != nil {
+		return err
+	}
+	tid, err := f.update(f.nameCredits()+2*f.attrs.Credits(0), func(h *journal.Handle) error {
+		_, ino, err := d.find(h)
+		if err == nil && ino != t.ino {
+			err = syscall.ESTALE
+		}
+		if err != nil {
+			return err
+		}
+		for _, ino := range []layout.Ino{t.ino, n.ino} {
+			if err := f.dropInline(h, ino); err != nil {
+				return err
+			}
+		}
+		own, err := f.attrs.Blocks(h, t.ino)
+		if err != nil {
+			return err
+		}
+		if err := f.inodes.SwapMaps(h, t.ino, n.ino, [2]int64{own, 0}); err != nil {
+			return err
+		}
+		if small != nil {
+			if err := f.putInline(h, t.ino, small); err != nil {
+				return err
+			}
+			if err := f.inodes.SetSize(h, t.ino, uint64(len(small))); err != nil {
+				return err
+			}
+		}
+		if err := f.dropCapability(h, t.ino); err != nil {
+			return err
+		}
+		if err := d.setAttrs(h, t.ino); err != nil {
+			return err
+		}
+		return t.wrote(h, 0)
+	})
+	if err == nil {
+		t.changed(tid)
+		n.changed(tid)
+		t.dirty.Store(true)
+	}
+	return err
+}
+
+// setAttrs gives a file that existed what the options say.
+func (d *Draft) setAttrs(h *journal.Handle, ino layout.Ino) error {
+	rec, err := d.fs.inodes.Edit(h, ino)
+	if err != nil {
+		return err
+	}
+	if d.o.SetOwner {
+		rec.SetUID(d.o.New.UID)
+		rec.SetGID(d.o.New.GID)
+		dropSetID(rec)
+	}
+	if !d.o.SetPerm {
+		return nil
+	}
+	rec.SetMode(rec.Type() | d.o.New.Perm&layout.ModePermMask)
+	return d.fs.chmodACL(h, ino, d.o.New.Perm)
+}
+
+// content is what lies in the inode's record, if it fits into that of t. What does not moves to a block; then, and for
+// content in blocks, it is nil.
+func (n *node) content(t *node) (small []byte, err error) {
+	fits := false
+	err = n.inode(func(v *journal.View, rec layout.Inode) error {
+		if !rec.HasFlag(layout.FlagInlineData) {
+			return nil
+		}
+		room, err := n.fs.attrs.InlineRoom(v, t.ino)
+		if err != nil || room < 0 || rec.Size() > uint64(layout.InodeBlockSize+room) {
+			return err
+		}
+		fits, small = true, make([]byte, rec.Size())
+		return n.readInline(v, rec, small, 0)
+	})
+	if err != nil || fits {
+		return small, err
+	}
+	return nil, n.moveOutOfInode()
+}
+
+// dropInline leaves a file whose data lies in its inode empty, with a map.
+func (fs *FS) dropInline(h *journal.Handle, ino layout.Ino) error {
+	rec, err := fs.inodes.Edit(h, ino)
+	if err != nil || !rec.HasFlag(layout.FlagInlineData) {
+		return err
+	}
+	if err := fs.attrs.DropInline(h, ino); err != nil {
+		return err
+	}
+	rec.SetFlags(rec.Flags() &^ layout.FlagInlineData)
+	fs.initMap(rec)
+	return fs.inodes.SetSize(h, ino, 0)
+}
