@@ -23,8 +23,9 @@ var superFields = []field{
 	{0x240, 4, "s_usr_quota_inum"}, {0x244, 4, "s_grp_quota_inum"}, {0x248, 4, "s_overhead_blocks"}, {0x24C, 4, "s_backup_bgs[0]"},
 	{0x250, 4, "s_backup_bgs[1]"}, {0x254, 4, "s_encrypt_algos"}, {0x258, 16, "s_encrypt_pw_salt"}, {0x268, 4, "s_lpf_ino"},
 	{0x26C, 4, "s_prj_quota_inum"}, {0x270, 4, "s_checksum_seed"}, {0x274, 1, "s_wtime_hi"}, {0x275, 1, "s_mtime_hi"},
-	{0x276, 1, "s_mkfs_time_hi"}, {0x277, 1, "s_lastcheck_hi"}, {0x27C, 2, "s_encoding"}, {0x27E, 2, "s_encoding_flags"},
-	{0x280, 4, "s_orphan_file_inum"}, {0x3FC, 4, "s_checksum"},
+	{0x276, 1, "s_mkfs_time_hi"}, {0x277, 1, "s_lastcheck_hi"}, {0x278, 1, "s_first_error_time_hi"}, {0x279, 1, "s_last_error_time_hi"},
+	{0x27A, 1, "s_first_error_errcode"}, {0x27B, 1, "s_last_error_errcode"}, {0x27C, 2, "s_encoding"}, {0x27E, 2, "s_encoding_flags"},
+	{0x280, 4, "s_orphan_file_inum"}, {0x284, 2, "s_def_resuid_hi"}, {0x286, 2, "s_def_resgid_hi"}, {0x3FC, 4, "s_checksum"},
 }
 
 // descFields is struct ext4_group_desc.

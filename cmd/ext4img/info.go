@@ -36,6 +36,8 @@ type imageInfo struct {
 	Blocks         uint64       `json:"blocks"`
 	BlocksFree     uint64       `json:"blocks_free"`
 	BlocksReserved uint64       `json:"blocks_reserved"`
+	ReservedUID    uint32       `json:"reserved_uid"`
+	ReservedGID    uint32       `json:"reserved_gid"`
 	Inodes         uint32       `json:"inodes"`
 	InodesFree     uint32       `json:"inodes_free"`
 	InodeSize      uint16       `json:"inode_size"`
@@ -119,6 +121,7 @@ func newInfo(s layout.Superblock, dev aio.Device, rec *journal.Recovery) *imageI
 	i := &imageInfo{
 		VolumeName: s.VolumeName(), UUID: uuidString(s.UUID()), State: stateName(s.State()),
 		BlockSize: 1024 << s.LogBlockSize(), Blocks: s.BlocksCount(), BlocksFree: s.FreeBlocksCount(), BlocksReserved: s.ReservedBlocksCount(),
+		ReservedUID: s.DefResuid(), ReservedGID: s.DefResgid(),
 		Inodes: s.InodesCount(), InodesFree: s.FreeInodesCount(), InodeSize: s.InodeSize(),
 		Created: fromUnix(s.MkfsTime()), LastWritten: fromUnix(s.Wtime()), LastChecked: fromUnix(s.LastCheck()), LastMounted: s.LastMounted(),
 		super: s,
@@ -165,6 +168,7 @@ func printInfo(c *cli.Context, i *imageInfo) error {
 	row("Used blocks", "%d (%s, %d%%)", used, bytes(used), percent(used, i.Blocks))
 	row("Free blocks", "%d (%s)", i.BlocksFree, bytes(i.BlocksFree))
 	row("Reserved block count", "%d (%s)", i.BlocksReserved, bytes(i.BlocksReserved))
+	row("Reserved for", "user %d, group %d", i.ReservedUID, i.ReservedGID)
 	row("Inode count", "%d", i.Inodes)
 	row("Free inodes", "%d", i.InodesFree)
 	row("Inode size", "%d", i.InodeSize)

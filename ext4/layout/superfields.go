@@ -122,17 +122,27 @@ func (s Superblock) RevLevel() uint32 { return le.Uint32(s[76:]) }
 // SetRevLevel sets s_rev_level.
 func (s Superblock) SetRevLevel(v uint32) { le.PutUint32(s[76:], v) }
 
-// DefResuid is s_def_resuid: the user who may use reserved blocks.
-func (s Superblock) DefResuid() uint16 { return le.Uint16(s[80:]) }
+// DefResuid is s_def_resuid, with its upper half s_def_resuid_hi: the user who may use reserved blocks.
+func (s Superblock) DefResuid() uint32 {
+	return uint32(le.Uint16(s[80:])) | uint32(le.Uint16(s[644:]))<<16
+}
 
 // SetDefResuid sets s_def_resuid.
-func (s Superblock) SetDefResuid(v uint16) { le.PutUint16(s[80:], v) }
+func (s Superblock) SetDefResuid(v uint32) {
+	le.PutUint16(s[80:], uint16(v))
+	le.PutUint16(s[644:], uint16(v>>16))
+}
 
-// DefResgid is s_def_resgid: the group that may use reserved blocks.
-func (s Superblock) DefResgid() uint16 { return le.Uint16(s[82:]) }
+// DefResgid is s_def_resgid, with its upper half s_def_resgid_hi: the group that may use reserved blocks.
+func (s Superblock) DefResgid() uint32 {
+	return uint32(le.Uint16(s[82:])) | uint32(le.Uint16(s[646:]))<<16
+}
 
 // SetDefResgid sets s_def_resgid.
-func (s Superblock) SetDefResgid(v uint16) { le.PutUint16(s[82:], v) }
+func (s Superblock) SetDefResgid(v uint32) {
+	le.PutUint16(s[82:], uint16(v))
+	le.PutUint16(s[646:], uint16(v>>16))
+}
 
 // FirstIno is s_first_ino: the first inode that is not reserved (revision 1).
 func (s Superblock) FirstIno() uint32 { return le.Uint32(s[84:]) }
