@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"errors"
 	"io"
 	"os"
 	"syscall"
@@ -66,55 +65,46 @@ func (c *copyOut) stream(f *ext4.FS, name string, w io.Writer) error {
 	return err
 }
 
-// sparse copies the written ranges of a file to out and leaves out the rest, which reads as zeros.
-func (c *copyOut) sparse(out *os.File, in *ext4.File, size int64) error {
+// sparse copies the data of a file to an empty one of the same size, and leaves out the rest, which reads as zeros.
+func (c *copyOut) sparse(out *os.File, in io.ReaderAt, size int64, data []span) error {
 	if err := out.Truncate(size); err != nil {
-		return err
+		return onHost("truncate", err)
 	}
-	for off := int64(0); off < size; {
-		start, err := in.Seek(off, ext4.SeekData)
-		if err != nil {
-			return noMoreData(err)
-		}
-		end, err := in.Seek(start, ext4.SeekHole)
-		if err != nil {
+	for _, s := range data {
+		if _, err := c.span(io.NewOffsetWriter(hostWriter{out}, s.start), in, s); err != nil {
 			return err
 		}
-		if err := c.piece(out, in, start, end); err != nil {
-			return err
-		}
-		off = end
 	}
 	return nil
 }
 
-// piece copies the bytes from start to end, to the same place.
-func (c *copyOut) piece(out io.WriterAt, in io.ReaderAt, start, end int64) error {
+// span copies a range of a file to w and returns how many bytes came through.
+func (c *copyOut) span(w io.Writer, in io.ReaderAt, s span) (done int64, err error) {
 	buf := c.buffer()
-	for off := start; off < end; {
+	for off := s.start; off < s.end; {
 		if err := c.ctx.Err(); err != nil {
-			return err
+			return off - s.start, err
 		}
-		n, err := in.ReadAt(buf[:min(int64(len(buf)), end-off)], off)
-		if n == 0 && err != nil {
-			return err
+		n, err := in.ReadAt(buf[:min(int64(len(buf)), s.end-off)], off)
+		if n == 0 {
+			if err == nil || err == io.EOF {
+				err = io.ErrUnexpectedEOF
+			}
+			return off - s.start, err
 		}
-		if _, err := out.WriteAt(buf[:n], off); err != nil {
-			return err
+		if _, err := w.Write(buf[:n]); err != nil {
+			return off - s.start, err
 		}
 		off += int64(n)
 		c.progress(int64(n))
-		if err == io.EOF && off < end {
-			return io.ErrUnexpectedEOF
-		}
 	}
-	return nil
+	return s.end - s.start, nil
 }
 
-// noMoreData: a search for data beyond the last is no failure.
-func noMoreData(err error) error {
-	if errors.Is(err, syscall.ENXIO) {
-		return nil
-	}
-	return err
+// hostWriter is a file of the host: its errors are not the image's.
+type hostWriter struct{ f *os.File }
+
+func (h hostWriter) WriteAt(p []byte, off int64) (int, error) {
+	n, err := h.f.WriteAt(p, off)
+	return n, onHost("write", err)
 }

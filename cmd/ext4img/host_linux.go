@@ -105,34 +105,33 @@ func makeSpecial(dir *os.File, name string, e *treeEntry) error {
 	return unix.Mknodat(int(dir.Fd()), name, uint32(e.Mode), int(unix.Mkdev(e.Major, e.Minor)))
 }
 
-// setHostXattrs sets the attributes of an open file of the host; those it does not allow are left out and named.
-func setHostXattrs(f *os.File, xattrs map[string][]byte) (refused []string, err error) {
-	for name, value := range xattrs {
-		err := unix.Fsetxattr(int(f.Fd()), name, value, 0)
-		switch {
-		case errors.Is(err, unix.EPERM), errors.Is(err, unix.ENOTSUP), errors.Is(err, unix.EACCES):
-			refused = append(refused, name)
-		case err != nil:
-			return refused, &fs.PathError{Op: "setxattr " + name, Path: f.Name(), Err: err}
-		}
-	}
-	return refused, nil
+// setHostXattr sets an attribute of an open file of the host.
+func setHostXattr(f *os.File, name string, value []byte) error {
+	return unix.Fsetxattr(int(f.Fd()), name, value, 0)
 }
 
-// setSpecial sets attributes and times of what is not opened: a link, a device, a FIFO, a socket.
-func setSpecial(dir *os.File, name string, e *treeEntry) (refused []string, err error) {
-	p := fmt.Sprintf("/proc/self/fd/%d/%s", dir.Fd(), name)
-	for attr, value := range e.Xattrs {
-		if err := unix.Lsetxattr(p, attr, value, 0); err != nil {
-			refused = append(refused, attr)
-		}
-	}
+// setSpecialXattr sets an attribute of what is not opened: a link, a device, a FIFO, a socket.
+func setSpecialXattr(dir *os.File, name, attr string, value []byte) error {
+	return unix.Lsetxattr(fmt.Sprintf("/proc/self/fd/%d/%s", dir.Fd(), name), attr, value, 0)
+}
+
+// setSpecialTimes sets the times of what is not opened.
+func setSpecialTimes(dir *os.File, name string, atime, mtime time.Time) error {
 	times := make([]unix.Timespec, 2)
-	for i, t := range []time.Time{e.Atime, e.Mtime} {
+	for i, t := range []time.Time{atime, mtime} {
 		times[i] = unix.Timespec{Sec: t.Unix(), Nsec: int64(t.Nanosecond())}
 	}
-	if err := unix.UtimesNanoAt(int(dir.Fd()), name, times, unix.AT_SYMLINK_NOFOLLOW); err != nil {
-		return refused, &fs.PathError{Op: "utimensat", Path: e.Name, Err: err}
+	return unix.UtimesNanoAt(int(dir.Fd()), name, times, unix.AT_SYMLINK_NOFOLLOW)
+}
+
+// keepOwner gives a file the owner of another one, as far as the user may.
+func keepOwner(out *os.File, old fs.FileInfo) error {
+	st, ok := old.Sys().(*syscall.Stat_t)
+	if !ok {
+		return nil
 	}
-	return refused, nil
+	if err := out.Chown(int(st.Uid), int(st.Gid)); !errors.Is(err, fs.ErrPermission) {
+		return err
+	}
+	return nil
 }

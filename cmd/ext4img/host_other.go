@@ -6,6 +6,7 @@ import (
 	"errors"
 	"io/fs"
 	"os"
+	"time"
 
 	"ext4img/ext4/layout"
 )
@@ -31,18 +32,14 @@ func nextData(_ *os.File, off, size int64) (start, end int64, err error) { retur
 // makeSpecial makes a device, FIFO or socket in an open directory.
 func makeSpecial(*os.File, string, *treeEntry) error { return errors.ErrUnsupported }
 
-// setHostXattrs sets the attributes of an open file of the host; those it does not allow are left out and named.
-func setHostXattrs(_ *os.File, xattrs map[string][]byte) (refused []string, err error) {
-	for name := range xattrs {
-		refused = append(refused, name)
-	}
-	return refused, nil
-}
+// setHostXattr sets an attribute of an open file of the host.
+func setHostXattr(*os.File, string, []byte) error { return errors.ErrUnsupported }
 
-// setSpecial sets attributes and times of what is not opened. The times of symbolic links stay here.
-func setSpecial(_ *os.File, _ string, e *treeEntry) (refused []string, err error) {
-	for name := range e.Xattrs {
-		refused = append(refused, name)
-	}
-	return refused, nil
-}
+// setSpecialXattr sets an attribute of what is not opened.
+func setSpecialXattr(_ *os.File, _, _ string, _ []byte) error { return errors.ErrUnsupported }
+
+// setSpecialTimes sets the times of what is not opened. Here they stay those of now.
+func setSpecialTimes(_ *os.File, _ string, _, _ time.Time) error { return nil }
+
+// keepOwner gives a file the owner of another one: what runs here has one user.
+func keepOwner(*os.File, fs.FileInfo) error { return nil }

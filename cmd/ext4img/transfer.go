@@ -176,13 +176,10 @@ func getFile(c *copyOut, f *ext4.FS, p, dst string, info *ext4.FileInfo) error {
 		return err
 	}
 	defer in.Close()
-	out, err := os.OpenFile(dst, os.O_WRONLY|os.O_CREATE|os.O_TRUNC, info.Mode().Perm())
+	geo := f.Geometry()
+	data, err := dataOf(in, info.Size(), int64(geo.Blocks)*int64(geo.BlockSize))
 	if err != nil {
 		return err
 	}
-	err = c.sparse(out, in, info.Size())
-	if e := out.Close(); err == nil {
-		err = e
-	}
-	return err
+	return replaceFile(dst, info.Mode().Perm(), func(out *os.File) error { return c.sparse(out, in, info.Size(), data) })
 }

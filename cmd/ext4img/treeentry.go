@@ -60,18 +60,3 @@ func modeOf(m fs.FileMode) (uint16, error) {
 	}
 	return 0, errors.New("a file of unknown type")
 }
-
-// entryOf describes a file of an image.
-func entryOf(f *ext4.FS, full, rel string, info *ext4.FileInfo) (e treeEntry, err error) {
-	s := info.Stat()
-	e = treeEntry{
-		Name: rel, Mode: s.Mode, UID: s.UID, GID: s.GID, Atime: s.Atime, Mtime: s.Mtime, Size: s.Size, Major: s.Major, Minor: s.Minor,
-	}
-	if e.kind() == layout.ModeSymlink {
-		if e.Target, err = f.Readlink(full); err != nil {
-			return e, err
-		}
-	}
-	e.Xattrs, err = readXattrs(f, full)
-	return e, err
-}

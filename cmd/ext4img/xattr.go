@@ -212,21 +212,6 @@ func sortedNames(values map[string][]byte) []string {
 	return names
 }
 
-// readXattrs reads all attributes of a file; a symbolic link's own.
-func readXattrs(f *ext4.FS, p string) (map[string][]byte, error) {
-	names, err := f.Xattrs(p, false)
-	if err != nil {
-		return nil, err
-	}
-	values := map[string][]byte{}
-	for _, attr := range names {
-		if values[attr], err = f.Xattr(p, attr, false); err != nil {
-			return nil, fmt.Errorf("attribute %s: %w", attr, err)
-		}
-	}
-	return values, nil
-}
-
 // writeXattrs sets attributes, in an order that repeats.
 func writeXattrs(f *ext4.FS, p string, values map[string][]byte) error {
 	var first error
