@@ -40,6 +40,7 @@ type FS struct {
 	j        *journal.Journal
 	readOnly bool
 	recovery *journal.Recovery // of the log found at Open; nil if it was clean
+	warnings []error           // of Open
 
 	space   *group.Space
 	inodes  *inode.Table

@@ -19,10 +19,12 @@ import (
 )
 
 // Open opens the file system on a device. A journal that needs recovery is recovered first: on the device, or, for
-// Options.ReadOnly, in memory over it. Orphans are deleted or truncated in the same way.
+// Options.ReadOnly, in memory over it. Orphans are deleted or truncated if the file system is opened for writing; one
+// that is damaged is left as it is, and Warnings names it.
 //
 // A file system with an incompatible feature that is not known here is refused; one with an unknown read-only
-// compatible feature can be opened for reading only. Open does not close the device when it fails.
+// compatible feature can be opened for reading only. One whose metadata overlap each other is refused for writing. An
+// Open that is refused has written nothing. Open does not close the device when it fails.
 func Open(dev aio.Device, o Options) (*FS, error) {
 	fs := &FS{dev: dev, readOnly: o.ReadOnly, nodes: make(map[layout.Ino]*node), queues: make(map[*Queue]bool)}
 	if o.Clock == nil {
@@ -43,13 +45,49 @@ func (fs *FS) open(o Options) error {
 	if bad != nil && !dirty(s) && !tornMark(s) {
 		return bad
 	}
-	if fs.readOnly && (dirty(s) || bad != nil) {
+	inMemory := dirty(s) || bad != nil
+	switch {
+	case fs.readOnly && inMemory:
 		fs.dev = aio.NewOverlay(fs.dev)
 		if o.Journal != nil {
 			o.Journal = aio.NewOverlay(o.Journal)
 		}
+	case inMemory || fs.geo.Incompat&layout.IncompatMMP != 0:
+		if err := fs.rehearse(o); err != nil {
+			return err
+		}
 	}
 	if err := fs.holdMMP(s); err != nil {
+		return err
+	}
+	if err := fs.prepare(o); err != nil {
+		return err
+	}
+	defer fs.space.SetPool(group.PoolSize(fs.geo))
+	if fs.readOnly {
+		return nil
+	}
+	if err := fs.finish(); err != nil {
+		return errors.Join(err, fs.j.Close())
+	}
+	return nil
+}
+
+// rehearse opens the file system in memory, over the device: what would be refused in the end is refused before anything
+// is written.
+func (fs *FS) rehearse(o Options) error {
+	r := &FS{dev: aio.NewOverlay(fs.dev), nodes: make(map[layout.Ino]*node), queues: make(map[*Queue]bool)}
+	if o.Journal != nil {
+		o.Journal = aio.NewOverlay(o.Journal)
+	}
+	o.CommitInterval = 0
+	return r.prepare(o)
+}
+
+// prepare recovers the log and starts the file system. Where nothing has to be recovered it writes nothing.
+func (fs *FS) prepare(o Options) error {
+	s, err := fs.readSuper()
+	if err != nil {
 		return err
 	}
 	if dirty(s) {
@@ -66,10 +104,15 @@ func (fs *FS) open(o Options) error {
 	if err := fs.startLogged(o); err != nil {
 		return err
 	}
-	if err := fs.finishRecovery(); err != nil {
-		return errors.Join(err, fs.j.Close())
+	if fs.recovery == nil {
+		return nil
 	}
-	return nil
+	err = fs.recount()
+	if err != nil && fs.readOnly {
+		fs.warn(fmt.Errorf("free counts: %w", err)) // reading does without
+		return nil
+	}
+	return err
 }
 
 // tornMark tells whether a superblock whose checksum is wrong was torn between its two sectors while the mark of
@@ -269,7 +312,27 @@ func (fs *FS) startLogged(o Options) error {
 			return err
 		}
 	}
-	return fs.start(s, o, log)
+	if err := fs.start(s, o, log); err != nil || fs.readOnly {
+		return err
+	}
+	return fs.protect(s, log)
+}
+
+// protect makes known which blocks no file may have: the metadata of all groups, the log, the block of multi-mount
+// protection. A file system in which they overlap is refused: a change of one would be a change of the other.
+func (fs *FS) protect(s layout.Superblock, log *journal.Area) error {
+	var more []group.Named
+	if log != nil && log.Device == nil {
+		for _, r := range log.Blocks {
+			more = append(more, group.Named{Name: "journal", Run: group.Run{Start: layout.Pblk(r.Phys), Len: uint64(r.Len)}})
+		}
+	}
+	if fs.geo.Incompat&layout.IncompatMMP != 0 {
+		more = append(more, group.Named{Name: "MMP block", Run: group.Run{Start: layout.Pblk(s.MMPBlock()), Len: 1}})
+	}
+	v := fs.j.View()
+	defer v.Close()
+	return fs.space.Protect(v, more...)
 }
 
 // start opens the journal for changes and puts the packages over it.

@@ -142,6 +142,11 @@ func (f *FS) dropLink(h *journal.Handle, dir, ino layout.Ino) error {
 		return err
 	}
 	rec.SetCtime(f.inodes.Clock())
+	if rec.IsDir() || rec.Links() == 1 {
+		if err := f.mayFree(h, ino); err != nil {
+			return err
+		}
+	}
 	if rec.IsDir() {
 		if err := f.addLink(h, dir, -1); err != nil {
 			return err

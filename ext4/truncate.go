@@ -52,15 +52,20 @@ func (n *node) resized(h *journal.Handle, size int64) error {
 // block of the orphan file, the superblock.
 const orphanCredits = 4
 
-// shrink cuts the file, or cuts off what lies beyond a size it has already. The new size goes with the inode's
-// entry among the orphans into one handle: from then on recovery finishes what a crash interrupts.
+// shrink cuts the file, or cuts off what lies beyond a size it has already. What is to be freed is looked at first: a
+// map that is wrong there stays as it is. The new size goes with the inode's entry among the orphans into one handle:
+// from then on recovery finishes what a crash interrupts.
 //
 // The tail of the last block is cleared on the device only after that handle has committed: before, a crash would bring
 // the old size back, and with it bytes that had been synced.
 func (n *node) shrink(size int64) error {
 	fs := n.fs
 	bs := int64(fs.geo.BlockSize)
+	first := layout.Lblk((size + bs - 1) / bs)
 	err := n.update(2+orphanCredits, func(h *journal.Handle) error {
+		if err := fs.extents.Inspect(h, n.ino, first, ^layout.Lblk(0)); err != nil {
+			return err
+		}
 		if err := fs.inodes.AddOrphan(h, n.ino); err != nil {
 			return err
 		}
@@ -74,7 +79,7 @@ func (n *node) shrink(size int64) error {
 			return err
 		}
 	}
-	if err := n.removeBlocks(layout.Lblk((size+bs-1)/bs), ^layout.Lblk(0)); err != nil {
+	if err := n.freeBlocks(first, ^layout.Lblk(0)); err != nil {
 		return err
 	}
 	return n.update(orphanCredits, func(h *journal.Handle) error {
@@ -95,8 +100,22 @@ func (n *node) clearTail(size int64) error {
 	return n.zeroPart(size, size/bs*bs+bs)
 }
 
-// removeBlocks frees the blocks [from, to), a step at a time from the right.
+// removeBlocks frees the blocks [from, to), when all that the map says of them is right.
 func (n *node) removeBlocks(from, to layout.Lblk) error {
+	if from >= to {
+		return nil
+	}
+	v := n.fs.j.View()
+	err := n.fs.extents.Inspect(v, n.ino, from, to)
+	v.Close()
+	if err != nil {
+		return err
+	}
+	return n.freeBlocks(from, to)
+}
+
+// freeBlocks frees the blocks [from, to), which have been looked at, a step at a time from the right.
+func (n *node) freeBlocks(from, to layout.Lblk) error {
 	fs := n.fs
 	mapped, err := n.hasMap()
 	if err != nil || !mapped {
@@ -163,6 +182,22 @@ func (fs *FS) evict(n *node) error {
 	return n.delete()
 }
 
+// mayFree looks at all that goes with the last link of an inode, before that is taken away: its number, the blocks of its
+// map and its attributes. What is wrong with any of them is found here, or the inode would stay among the orphans.
+func (fs *FS) mayFree(r journal.Reader, ino layout.Ino) error {
+	used, err := fs.space.InodeInUse(r, ino)
+	if err == nil && !used {
+		err = layout.Corruptf("inode %d: free in the inode bitmap", ino)
+	}
+	if err == nil {
+		err = fs.extents.Inspect(r, ino, 0, ^layout.Lblk(0))
+	}
+	if err == nil {
+		err = fs.attrs.Inspect(r, ino)
+	}
+	return err
+}
+
 // delete frees the blocks, the attributes and at last the number of an inode that is among the orphans.
 func (n *node) delete() error {
 	fs := n.fs
@@ -170,7 +205,7 @@ func (n *node) delete() error {
 	defer n.end.Unblock()
 	n.waitDIO()
 	_ = n.flushUnwritten() // whoever could be told has closed the file
-	if err := n.removeBlocks(0, ^layout.Lblk(0)); err != nil {
+	if err := n.freeBlocks(0, ^layout.Lblk(0)); err != nil {
 		return err
 	}
 	for done := false; !done; {

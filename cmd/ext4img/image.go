@@ -48,6 +48,9 @@ func openImage(c *cli.Context, path string, how access) (*image, error) {
 	if err != nil {
 		return nil, errors.Join(fmt.Errorf("%s: %w", path, err), closeLog(o.Journal), dev.Close())
 	}
+	for _, w := range fs.Warnings() {
+		complain(messages(c), "warning: %s: %v", path, w)
+	}
 	return &image{path, dev, o.Journal, fs}, nil
 }
 

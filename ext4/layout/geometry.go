@@ -84,14 +84,17 @@ func (g *Geometry) decodeSizes(s Superblock) error {
 		return Corruptf("superblock: s_log_block_size %d, want at most 6", log)
 	}
 	g.BlockSize = MinBlockSize << log
+	if t := s.ChecksumType(); g.MetadataCsum() && t != ChecksumCRC32C {
+		return Corruptf("superblock: s_checksum_type %d, want %d", t, ChecksumCRC32C)
+	}
 	if g.Bigalloc() {
 		logc := s.LogClusterSize()
 		if logc < log || logc-log > 16 {
 			return Corruptf("superblock: s_log_cluster_size %d with s_log_block_size %d", logc, log)
 		}
 		g.ClusterRatio = 1 << (logc - log)
-	} else {
-		g.ClustersPerGroup = g.BlocksPerGroup
+	} else if g.ClustersPerGroup = g.BlocksPerGroup; s.LogClusterSize() != log {
+		return Corruptf("superblock: s_log_cluster_size %d with s_log_block_size %d and no bigalloc", s.LogClusterSize(), log)
 	}
 	if max := uint32(8 * g.BlockSize); g.ClustersPerGroup == 0 || g.ClustersPerGroup > max || g.ClustersPerGroup%8 != 0 {
 		return Corruptf("superblock: s_clusters_per_group %d, want a multiple of 8 up to %d", g.ClustersPerGroup, max)

@@ -16,6 +16,9 @@ const (
 	StateOrphans = 4 // orphans are being recovered
 )
 
+// ChecksumCRC32C is the one value of s_checksum_type.
+const ChecksumCRC32C = 1
+
 // Values of s_flags.
 const (
 	FlagSignedHash   = 1

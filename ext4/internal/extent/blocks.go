@@ -1,6 +1,7 @@
 package extent
 
 import (
+	"fmt"
 	"math"
 
 	"ext4img/ext4/layout"
@@ -61,6 +62,9 @@ func (f *file) entry(l list, i int) (level int, first, span uint64) {
 // below reads the list that entry i of a list leads to.
 func (f *file) below(l list, i int) (list, error) {
 	block := l.Get(i)
+	if err := f.m.space.InMetadata(block, 1); err != nil {
+		return list{}, fmt.Errorf("indirect block of inode %d: %w", f.ino, err)
+	}
 	b, err := f.r.Read(f.listRef(block))
 	if err != nil {
 		return list{}, err

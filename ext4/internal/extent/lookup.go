@@ -40,9 +40,19 @@ func (m *Mapper) Edit(h *journal.Handle, ino layout.Ino) (Map, error) {
 // Inode is the inode's record. It must not be changed.
 func (m Map) Inode() layout.Inode { return m.f.raw }
 
-// Lookup is Mapper.Lookup.
+// Lookup is Mapper.Lookup. Blocks that are metadata of the file system, as far as its Space knows, are
+// layout.ErrCorrupt.
 func (m Map) Lookup(lblk layout.Lblk) (layout.Extent, error) {
-	f := m.f
+	e, err := m.f.lookup(lblk)
+	if err == nil && e.Mapped() {
+		if err = m.f.m.space.InMetadata(e.Pblk, uint64(e.Len)); err != nil {
+			err = fmt.Errorf("inode %d: logical block %d: %w", m.f.ino, lblk, err)
+		}
+	}
+	return e, err
+}
+
+func (f *file) lookup(lblk layout.Lblk) (layout.Extent, error) {
 	if lblk > layout.MaxLblk {
 		return layout.Extent{}, fmt.Errorf("inode %d: logical block %d: %w", f.ino, lblk, syscall.EFBIG)
 	}

@@ -56,6 +56,7 @@ type file struct {
 	typ      buf.Type // of its nodes
 	kind     kind
 	journals bool         // its blocks are metadata, and may be in the log
+	strict   bool         // index keys must be exact: the map is about to be changed
 	reach    group.Reach  // of tree blocks into what is set aside
 	spare    run          // data about to be freed: nodes may take of it when nothing else is free
 	kept     *[]group.Run // where Unmap wants to know what it unmapped; nil for all that frees
@@ -110,7 +111,7 @@ func (m *Mapper) change(h *journal.Handle, ino layout.Ino) (*file, error) {
 	if f.kind == mappedByNothing {
 		return nil, layout.Unsupportedf("inode %d: its i_block is not a map of blocks", ino)
 	}
-	f.h = h
+	f.h, f.strict = h, true
 	return f, nil
 }
 

@@ -30,9 +30,13 @@ func (f *file) root() (layout.ExtentNode, error) {
 }
 
 // child reads the node below entry s.at, and checks what only both together tell: its depth, and that its keys lie in
-// the range that the entry gives it. That rules out loops, and a node reached twice.
+// the range that the entry gives it. That rules out loops, and a node reached twice. Before anything is changed, the
+// first key must also be that of the entry.
 func (f *file) child(s *step) (step, error) {
 	x, end := s.node.Index(s.at), s.end
+	if err := f.m.space.InMetadata(x.Child, 1); err != nil {
+		return step{}, fmt.Errorf("extent node of inode %d: %w", f.ino, err)
+	}
 	if s.at+1 < s.node.Entries() {
 		end = uint64(s.node.Key(s.at + 1))
 	}
@@ -48,7 +52,7 @@ func (f *file) child(s *step) (step, error) {
 		return step{}, f.corrupt(x.Child, "eh_depth %d, want %d", node.Depth(), s.node.Depth()-1)
 	}
 	if n := node.Entries(); n > 0 {
-		if node.Key(0) < x.Lblk {
+		if node.Key(0) < x.Lblk || f.strict && node.Key(0) != x.Lblk {
 			return step{}, f.corrupt(x.Child, "begins at logical block %d, its index at %d", node.Key(0), x.Lblk)
 		}
 		last := uint64(node.Key(n-1)) + 1

@@ -15,13 +15,14 @@
 // it is freed. After an error the handle must be cancelled.
 //
 // Memory: beside the buffers there are hints alone: 4 bytes per group that bound the longest free run there, what rests,
-// and where the metadata of a flex group lies. They are guarded by the handle, of which one runs at a time; what
-// views use as well is guarded by a lock.
+// and 16 bytes for each place where metadata lies, of which a flex group usually has one. They are guarded by the handle,
+// of which one runs at a time; what views use as well is guarded by a lock, or never changes.
 package group
 
 import (
 	"fmt"
 	"sync"
+	"sync/atomic"
 	"syscall"
 
 	"ext4img/ext4/layout"
@@ -52,12 +53,13 @@ type Space struct {
 	j *journal.Journal
 
 	// Guarded by the running handle.
-	bound   []int32           // per group: no free run is longer, in clusters; unknown until the bitmap was searched
-	rest    resting           // clusters
-	taken   resting           // clusters that the running handle has taken
-	restI   resting           // inodes
-	windows []window          // kept clear for files that grow, the oldest first
-	zones   map[uint32][]zone // per flex group: where its metadata lies; never changes on disk
+	bound   []int32  // per group: no free run is longer, in clusters; unknown until the bitmap was searched
+	rest    resting  // clusters
+	taken   resting  // clusters that the running handle has taken
+	restI   resting  // inodes
+	windows []window // kept clear for files that grow, the oldest first
+
+	zones atomic.Pointer[[]zone] // where metadata lies; nil until it is asked for
 
 	mu       sync.Mutex
 	pool     uint64 // clusters that ordinary allocation leaves free: SetPool
@@ -66,7 +68,7 @@ type Space struct {
 
 // New makes a Space over the file system that g describes; j says which transactions have committed.
 func New(g *layout.Geometry, j *journal.Journal) *Space {
-	s := &Space{g: g, j: j, bound: make([]int32, g.Groups), zones: make(map[uint32][]zone)}
+	s := &Space{g: g, j: j, bound: make([]int32, g.Groups)}
 	for i := range s.bound {
 		s.bound[i] = unknown
 	}

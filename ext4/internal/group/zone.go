@@ -1,107 +1,203 @@
 package group
 
 import (
+	"cmp"
+	"fmt"
 	"slices"
 
 	"ext4img/ext4/layout"
 	"ext4img/journal"
 )
 
-// A zone is a run of blocks that hold bitmaps or inode tables: [from, to).
+// A zone is a run of blocks that hold metadata which belongs to no file: [from, to).
 type zone struct{ from, to layout.Pblk }
 
-// maxZones bounds the flex groups whose zones are remembered.
-const maxZones = 1 << 14
+// What lies in a zone.
+const (
+	inSuper = iota
+	inBlockBitmap
+	inInodeBitmap
+	inTable
+	inOther // named by the caller of Protect
+)
 
-// flexZones gives the zones of all groups of the flex group to which a group belongs, in order and merged. They may
-// lie anywhere; usually they are in the first groups of the flex group. They never change, so they are remembered.
-func (s *Space) flexZones(r journal.Reader, group layout.Group) ([]zone, error) {
-	flex := uint32(group) / s.g.FlexSize
-	if z, ok := s.zones[flex]; ok {
-		return z, nil
+// A placed zone knows what lies in it.
+type placed struct {
+	zone
+	what  uint8
+	group layout.Group // or, for inOther, an index
+}
+
+// A Named is a run of blocks that the file system keeps for itself outside the groups' tables, such as the log.
+type Named struct {
+	Name string
+	Run
+}
+
+// Protect makes known where all metadata lies: superblocks and descriptors, the bitmaps and inode tables of all groups,
+// and what else the caller names. From then on no such block is allocated or freed, and InMetadata tells it. Where two
+// overlap, or lie outside the file system or, without flex_bg, outside their group, the error is layout.ErrCorrupt.
+//
+// It reads every descriptor, as a kernel does that mounts: what a pointer overlaps may belong to any group.
+func (s *Space) Protect(r journal.Reader, more ...Named) error {
+	all, err := s.places(r, more)
+	if err != nil {
+		return err
 	}
-	var all []zone
-	first := uint64(flex) * uint64(s.g.FlexSize)
-	last := min(first+uint64(s.g.FlexSize), uint64(s.g.Groups))
-	for g := first; g < last; g++ {
-		d, err := s.Desc(r, layout.Group(g))
+	for i := 1; i < len(all); i++ {
+		if a, b := all[i-1], all[i]; b.from < a.to {
+			return layout.Corruptf("%s at blocks %d-%d overlaps %s at blocks %d-%d", s.placeName(b, more), b.from, b.to-1,
+				s.placeName(a, more), a.from, a.to-1)
+		}
+	}
+	s.setZones(all)
+	return nil
+}
+
+func (s *Space) placeName(p placed, more []Named) string {
+	switch p.what {
+	case inSuper:
+		return fmt.Sprintf("superblock or descriptors of group %d", p.group)
+	case inBlockBitmap:
+		return fmt.Sprintf("block bitmap of group %d", p.group)
+	case inInodeBitmap:
+		return fmt.Sprintf("inode bitmap of group %d", p.group)
+	case inTable:
+		return fmt.Sprintf("inode table of group %d", p.group)
+	}
+	return more[p.group].Name
+}
+
+// places lists all metadata in the order of the blocks.
+func (s *Space) places(r journal.Reader, more []Named) ([]placed, error) {
+	all := make([]placed, 0, 4*uint64(s.g.Groups)+uint64(len(more)))
+	for g := range s.g.Groups {
+		d, err := s.Desc(r, g)
 		if err != nil {
 			return nil, err
 		}
+		first, end := s.g.GroupFirst(g), s.g.GroupFirst(g)+layout.Pblk(s.g.GroupBlocks(g))
+		if n := layout.Pblk(s.g.OverheadInGroup(g)); n > 0 {
+			all = append(all, placed{zone{first, min(first+n, end)}, inSuper, g})
+		}
 		table := d.InodeTable()
-		for _, z := range []zone{
-			{d.BlockBitmap(), d.BlockBitmap() + 1},
-			{d.InodeBitmap(), d.InodeBitmap() + 1},
-			{table, table + layout.Pblk(s.g.InodeTableBlocks())},
-		} {
-			if n := len(all); n > 0 && all[n-1].to == z.from {
-				all[n-1].to = z.to
-			} else {
-				all = append(all, z)
+		own := [...]placed{
+			{zone{d.BlockBitmap(), d.BlockBitmap() + 1}, inBlockBitmap, g},
+			{zone{d.InodeBitmap(), d.InodeBitmap() + 1}, inInodeBitmap, g},
+			{zone{table, table + layout.Pblk(s.g.InodeTableBlocks())}, inTable, g},
+		}
+		for _, p := range own {
+			if s.g.Incompat&layout.IncompatFlexBG == 0 && (p.from < first || p.to > end) {
+				return nil, layout.Corruptf("%s at blocks %d-%d: the group has blocks %d-%d", s.placeName(p, more), p.from, p.to-1, first, end-1)
 			}
 		}
+		all = append(all, own[:]...)
 	}
-	all = mergeZones(all)
-	if len(s.zones) >= maxZones {
-		clear(s.zones)
+	for i, m := range more {
+		all = append(all, placed{zone{m.Start, m.Start + layout.Pblk(m.Len)}, inOther, layout.Group(i)})
 	}
-	s.zones[flex] = all
+	slices.SortFunc(all, func(a, b placed) int { return cmp.Compare(a.from, b.from) })
 	return all, nil
 }
 
-func mergeZones(all []zone) []zone {
-	slices.SortFunc(all, func(a, b zone) int {
-		if a.from < b.from {
-			return -1
-		}
-		return 1
-	})
-	merged := all[:0]
-	for _, z := range all {
-		if n := len(merged); n > 0 && z.from <= merged[n-1].to {
-			merged[n-1].to = max(merged[n-1].to, z.to)
+// setZones keeps the zones, merged, for as long as the file system is open: they never change on disk.
+func (s *Space) setZones(all []placed) {
+	merged := make([]zone, 0, len(all))
+	for _, p := range all {
+		if n := len(merged); n > 0 && p.from <= merged[n-1].to {
+			merged[n-1].to = max(merged[n-1].to, p.to)
 		} else {
-			merged = append(merged, z)
+			merged = append(merged, p.zone)
 		}
 	}
-	return slices.Clip(merged)
+	merged = slices.Clip(merged)
+	s.zones.Store(&merged)
 }
 
-// zonesIn gives the part of the zones that overlaps the blocks [from, to) of one group, the superblock and descriptors
-// at the start of the group among them.
-func (s *Space) zonesIn(r journal.Reader, group layout.Group, from, to layout.Pblk) ([]zone, error) {
-	all, err := s.flexZones(r, group)
+// allZones gives all zones in order, apart from each other. Where nobody has called Protect, they are what the
+// descriptors say.
+func (s *Space) allZones(r journal.Reader) ([]zone, error) {
+	if z := s.zones.Load(); z != nil {
+		return *z, nil
+	}
+	all, err := s.places(r, nil)
 	if err != nil {
 		return nil, err
 	}
-	var in []zone
-	first := s.g.GroupFirst(group)
-	if end := first + layout.Pblk(s.g.OverheadInGroup(group)); from < end {
-		in = append(in, zone{first, end})
-	}
+	s.setZones(all)
+	return *s.zones.Load(), nil
+}
+
+// overlapping gives the zones that overlap the blocks [from, to).
+func overlapping(all []zone, from, to layout.Pblk) []zone {
 	i, _ := slices.BinarySearchFunc(all, from, func(z zone, p layout.Pblk) int {
 		if z.to <= p {
 			return -1
 		}
 		return 1
 	})
-	for ; i < len(all) && all[i].from < to; i++ {
-		in = append(in, all[i])
+	n := i
+	for n < len(all) && all[n].from < to {
+		n++
 	}
-	return in, nil
+	return all[i:n]
 }
 
-// notMeta makes sure that a span of a group does not overlap metadata of any group of the flex group: a bitmap that
-// calls such blocks free, or a file that claims them, is corrupt.
+// InMetadata tells that one of n blocks from p on belongs to the file system itself: it cannot be a file's. It is
+// layout.ErrCorrupt then. Before Protect it knows of none.
+func (s *Space) InMetadata(p layout.Pblk, n uint64) error {
+	z := s.zones.Load()
+	if z == nil {
+		return nil
+	}
+	return metaError(*z, p, p+layout.Pblk(n))
+}
+
+func metaError(all []zone, from, to layout.Pblk) error {
+	if in := overlapping(all, from, to); len(in) > 0 {
+		return layout.Corruptf("blocks %d-%d: overlap the metadata in blocks %d-%d", from, to-1, in[0].from, in[0].to-1)
+	}
+	return nil
+}
+
+// notMeta makes sure that a span of a group does not overlap metadata: a bitmap that calls such blocks free, or a file
+// that claims them, is corrupt.
 func (s *Space) notMeta(r journal.Reader, group layout.Group, x span) error {
-	from := s.block(group, x.at)
-	to := min(from+layout.Pblk(x.n)*layout.Pblk(s.g.ClusterRatio), layout.Pblk(s.g.Blocks))
-	in, err := s.zonesIn(r, group, from, to)
+	all, err := s.allZones(r)
 	if err != nil {
 		return err
 	}
-	if len(in) > 0 {
-		return layout.Corruptf("blocks %d-%d: overlap the metadata in blocks %d-%d", from, to-1, in[0].from, in[0].to-1)
+	from := s.block(group, x.at)
+	return metaError(all, from, min(from+layout.Pblk(x.n)*layout.Pblk(s.g.ClusterRatio), layout.Pblk(s.g.Blocks)))
+}
+
+// InUse makes sure that n blocks from p on are in use, and that none is metadata: blocks that a file claims as its own.
+// With bigalloc their clusters are looked at.
+func (s *Space) InUse(r journal.Reader, p layout.Pblk, n uint64) error {
+	if n == 0 || !s.g.ContainsBlocks(p, n) {
+		return layout.Corruptf("blocks %d+%d of %d", p, n, s.g.Blocks)
+	}
+	all, err := s.allZones(r)
+	if err != nil {
+		return err
+	}
+	if err := metaError(all, p, p+layout.Pblk(n)); err != nil {
+		return err
+	}
+	for end := p + layout.Pblk(n); p < end; {
+		group, at := s.cluster(p)
+		to := s.size(group, blocks)
+		if g, last := s.cluster(end - 1); g == group {
+			to = last + 1
+		}
+		b, err := s.bitmap(r, group, blocks)
+		if err != nil {
+			return err
+		}
+		if bad := nextZero(b, at, to); bad < to {
+			return s.flipError(group, bad, blocks, false)
+		}
+		p = s.block(group, to)
 	}
 	return nil
 }
@@ -109,18 +205,16 @@ func (s *Space) notMeta(r journal.Reader, group layout.Group, x span) error {
 // buildBlockBitmap makes the block bitmap of a group whose bitmap on disk means nothing: in use are the group's
 // superblock and descriptors, all bitmaps and inode tables that lie in it, and the padding behind its last cluster.
 func (s *Space) buildBlockBitmap(r journal.Reader, group layout.Group) ([]byte, error) {
-	first, ratio := s.g.GroupFirst(group), layout.Pblk(s.g.ClusterRatio)
-	end := first + layout.Pblk(s.g.GroupBlocks(group))
-	in, err := s.zonesIn(r, group, first, end)
+	all, err := s.allZones(r)
 	if err != nil {
 		return nil, err
 	}
+	first, ratio := s.g.GroupFirst(group), layout.Pblk(s.g.ClusterRatio)
+	end := first + layout.Pblk(s.g.GroupBlocks(group))
 	b := make([]byte, s.g.BlockSize)
-	for _, z := range in {
+	for _, z := range overlapping(all, first, end) {
 		from, to := max(z.from, first)-first, min(z.to, end)-first
-		if from < to {
-			setBits(b, uint32(from/ratio), uint32((to-1)/ratio-from/ratio)+1)
-		}
+		setBits(b, uint32(from/ratio), uint32((to-1)/ratio-from/ratio)+1)
 	}
 	pad(b, s.g.GroupClusters(group))
 	return b, nil

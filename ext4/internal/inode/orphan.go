@@ -1,27 +1,31 @@
 package inode
 
 import (
+	"errors"
+	"fmt"
+	"slices"
+
 	"ext4img/ext4/layout"
 	"ext4img/journal"
 )
 
 // AddOrphan notes that an inode is to be freed, or truncated to its size, if a crash comes in between: in the orphan file
-// where there is one and it has room, else in the list. Adding one that is noted already changes nothing.
+// where there is one and it has room, else in the list. Adding one that is noted already changes nothing. Of a list or
+// a file that is damaged, what is damaged stays as it is.
 func (t *Table) AddOrphan(h *journal.Handle, ino layout.Ino) error {
 	if !t.g.ValidIno(ino) {
 		return layout.Corruptf("orphan inode %d of %d", ino, t.g.Inodes)
 	}
 	list, err := t.list(h)
-	if err != nil {
+	if err != nil && !damaged(err) {
 		return err
 	}
-	for _, o := range list {
-		if o == ino {
-			return nil
-		}
+	if slices.Contains(list, ino) {
+		return nil
 	}
 	if t.hasOrphanFile() {
-		if done, err := t.addToFile(h, ino); done || err != nil {
+		done, err := t.addToFile(h, ino)
+		if done || err != nil && !damaged(err) {
 			return err
 		}
 	}
@@ -38,21 +42,25 @@ func (t *Table) AddOrphan(h *journal.Handle, ino layout.Ino) error {
 	return nil
 }
 
+// damaged tells that what was read is wrong, and not the device.
+func damaged(err error) bool {
+	return errors.Is(err, layout.ErrCorrupt) || errors.Is(err, journal.ErrCorrupt)
+}
+
 // DelOrphan takes an inode off the orphans; one that is not among them changes nothing.
 func (t *Table) DelOrphan(h *journal.Handle, ino layout.Ino) error {
 	if t.hasOrphanFile() {
-		if done, err := t.delFromFile(h, ino); done || err != nil {
+		done, err := t.delFromFile(h, ino)
+		if done || err != nil && !damaged(err) {
 			return err
 		}
 	}
 	list, err := t.list(h)
-	if err != nil {
+	if err != nil && !damaged(err) {
 		return err
 	}
-	for i, o := range list {
-		if o == ino {
-			return t.unlink(h, list, i)
-		}
+	if i := slices.Index(list, ino); i >= 0 {
+		return t.unlink(h, list, i)
 	}
 	return nil
 }
@@ -84,8 +92,11 @@ func (t *Table) unlink(h *journal.Handle, list []layout.Ino, i int) error {
 // Orphans lists the orphans, in the order in which recovery must treat them: the list, then the orphan file.
 func (t *Table) Orphans(r journal.Reader) ([]layout.Ino, error) {
 	list, err := t.list(r)
-	if err != nil || !t.hasOrphanFile() {
-		return list, err
+	if err != nil {
+		return nil, err
+	}
+	if !t.hasOrphanFile() {
+		return list, nil
 	}
 	f, err := t.readFile(r)
 	if err != nil {
@@ -94,7 +105,8 @@ func (t *Table) Orphans(r journal.Reader) ([]layout.Ino, error) {
 	return append(list, f.all...), nil
 }
 
-// list reads the orphan list. One that comes back to an inode, or leads to no inode, is corrupt.
+// list reads the orphan list. One that comes back to an inode, or leads to no inode, is corrupt: then beside the error
+// there is what comes before.
 func (t *Table) list(r journal.Reader) ([]layout.Ino, error) {
 	super, err := t.s.Super(r)
 	if err != nil {
@@ -105,18 +117,18 @@ func (t *Table) list(r journal.Reader) ([]layout.Ino, error) {
 	for next := super.LastOrphan(); next != 0; {
 		ino := layout.Ino(next)
 		if !t.g.ValidIno(ino) || ino < t.g.FirstIno {
-			return nil, layout.Corruptf("orphan list: entry %d: inode %d of %d", len(list), ino, t.g.Inodes)
+			return list, layout.Corruptf("orphan list: entry %d: inode %d of %d", len(list), ino, t.g.Inodes)
 		}
 		if seen == nil {
 			seen = make(map[layout.Ino]bool)
 		}
 		if seen[ino] {
-			return nil, layout.Corruptf("orphan list: entry %d: inode %d again", len(list), ino)
+			return list, layout.Corruptf("orphan list: entry %d: inode %d again", len(list), ino)
 		}
 		seen[ino] = true
 		in, err := t.Read(r, ino)
 		if err != nil {
-			return nil, err
+			return list, fmt.Errorf("orphan list: entry %d: %w", len(list), err)
 		}
 		list = append(list, ino)
 		next = in.Dtime()

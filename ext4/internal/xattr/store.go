@@ -42,6 +42,7 @@ type Mapper interface {
 	Lookup(r journal.Reader, ino layout.Ino, lblk layout.Lblk) (layout.Extent, error)
 	Allocate(h *journal.Handle, ino layout.Ino, lblk layout.Lblk, n uint32, unwritten bool) (layout.Extent, error)
 	Remove(h *journal.Handle, ino layout.Ino, from, to layout.Lblk) (done bool, next layout.Lblk, err error)
+	Inspect(r journal.Reader, ino layout.Ino, from, to layout.Lblk) error
 }
 
 // Store is the attributes of one file system.
