@@ -14,8 +14,10 @@ import (
 
 // The attributes that hold POSIX access control lists, in the form of Linux's xattr interface.
 const (
-	aclAccess  = "system.posix_acl_access"
-	aclDefault = "system.posix_acl_default" // of a directory: what new files in it begin with
+	XattrACLAccess  = "system.posix_acl_access"
+	XattrACLDefault = "system.posix_acl_default" // of a directory: what new files in it begin with
+
+	aclAccess, aclDefault = XattrACLAccess, XattrACLDefault
 )
 
 // An acl is a POSIX access control list (acl(5)).

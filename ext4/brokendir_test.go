@@ -63,8 +63,10 @@ func manyNames(t *testing.T, img string, n int) {
 	for i := range entries {
 		entries[i] = Entry{Path: fmt.Sprintf("/d/n%03d-some-long-file-name", i), Mode: layout.ModeRegular | 0o644}
 	}
-	_, err := fs.MakeAll(entries)
+	m, err := fs.NewMaker("/", Attr{})
 	must(t, err)
+	_, err = m.Make(entries)
+	must(t, errors.Join(err, m.Close()))
 	closeImage(t, fs, dev)
 }
 

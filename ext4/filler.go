@@ -210,3 +210,11 @@ func (l *Filler) wait() (first error) {
 func (l *Filler) Close() error {
 	return errors.Join(l.q.Close(), l.arena.Close())
 }
+
+// Drop forgets what was put and not flushed.
+func (l *Filler) Drop() {
+	for _, p := range l.stage {
+		l.free = append(l.free, l.whole[&p.Data[:1][0]])
+	}
+	l.stage, l.file = nil, nil
+}

@@ -12,7 +12,7 @@ import (
 )
 
 // TestInlineFiles keeps small files in their inodes, as the kernel does: new ones, those that grow, are changed and cut, and
-// those of MakeAll. What no longer fits moves out, whole.
+// those of a Maker. What no longer fits moves out, whole.
 func TestInlineFiles(t *testing.T) {
 	img := newImage(t, "16M", "-t", "ext4", "-O", "inline_data", "-I", "256")
 	fs, dev := openImage(t, img, Options{})
@@ -77,15 +77,18 @@ func TestInlineFiles(t *testing.T) {
 	file("/attrs", func(f *File) { write(f, text[:59], 1) }) // no more than i_block is left
 	expect("/attrs", append([]byte{text[0]}, text[:59]...), true)
 
+	m, err := fs.NewMaker("/", Attr{})
+	must(t, err)
 	for name, n := range map[string]int{"/made": 90, "/large": 200} {
-		_, err := fs.MakeAll([]Entry{{Path: name, Mode: layout.ModeRegular | 0o644, Size: int64(n), Data: []Piece{{0, text[:n]}},
+		_, err := m.Make([]Entry{{Path: name, Mode: layout.ModeRegular | 0o644, Size: int64(n), Data: []Piece{{0, text[:n]}},
 			Xattrs: map[string][]byte{"user.a": []byte("b")}}})
 		must(t, err)
 		expect(name, text[:n], n < 100)
 	}
-	_, err := fs.MakeAll([]Entry{{Path: "/hole", Mode: layout.ModeRegular | 0o644, Size: 50}})
+	_, err = m.Make([]Entry{{Path: "/hole", Mode: layout.ModeRegular | 0o644, Size: 50}})
 	must(t, err)
 	expect("/hole", make([]byte, 50), false)
+	must(t, m.Close())
 
 	closeImage(t, fs, dev)
 	fsckClean(t, img)

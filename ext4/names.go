@@ -314,33 +314,37 @@ func (f *FS) linkAt(old, to spot) error {
 		if err != nil {
 			return err
 		}
-		_, err = f.linkIn(h, old, p)
-		return err
+		return f.linkIn(h, old, p)
 	})
 	return pathError("link", to.String(), err)
 }
 
-// linkIn gives a file a name that does not exist yet, and returns its inode.
-func (f *FS) linkIn(h *journal.Handle, old spot, p place) (layout.Ino, error) {
+// linkIn gives a file a name that does not exist yet.
+func (f *FS) linkIn(h *journal.Handle, old spot, p place) error {
 	ino, err := f.walk(h, old, false)
 	if err != nil {
-		return 0, err
+		return err
 	}
+	return f.linkInode(h, ino, p)
+}
+
+// linkInode is linkIn of an inode.
+func (f *FS) linkInode(h *journal.Handle, ino layout.Ino, p place) error {
 	if err := f.mayChangeDir(h, p.dir, false); err != nil {
-		return 0, err
+		return err
 	}
 	rec, err := f.inodes.Read(h, ino)
 	if err != nil {
-		return 0, err
+		return err
 	}
 	if rec.IsDir() || rec.HasFlag(layout.FlagImmutable|layout.FlagAppend) {
-		return 0, syscall.EPERM
+		return syscall.EPERM
 	}
 	if err := f.addLink(h, ino, 1); err != nil {
-		return 0, err
+		return err
 	}
 	if err := f.dirs.Add(h, p.dir, p.name, ino, fileType(rec.Mode())); err != nil {
-		return 0, err
+		return err
 	}
-	return ino, f.dirChanged(h, p.dir)
+	return f.dirChanged(h, p.dir)
 }

@@ -213,7 +213,10 @@ func (w *smallWorld) batch() {
 		}
 		e.Xattrs, w.attrs[e.Path] = attrs, attrs
 	}
-	made, err := w.fs.MakeAll(entries)
+	m, err := w.fs.NewMaker("/", Attr{})
+	w.must(err)
+	made, err := m.Make(entries)
+	w.must(m.Close())
 	if err != nil || made != len(entries) {
 		w.Fatalf("%d of %d made: %v", made, len(entries), err)
 	}
@@ -263,10 +266,13 @@ func TestLargerThanTransaction(t *testing.T) {
 	}
 	free, err := fs.FreeBlocks()
 	must(t, err)
-	made, err := fs.MakeAll([]Entry{{Path: "/x", Mode: layout.ModeRegular | 0o644, Xattrs: attrs}})
+	m, err := fs.NewMaker("/", Attr{})
+	must(t, err)
+	made, err := m.Make([]Entry{{Path: "/x", Mode: layout.ModeRegular | 0o644, Xattrs: attrs}})
 	if made != 0 || !errors.Is(err, syscall.ENOSPC) {
 		t.Errorf("%d made, %v", made, err)
 	}
+	must(t, m.Close())
 	if _, err := fs.Stat("/x"); !isNotExist(err) {
 		t.Errorf("what was not made is there: %v", err)
 	}

@@ -50,7 +50,7 @@ var imports = map[string][]string{
 	"cmd/ext4img": {
 		"ext4img/ext4", "ext4img/ext4/...", "ext4img/journal", "ext4img/aio", "ext4img/aio/parttable",
 		"github.com/urfave/cli/v2", "github.com/schollz/progressbar/v3", "github.com/dustin/go-humanize",
-		"golang.org/x/term", "golang.org/x/sys/unix",
+		"golang.org/x/term", "golang.org/x/sys/unix", "github.com/klauspost/compress/zstd", "github.com/ulikunitz/xz/lzma",
 	},
 }
 

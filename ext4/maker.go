@@ -1,0 +1,324 @@
+package ext4
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"time"
+
+	"ext4img/ext4/layout"
+	"ext4img/journal"
+)
+
+// ErrOutside says that a path leads out of the directory that a Maker works beneath.
+var ErrOutside = errors.New("leads out of the directory")
+
+// An Entry is a file for a Maker: everything that an inode says of it.
+type Entry struct {
+	Path         string // beneath the Maker's directory; "" or "." is the directory itself
+	Mode         uint16 // i_mode: type and permissions
+	UID, GID     uint32
+	Atime, Mtime time.Time // zero: now
+	Target       string    // of a symbolic link
+	LinkTo       string    // beneath the directory: a file that gets one more name; all else is left out then
+	Major, Minor uint32    // of a device
+	Xattrs       map[string][]byte
+	Size         int64   // of a regular file, bytes
+	Data         []Piece // its content, in ascending order; the rest are holes
+	File         *File   // its content instead of Size and Data: of Maker.Temp, and still open
+}
+
+// A Piece is a part of a file's content. It begins at a multiple of the block size.
+type Piece struct {
+	Off  int64
+	Data []byte
+}
+
+// An XattrError says which attribute an entry cannot have.
+type XattrError struct {
+	Name string
+	Err  error
+}
+
+// Error names the attribute and the reason.
+func (e *XattrError) Error() string { return e.Name + ": " + e.Err.Error() }
+
+// Unwrap is the reason.
+func (e *XattrError) Unwrap() error { return e.Err }
+
+// A Maker makes files beneath one directory as GNU tar does when it extracts, and changes nothing outside that directory,
+// whatever the names, the symbolic links that are there and those that are made say:
+//
+//   - A path is relative to the directory, with or without a leading slash. One with ".." is refused: ErrOutside.
+//   - A symbolic link on the way to a name is followed as long as it stays beneath the directory: ErrOutside if not. An
+//     absolute one stays there only if the directory is the root. Links that the Maker has made itself are followed only if
+//     they are relative and without "..".
+//   - Directories that are missing on the way are made.
+//   - A name that exists is replaced, in one step: by a file that cannot be made it is not. A directory is
+//     replaced only if it is empty. A directory for a directory changes what its inode says, and its content stays.
+//   - The time of modification that an entry gives a directory stays when names are made in the directory later.
+//
+// One goroutine uses it.
+type Maker struct {
+	fs      *FS
+	base    *node
+	missing Attr
+	timed   map[layout.Ino]struct{} // directories whose time an entry has set
+	astray  map[layout.Ino]struct{} // symbolic links made here that are not followed
+}
+
+// NewMaker makes a Maker for a directory, which exists. Directories that are missing on the way to a name get the
+// attributes missing.
+func (f *FS) NewMaker(dir string, missing Attr) (*Maker, error) {
+	n, err := f.lookupDir(dir)
+	if err != nil {
+		return nil, pathError("make", dir, err)
+	}
+	return &Maker{fs: f, base: n, missing: missing, timed: map[layout.Ino]struct{}{}, astray: map[layout.Ino]struct{}{}}, nil
+}
+
+// lookupDir finds a directory and takes a reference, so that no other gets its number.
+func (f *FS) lookupDir(dir string) (*node, error) {
+	v := f.j.View()
+	defer v.Close()
+	w := walker{fs: f, r: v}
+	p, err := w.parent(layout.RootIno, dir)
+	if err != nil {
+		return nil, err
+	}
+	p.slash = true
+	ino, err := w.finish(p, true)
+	if err != nil {
+		return nil, err
+	}
+	return f.get(ino), nil
+}
+
+// Close ends the use of the directory.
+func (m *Maker) Close() error { return m.fs.put(m.base) }
+
+// Make makes files in the order given, as many as fit in a transaction in one handle, and returns how many there are now;
+// the error is that of the next one, of which nothing is there but perhaps directories on its way. An attribute that the
+// file cannot have is an *XattrError.
+//
+// Content is on the device before the handle stops, so that no commit can come between (ordering O1). The same entries
+// in the same calls give the same image.
+func (m *Maker) Make(entries []Entry) (made int, err error) {
+	for made < len(entries) {
+		n, err := m.some(entries[made:])
+		made += n
+		if err != nil {
+			return made, pathError("make", entries[made].Path, err)
+		}
+	}
+	return made, nil
+}
+
+// Temp opens a new file without a name, near the directory that path is in. It gets a name, the path or another one, by an
+// Entry; without one it ends with its Close, or with a crash.
+func (m *Maker) Temp(path string) (*File, error) {
+	parts, err := pathParts(path)
+	if err != nil {
+		return nil, pathError("make", path, err)
+	}
+	var n *node
+	for n == nil {
+		var s *making
+		tid, err := m.fs.update(m.fs.nameCredits(), func(h *journal.Handle) error {
+			s = m.begin(h, m.fs.nameCredits())
+			err := s.temp(parts, &n)
+			if errors.Is(err, errGrown) {
+				err = nil
+			}
+			return err
+		})
+		if err != nil {
+			return nil, pathError("make", path, err)
+		}
+		s.ended(tid)
+	}
+	return &File{fs: m.fs, n: n, name: path, flag: os.O_RDWR}, nil
+}
+
+func (s *making) temp(parts []string, n **node) error {
+	dir := s.m.base.ino
+	if len(parts) > 0 {
+		var err error
+		if dir, err = s.dir(parts[:len(parts)-1], true); err != nil {
+			return err
+		}
+	}
+	f := s.m.fs
+	ino, rec, err := f.inodes.New(s.h, dir, layout.ModeRegular|0o600)
+	if err != nil {
+		return err
+	}
+	rec.SetLinks(0)
+	if err := f.inodes.AddOrphan(s.h, ino); err != nil {
+		return err
+	}
+	f.hold(s.h, ino, n)
+	return nil
+}
+
+// some makes entries in one handle. When one fails the handle is undone, and those before it are made in another.
+func (m *Maker) some(entries []Entry) (made int, err error) {
+	credits := m.fs.nameCredits() + contentCredits
+	for {
+		var s *making
+		tid, err := m.fs.update(credits, func(h *journal.Handle) error {
+			s = m.begin(h, credits)
+			return s.run(entries)
+		})
+		if err == nil {
+			if err := s.ended(tid); err != nil || s.made > 0 {
+				return s.made, err
+			}
+			continue // only directories on the way
+		}
+		tooLarge := errors.Is(err, journal.ErrTooLarge)
+		switch {
+		case s == nil:
+			return 0, err
+		case tooLarge && (s.made == 0 || len(entries) == 1):
+			return m.inSteps(&entries[0], err)
+		case tooLarge && s.made == len(entries): // with what the quotas need for so many owners
+			entries = entries[:s.made/2]
+		case s.made == 0 || s.made == len(entries):
+			return 0, err
+		default:
+			entries = entries[:s.made]
+		}
+	}
+}
+
+const (
+	// contentCredits is what the content and the attributes of an entry change as a rule; a handle that needs more gets it
+	// while the transaction has room.
+	contentCredits = 16
+	// maxReplaced bounds the files that one handle replaces: they are orphans until it has ended.
+	maxReplaced = 64
+)
+
+// errGrown ends a handle that has no room for more directories on the way to an entry.
+var errGrown = errors.New("the transaction is full")
+
+// making is one handle of a Maker.
+type making struct {
+	m       *Maker
+	h       *journal.Handle
+	credits int // what one entry may need
+	made    int
+	grown   bool // directories were made on the way to the entry that comes next
+
+	names []string     // the directory of the last entry, from the Maker's on
+	inos  []layout.Ino // the Maker's directory, and those of names
+
+	fresh []fresh // inodes that this handle has made or given a time
+	gone  []*node // what was replaced
+	runs  []run   // content, in the order of its allocation
+}
+
+// fresh is what the Maker is to remember of an inode.
+type fresh struct {
+	ino           layout.Ino
+	timed, astray bool
+}
+
+func (m *Maker) begin(h *journal.Handle, credits int) *making {
+	return &making{m: m, h: h, credits: credits, inos: []layout.Ino{m.base.ino}}
+}
+
+// ended carries what the handle has done over to the Maker, and frees what was replaced.
+func (s *making) ended(tid journal.TID) (err error) {
+	for _, x := range s.fresh {
+		setIn(s.m.timed, x.ino, x.timed)
+		setIn(s.m.astray, x.ino, x.astray)
+	}
+	for _, n := range s.gone {
+		n.changed(tid)
+		if e := s.m.fs.put(n); err == nil {
+			err = e
+		}
+	}
+	return err
+}
+
+func setIn(set map[layout.Ino]struct{}, ino layout.Ino, in bool) {
+	if in {
+		set[ino] = struct{}{}
+	} else {
+		delete(set, ino)
+	}
+}
+
+// knows tells what is remembered of an inode: by this handle, else by the Maker.
+func (s *making) knows(ino layout.Ino) fresh {
+	for i := len(s.fresh) - 1; i >= 0; i-- {
+		if s.fresh[i].ino == ino {
+			return s.fresh[i]
+		}
+	}
+	_, timed := s.m.timed[ino]
+	_, astray := s.m.astray[ino]
+	return fresh{ino, timed, astray}
+}
+
+func (s *making) run(entries []Entry) error {
+	for i := range entries {
+		if room := s.h.Room(); i > 0 && room < s.credits && s.h.Extend(s.credits-room) != nil || len(s.gone) >= maxReplaced {
+			break // the transaction is full
+		}
+		s.grown = false
+		err := s.entry(&entries[i])
+		if errors.Is(err, errGrown) {
+			break
+		}
+		if err != nil {
+			return err
+		}
+		s.made++
+	}
+	return s.write()
+}
+
+// missing makes a directory on the way to an entry.
+func (s *making) missing(dir layout.Ino, name string) (layout.Ino, error) {
+	if room := s.h.Room(); s.grown && room < s.credits && s.h.Extend(s.credits-room) != nil {
+		return 0, errGrown
+	}
+	s.grown = true
+	var made layout.Ino
+	err := s.inDir(dir, func() (err error) {
+		p := place{dir: dir, name: name}
+		made, err = s.m.fs.createIn(s.h, p, layout.ModeDir, s.m.missing, func(h *journal.Handle, dir, ino layout.Ino, rec layout.Inode) error {
+			return s.m.fs.initDir(h, ino, rec, dir)
+		})
+		return err
+	})
+	if err != nil {
+		return 0, fmt.Errorf("directory %q on the way: %w", name, err)
+	}
+	s.fresh = append(s.fresh, fresh{ino: made})
+	return made, nil
+}
+
+// inDir runs fn, which changes names in a directory. A time that an entry has given the directory stays.
+func (s *making) inDir(dir layout.Ino, fn func() error) error {
+	if !s.knows(dir).timed {
+		return fn()
+	}
+	rec, err := s.m.fs.inodes.Read(s.h, dir)
+	if err != nil {
+		return err
+	}
+	mtime := rec.Mtime()
+	if err := fn(); err != nil {
+		return err
+	}
+	if rec, err = s.m.fs.inodes.Edit(s.h, dir); err != nil {
+		return err
+	}
+	rec.SetMtime(mtime)
+	return nil
+}

@@ -1,0 +1,353 @@
+package ext4
+
+import (
+	"fmt"
+	"io/fs"
+	"maps"
+	"slices"
+	"strings"
+	"syscall"
+
+	"ext4img/aio"
+	"ext4img/ext4/layout"
+	"ext4img/journal"
+)
+
+// entry makes one file. All that can be known is looked at before the first change.
+func (s *making) entry(e *Entry) error {
+	parts, err := pathParts(e.Path)
+	if err != nil {
+		return err
+	}
+	isDir := e.Mode&layout.ModeTypeMask == layout.ModeDir && e.LinkTo == ""
+	if len(parts) == 0 {
+		if !isDir {
+			return fs.ErrExist
+		}
+		return s.attributes(e, s.m.base.ino)
+	}
+	var source layout.Ino
+	if e.LinkTo != "" {
+		if source, err = s.source(e.LinkTo); err != nil {
+			return fmt.Errorf("link to %q: %w", e.LinkTo, err)
+		}
+	}
+	last := len(parts) - 1
+	dir, err := s.dir(parts[:last], true)
+	if err != nil {
+		return err
+	}
+	p := place{dir: dir, name: parts[last]}
+	old, _, err := s.m.fs.dirs.Lookup(s.h, dir, p.name)
+	if isNotExist(err) {
+		old, err = 0, nil
+	}
+	if err != nil {
+		return err
+	}
+	if source != 0 && source != old {
+		if err := s.linkable(source); err != nil {
+			return fmt.Errorf("link to %q: %w", e.LinkTo, err)
+		}
+	}
+	if old != 0 {
+		switch done, err := s.old(e, p, old, source); {
+		case err != nil:
+			return err
+		case done:
+			return nil
+		}
+	}
+	return s.inDir(dir, func() error { return s.create(e, p, source) })
+}
+
+// source finds the file that is to get one more name.
+func (s *making) source(name string) (layout.Ino, error) {
+	parts, err := pathParts(name)
+	if err != nil {
+		return 0, err
+	}
+	if len(parts) == 0 {
+		return 0, syscall.EPERM
+	}
+	last := len(parts) - 1
+	dir, err := s.dir(parts[:last], false)
+	if err != nil {
+		return 0, err
+	}
+	ino, _, err := s.child(dir, parts[last], false)
+	return ino, err
+}
+
+// linkable tells whether a file can have one more name.
+func (s *making) linkable(ino layout.Ino) error {
+	rec, err := s.m.fs.inodes.Read(s.h, ino)
+	switch {
+	case err != nil:
+		return err
+	case rec.IsDir() || rec.HasFlag(layout.FlagImmutable|layout.FlagAppend):
+		return syscall.EPERM
+	case rec.Links() >= linkMax:
+		return syscall.EMLINK
+	}
+	return nil
+}
+
+// old deals with what has the name already: done if it is what the entry asks for, else it is gone.
+func (s *making) old(e *Entry, p place, old, source layout.Ino) (done bool, err error) {
+	f := s.m.fs
+	rec, err := f.inodes.Read(s.h, old)
+	switch {
+	case err != nil:
+		return false, err
+	case old == source:
+		return true, nil
+	case rec.IsDir() && source == 0 && e.Mode&layout.ModeTypeMask == layout.ModeDir:
+		return true, s.attributes(e, old)
+	}
+	var n *node
+	s.h.AtEnd(func(ok bool) {
+		if ok {
+			n = f.get(old)
+			s.gone = append(s.gone, n)
+		}
+	})
+	if rec.IsDir() {
+		s.forget()
+	}
+	return false, s.inDir(p.dir, func() error { return f.unlinkIn(s.h, p.dir, p.name, old) })
+}
+
+// create makes a file under a name that is free.
+func (s *making) create(e *Entry, p place, source layout.Ino) error {
+	f := s.m.fs
+	switch {
+	case source != 0:
+		return f.linkInode(s.h, source, p)
+	case e.File != nil:
+		return s.named(e, p)
+	}
+	ino, err := f.createIn(s.h, p, e.Mode&layout.ModeTypeMask, Attr{}, func(_ *journal.Handle, _, ino layout.Ino, rec layout.Inode) error {
+		return s.fill(e, p, ino, rec)
+	})
+	if err != nil {
+		return err
+	}
+	astray := e.Mode&layout.ModeTypeMask == layout.ModeSymlink && leadsAstray(e.Target)
+	s.fresh = append(s.fresh, fresh{ino: ino, astray: astray})
+	return s.attributes(e, ino)
+}
+
+// named gives a file of Temp its name.
+func (s *making) named(e *Entry, p place) error {
+	f, n := s.m.fs, e.File.n
+	if e.Mode&layout.ModeTypeMask != layout.ModeRegular || e.File.isClosed() {
+		return syscall.EINVAL
+	}
+	if err := f.mayChangeDir(s.h, p.dir, false); err != nil {
+		return err
+	}
+	rec, err := f.inodes.Edit(s.h, n.ino)
+	if err != nil {
+		return err
+	}
+	if rec.Links() != 0 {
+		return fs.ErrExist
+	}
+	rec.SetLinks(1)
+	if err := f.inodes.DelOrphan(s.h, n.ino); err != nil {
+		return err
+	}
+	if err := f.dirs.Add(s.h, p.dir, p.name, n.ino, layout.FTRegular); err != nil {
+		return err
+	}
+	if err := f.dirChanged(s.h, p.dir); err != nil {
+		return err
+	}
+	tid := s.h.TID()
+	s.h.AtEnd(func(ok bool) {
+		if ok {
+			n.changed(tid)
+			n.touched.Store(false)
+		}
+	})
+	s.fresh = append(s.fresh, fresh{ino: n.ino})
+	return s.attributes(e, n.ino)
+}
+
+// attributes sets what an entry says of an inode: access lists last, since they have a say in the permissions.
+func (s *making) attributes(e *Entry, ino layout.Ino) error {
+	f := s.m.fs
+	rec, err := f.inodes.Edit(s.h, ino)
+	if err != nil {
+		return err
+	}
+	if rec.HasFlag(layout.FlagImmutable | layout.FlagAppend) {
+		return syscall.EPERM
+	}
+	s.own(e, rec)
+	if rec.IsDir() {
+		s.fresh = append(s.fresh, fresh{ino: ino, timed: !e.Mtime.IsZero()})
+	}
+	if rec.IsDir() && len(e.Xattrs) == 0 {
+		return f.chmodACL(s.h, ino, rec.Mode()) // of a directory that was there
+	}
+	for _, attr := range slices.Sorted(maps.Keys(e.Xattrs)) {
+		if !isACL(attr) {
+			if err := s.xattr(ino, rec, attr, e.Xattrs[attr]); err != nil {
+				return &XattrError{attr, err}
+			}
+		}
+	}
+	if rec.IsDir() {
+		if err := f.chmodACL(s.h, ino, rec.Mode()); err != nil {
+			return err
+		}
+	}
+	for _, attr := range []string{aclAccess, aclDefault} {
+		if value, ok := e.Xattrs[attr]; ok {
+			if err := f.setACL(s.h, ino, rec, attr, value); err != nil && err != errSame {
+				return &XattrError{attr, err}
+			}
+		}
+	}
+	return nil
+}
+
+// xattr sets one attribute, under the rules of SetXattr.
+func (s *making) xattr(ino layout.Ino, rec layout.Inode, attr string, value []byte) error {
+	if err := checkXattr(attr, len(value)); err != nil {
+		return err
+	}
+	if err := mayXattr(rec, attr, syscall.EPERM); err != nil {
+		return err
+	}
+	if strings.HasPrefix(attr, "system.") {
+		return syscall.EOPNOTSUPP
+	}
+	if attr == XattrCapability {
+		if !capabilityOK(value) {
+			return syscall.EINVAL
+		}
+		s.m.fs.capabilitySet(ino)
+	}
+	return s.m.fs.attrs.Set(s.h, ino, attr, value, 0)
+}
+
+// own sets owner, permissions and times.
+func (s *making) own(e *Entry, rec layout.Inode) {
+	rec.SetUID(e.UID)
+	rec.SetGID(e.GID)
+	perm := e.Mode & layout.ModePermMask
+	if rec.IsSymlink() {
+		perm = 0o777
+	}
+	rec.SetMode(rec.Type() | perm)
+	rec.SetCtime(s.m.fs.inodes.Clock())
+	if !e.Atime.IsZero() {
+		rec.SetAtime(e.Atime)
+	}
+	if !e.Mtime.IsZero() {
+		rec.SetMtime(e.Mtime)
+	}
+}
+
+// run is content for adjacent blocks of the device, each piece padded to whole blocks.
+type run struct {
+	start, end layout.Pblk
+	pieces     [][]byte
+}
+
+// fill completes an inode before it gets its name.
+func (s *making) fill(e *Entry, p place, ino layout.Ino, rec layout.Inode) error {
+	switch e.Mode & layout.ModeTypeMask {
+	case layout.ModeRegular:
+		return s.content(e, ino, rec)
+	case layout.ModeDir:
+		return s.m.fs.initDir(s.h, ino, rec, p.dir)
+	case layout.ModeSymlink:
+		return s.m.fs.initSymlink(s.h, ino, rec, e.Target)
+	}
+	return s.m.fs.initSpecial(rec, e.Mode&layout.ModeTypeMask, e.Major, e.Minor)
+}
+
+// content gives a regular file its size and its data, in blocks or, if it fits there, in the inode.
+func (s *making) content(e *Entry, ino layout.Ino, rec layout.Inode) error {
+	bs := s.m.fs.geo.BlockSize
+	if len(e.Data) == 1 && e.Data[0].Off == 0 && int64(len(e.Data[0].Data)) == e.Size {
+		room, err := s.m.fs.inlineRoom(s.h, ino, rec)
+		if err != nil {
+			return err
+		}
+		if e.Size <= int64(room) {
+			if err := s.m.fs.putInline(s.h, ino, e.Data[0].Data); err != nil {
+				return err
+			}
+			return s.m.fs.inodes.SetSize(s.h, ino, uint64(e.Size))
+		}
+	}
+	for _, piece := range e.Data {
+		if piece.Off%int64(bs) != 0 || piece.Off+int64(len(piece.Data)) > e.Size {
+			return fmt.Errorf("content at %d, %d bytes of %d: %w", piece.Off, len(piece.Data), e.Size, syscall.EINVAL)
+		}
+		l, data := layout.Lblk(piece.Off/int64(bs)), piece.Data
+		for len(data) > 0 {
+			x, err := s.m.fs.extents.Allocate(s.h, ino, l, uint32((len(data)+bs-1)/bs), false)
+			if err != nil {
+				return err
+			}
+			k := min(len(data), int(x.Len)*bs)
+			s.add(x, data[:k])
+			l, data = l+layout.Lblk(x.Len), data[k:]
+		}
+	}
+	if e.Size > s.m.fs.maxSize() {
+		return syscall.EFBIG
+	}
+	return s.m.fs.inodes.SetSize(s.h, ino, uint64(e.Size))
+}
+
+// add notes content for an extent.
+func (s *making) add(x layout.Extent, data []byte) {
+	if n := len(s.runs); n == 0 || s.runs[n-1].end != x.Pblk {
+		s.runs = append(s.runs, run{start: x.Pblk, end: x.Pblk})
+	}
+	r := &s.runs[len(s.runs)-1]
+	r.end += layout.Pblk(x.Len)
+	r.pieces = append(r.pieces, data)
+}
+
+// write puts the content on the device, adjacent blocks in one go.
+func (s *making) write() error {
+	bs := s.m.fs.geo.BlockSize
+	buf := aio.AlignedBuf(writeAtOnce, max(s.m.fs.dev.Align(), 1))
+	for _, r := range s.runs {
+		off, n := int64(r.start)*int64(bs), 0
+		flush := func() error {
+			_, err := s.m.fs.dev.WriteAt(buf[:n], off)
+			off, n = off+int64(n), 0
+			return err
+		}
+		for _, data := range r.pieces {
+			for len(data) > 0 {
+				if n == len(buf) {
+					if err := flush(); err != nil {
+						return err
+					}
+				}
+				k := copy(buf[n:], data)
+				data, n = data[k:], n+k
+			}
+			pad := (bs - n%bs) % bs
+			clear(buf[n : n+pad])
+			n += pad
+		}
+		if err := flush(); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// writeAtOnce is the most that goes to the device in one write, bytes: a multiple of every block size.
+const writeAtOnce = 4 << 20
