@@ -33,8 +33,10 @@ type Draft struct {
 type DraftOptions struct {
 	// New is what a new file belongs to and its permissions.
 	New Attr
-	// SetPerm and SetOwner give a file that exists the permissions and the owner of New, too.
-	SetPerm, SetOwner bool
+	// SetPerm, SetUID and SetGID give a file that exists the permissions, the owner and the group of New, too.
+	SetPerm, SetUID, SetGID bool
+	// Size is how many bytes of content there will be, if that is known: syscall.ENOSPC or EFBIG before anything changes.
+	Size int64
 	// Follow: a symbolic link at the end of the path is followed, else it is syscall.ELOOP.
 	Follow bool
 	// Name replaces the name and not the content: it leads to a new inode, and what it led to, which may be anything
@@ -58,6 +60,9 @@ func (i Inode) Draft(name string, o DraftOptions) (*Draft, error) {
 
 func (f *FS) draft(s spot, o DraftOptions) (*Draft, error) {
 	d := &Draft{fs: f, spot: s, o: o}
+	if err := d.judge(); err != nil {
+		return nil, err
+	}
 	var n *node
 	tid, err := f.update(f.nameCredits(), func(h *journal.Handle) error {
 		p, old, err := d.find(h)
@@ -85,35 +90,50 @@ func (f *FS) draft(s spot, o DraftOptions) (*Draft, error) {
 	return d, nil
 }
 
+// judge looks at what the draft is for before anything changes: the path, then the room.
+func (d *Draft) judge() error {
+	f := d.fs
+	v := f.j.View()
+	defer v.Close()
+	if _, _, err := d.find(v); err != nil {
+		return err
+	}
+	if d.o.Size > f.maxSize() {
+		return syscall.EFBIG
+	}
+	first, end := f.blocks(0, max(d.o.Size, 0))
+	return f.enough(v, uint64(end-first))
+}
+
 // find is where the draft goes, and what is there; 0 for nothing.
-func (d *Draft) find(h *journal.Handle) (p place, ino layout.Ino, err error) {
+func (d *Draft) find(r journal.Reader) (p place, ino layout.Ino, err error) {
 	f := d.fs
 	if d.o.Follow {
-		p, ino, err = f.walkOpen(h, d.spot, os.O_CREATE)
-	} else if p, err = f.walkParent(h, d.spot); err == nil {
+		p, ino, err = f.walkOpen(r, d.spot, os.O_CREATE)
+	} else if p, err = f.walkParent(r, d.spot); err == nil {
 		if !p.named() || p.slash {
 			return p, 0, syscall.EISDIR
 		}
-		w := walker{fs: f, r: h}
+		w := walker{fs: f, r: r}
 		ino, err = w.step(p)
 	}
 	if isNotExist(err) && p.named() {
-		return p, 0, f.mayChangeDir(h, p.dir, false)
+		return p, 0, f.mayChangeDir(r, p.dir, false)
 	}
 	if err != nil {
 		return p, 0, err
 	}
-	rec, err := f.inodes.Read(h, ino)
+	rec, err := f.inodes.Read(r, ino)
 	switch {
 	case err != nil:
 		return p, 0, err
 	case d.o.Name && rec.IsDir():
 		return p, 0, syscall.EISDIR
 	case d.o.Name:
-		if err := f.mayChangeDir(h, p.dir, false); err != nil {
+		if err := f.mayChangeDir(r, p.dir, false); err != nil {
 			return p, 0, err
 		}
-		return p, ino, f.mayRemove(h, p.dir, ino)
+		return p, ino, f.mayRemove(r, p.dir, ino)
 	case rec.IsSymlink():
 		return p, 0, syscall.ELOOP
 	}
@@ -267,9 +287,13 @@ func (d *Draft) setAttrs(h *journal.Handle, ino layout.Ino) error {
 	if err != nil {
 		return err
 	}
-	if d.o.SetOwner {
+	if d.o.SetUID {
 		rec.SetUID(d.o.New.UID)
+	}
+	if d.o.SetGID {
 		rec.SetGID(d.o.New.GID)
+	}
+	if d.o.SetUID || d.o.SetGID {
 		dropSetID(rec)
 	}
 	if !d.o.SetPerm {

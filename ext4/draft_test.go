@@ -65,6 +65,9 @@ func TestDraftKeeps(t *testing.T) {
 		want := map[string][]byte{}
 		for i, from := range sizes {
 			for j, to := range sizes {
+				if (i+j)%2 == 0 && i+j > 0 && i+j < 8 && os.Getenv("EXT4IMG_LONG") == "" {
+					continue
+				}
 				name := fmt.Sprintf("/%d-%d", from, to)
 				names = append(names, name)
 				f, err := fs.Create(name, Attr{Perm: 0o6640, UID: 70000, GID: 42})
@@ -138,7 +141,7 @@ func TestDraftOptions(t *testing.T) {
 		}
 	}
 	check("/f", "100640 1:2 2 old")
-	must(t, drafted(fs, "/f", []byte("set"), DraftOptions{New: Attr{Perm: 0o4755, UID: 3, GID: 4}, SetPerm: true, SetOwner: true}))
+	must(t, drafted(fs, "/f", []byte("set"), DraftOptions{New: Attr{Perm: 0o4755, UID: 3, GID: 4}, SetPerm: true, SetUID: true, SetGID: true}))
 	check("/hard", "104755 3:4 2 set")
 	if _, err := fs.Xattr("/f", XattrCapability, false); !errors.Is(err, ErrNoXattr) {
 		t.Errorf("capabilities: %v", err)
@@ -199,6 +202,9 @@ func TestDraftRefused(t *testing.T) {
 		if err := drafted(fs, c.name, []byte("new"), c.o); !errors.Is(err, c.want) {
 			t.Errorf("%.20s %+v: %v, want %v", c.name, c.o, err, c.want)
 		}
+	}
+	if _, err := fs.Draft("/f", DraftOptions{Size: 16 << 20}); !errors.Is(err, syscall.ENOSPC) {
+		t.Errorf("more than there is room for, said before: %v", err)
 	}
 	full := drafted(fs, "/f", make([]byte, 16<<20), DraftOptions{})
 	made := drafted(fs, "/g", make([]byte, 16<<20), DraftOptions{})

@@ -166,11 +166,11 @@ func (f *FS) dropLink(h *journal.Handle, dir, ino layout.Ino) error {
 }
 
 // mayRemove judges whether a name that leads to ino may go.
-func (f *FS) mayRemove(h *journal.Handle, dir, ino layout.Ino) error {
-	if err := f.mayChangeDir(h, dir, true); err != nil {
+func (f *FS) mayRemove(r journal.Reader, dir, ino layout.Ino) error {
+	if err := f.mayChangeDir(r, dir, true); err != nil {
 		return err
 	}
-	rec, err := f.inodes.Read(h, ino)
+	rec, err := f.inodes.Read(r, ino)
 	if err != nil {
 		return err
 	}
@@ -183,7 +183,7 @@ func (f *FS) mayRemove(h *journal.Handle, dir, ino layout.Ino) error {
 	if ino == layout.RootIno {
 		return syscall.EBUSY
 	}
-	empty, err := f.dirs.Empty(h, ino)
+	empty, err := f.dirs.Empty(r, ino)
 	if err == nil && !empty {
 		err = syscall.ENOTEMPTY
 	}

@@ -55,7 +55,7 @@ func chmodCommand() *cli.Command {
 func chownCommand() *cli.Command {
 	return &cli.Command{
 		Name: "chown", Usage: "change owner and group", ArgsUsage: "IMAGE UID[:GID] PATH...",
-		Description: example("Numbers only: names belong to the system inside the image.", "ext4img chown disk.img 1000:1000 /home/me"),
+		Description: example("Numbers, and root: other names belong to the system inside the image.", "ext4img chown disk.img 1000:1000 /home/me"),
 		Flags: []cli.Flag{recursiveFlag(),
 			&cli.BoolFlag{Name: "no-dereference", Aliases: []string{"h"}, Usage: "a symbolic link itself"}},
 		Action: func(c *cli.Context) error {
@@ -247,9 +247,12 @@ func parseOwner(s string) (uid, gid int, err error) {
 	u, g, has := strings.Cut(s, ":")
 	uid, gid = -1, -1
 	id := func(s string) (int, error) {
+		if s == "root" {
+			return 0, nil
+		}
 		n, err := strconv.ParseUint(s, 10, 32)
 		if err != nil || n == 1<<32-1 {
-			return 0, fmt.Errorf("owner %q: want a number", s)
+			return 0, fmt.Errorf("owner %q: want a number, or root", s)
 		}
 		return int(n), nil
 	}

@@ -164,6 +164,8 @@ func openSource(c *cli.Context) (*source, error) {
 		if info, err := f.Stat(); err == nil && info.Mode().IsRegular() {
 			src.size = info.Size()
 		}
+	} else if err := checkStdin(c.App.Reader); err != nil {
+		return nil, err
 	}
 	if c.IsSet("ranges") {
 		if src.file == nil || off != 0 {
