@@ -58,6 +58,7 @@ func makeFS(c *cli.Context) error {
 			return usagef(c, "size %q: want a number with K, M, G, T, P or E, more than 0", c.Args().Get(1))
 		}
 	}
+	o.Bytes = uint64(bytes)
 	dev, err := prepareTarget(c, path, bytes, &o)
 	if err != nil {
 		return opError(c, path, err)

@@ -16,7 +16,8 @@ import (
 type Options struct {
 	Type        string // ext2, ext3, ext4; "": ext4
 	Features    string // changes to the type's features, as mke2fs -O
-	Blocks      uint64 // 0: as many as the device holds
+	Blocks      uint64 // 0: by Bytes
+	Bytes       uint64 // the size, in place of Blocks; 0: the device's, in whole pages of 4096 bytes
 	BlockSize   int    // bytes; 0: 1024 for file systems smaller than 512 MiB, else 4096
 	ClusterSize int    // bytes, with bigalloc; 0: 16 blocks
 	Label       string // at most 16 bytes
@@ -42,6 +43,8 @@ type Options struct {
 const (
 	mib = 1 << 20
 	tib = 1 << 40
+
+	pageSize = 4096
 )
 
 // A class is what mke2fs.conf calls a usage type: what the size of a file system makes of its defaults.
@@ -76,8 +79,11 @@ func (o Options) bytesPerInode(cluster int) uint64 {
 // complete checks the options and fills in the defaults for a device of so many bytes.
 func (o Options) complete(size int64) (Options, error) {
 	bytes := uint64(size)
-	if o.Blocks != 0 && o.BlockSize != 0 {
+	switch {
+	case o.Blocks != 0 && o.BlockSize != 0:
 		bytes = o.Blocks * uint64(o.BlockSize)
+	case o.Bytes != 0:
+		bytes = o.Bytes
 	}
 	c := classOf(bytes)
 	if o.BlockSize == 0 {
@@ -87,7 +93,10 @@ func (o Options) complete(size int64) (Options, error) {
 		return o, fmt.Errorf("block size %d: want a power of two from 1024 to 65536", o.BlockSize)
 	}
 	if o.Blocks == 0 {
-		o.Blocks = uint64(size) / uint64(o.BlockSize)
+		if o.Bytes == 0 {
+			bytes &^= pageSize - 1
+		}
+		o.Blocks = bytes / uint64(o.BlockSize)
 	}
 	if o.Blocks > uint64(size)/uint64(o.BlockSize) {
 		return o, fmt.Errorf("%d blocks of %d bytes: the device has %d bytes", o.Blocks, o.BlockSize, size)

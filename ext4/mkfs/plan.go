@@ -127,6 +127,7 @@ type planner struct {
 	perGroup uint64 // clusters
 	ngroups  uint64
 	perTable uint64 // inodes in a group
+	dropped  uint64 // blocks without the last group, when one was left out the last time; 0 if none was
 }
 
 func (p *planner) bigalloc() bool { return p.s.FeatureROCompat()&layout.ROCompatBigalloc != 0 }
@@ -148,10 +149,11 @@ func (p *planner) groups() error {
 			return layout.Unsupportedf("%d blocks: %d groups, at most %d can be made", p.blocks, p.ngroups, maxGroups)
 		}
 		if !p.inodesPerGroup() {
-			if p.perGroup < 256+8 || p.o.BlocksPerGroup != 0 {
+			if p.perGroup < 256+8 {
 				return fmt.Errorf("%d inodes: too many for %d blocks", p.wantInodes(), p.blocks)
 			}
 			p.perGroup -= 8
+			p.blocks = p.o.Blocks &^ (p.ratio - 1) // with groups of another size no last group may be too small
 			continue
 		}
 		p.set()
@@ -170,6 +172,7 @@ func (p *planner) groups() error {
 			return fmt.Errorf("%d blocks of %d bytes: too small for a file system with %d inodes", p.blocks, p.o.BlockSize, g.Inodes)
 		}
 		p.blocks = uint64(g.GroupFirst(last))
+		p.dropped = p.blocks
 	}
 }
 
@@ -207,6 +210,9 @@ func (p *planner) wantInodes() uint64 {
 	if n == 0 {
 		n = p.o.Blocks * uint64(p.o.BlockSize) / each
 	}
+	if n == 0 { // so small that the ratio gives none
+		n = p.o.Blocks * uint64(min(p.o.BlockSize, pageSize)) / pageSize
+	}
 	return min(max(n, uint64(layout.GoodOldFirst)+1), 1<<32-1)
 }
 
@@ -224,6 +230,9 @@ func (p *planner) inodesPerGroup() bool {
 		n = unit
 	}
 	n &^= unit - 1
+	for n*p.ngroups <= uint64(layout.GoodOldFirst) {
+		n += unit // rounded down to fewer than are reserved
+	}
 	for n > unit && n*p.ngroups > 1<<32-1 {
 		n -= unit
 	}
@@ -254,11 +263,11 @@ func (p *planner) set() {
 	}
 }
 
-// reserved is the number of blocks for root, in proportion where a small last group was left out.
+// reserved is the number of blocks for root, in proportion where a small last group was left out, if only for a while.
 func (p *planner) reserved() uint64 {
 	n := uint64(*p.o.ReservedPercent * float64(p.o.Blocks) / 100)
-	if p.blocks < p.o.Blocks {
-		n = uint64(float64(n) / float64(p.o.Blocks) * float64(p.blocks))
+	if p.dropped > 0 {
+		n = uint64(float64(n) / float64(p.o.Blocks) * float64(p.dropped))
 	}
 	return n
 }
