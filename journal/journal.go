@@ -13,9 +13,11 @@ import (
 const (
 	defaultCacheBytes = 64 << 20
 	// maxFrozenBytes bounds the copies that wait for a checkpoint, however large the log is.
-	maxFrozenBytes = 64 << 20
-	// maxTransactionBytes bounds what one transaction keeps in memory, however large the log is.
-	maxTransactionBytes = 32 << 20
+	maxFrozenBytes = 24 << 20
+	// maxTransactionBytes bounds what one transaction keeps in memory, however large the log is; but a transaction may
+	// have as many blocks as in the smallest log that mke2fs makes, however large they are.
+	maxTransactionBytes = 12 << 20
+	minTransaction      = 1024 / 4
 	// minLogBlocks is the shortest log that Open takes: a transaction may fill a quarter of it.
 	minLogBlocks = 16
 )
@@ -139,7 +141,9 @@ const Whole = 1 << 30
 
 // most is the number of log blocks that a transaction may take, a quarter of the log; one of a single handle may take
 // twice as much, since that much is free in the log when a transaction begins (see commit).
-func (j *Journal) most() int { return min(j.logBlocks()/4, maxTransactionBytes/j.cfg.BlockSize) }
+func (j *Journal) most() int {
+	return min(j.logBlocks()/4, max(minTransaction, maxTransactionBytes/j.cfg.BlockSize))
+}
 
 // fits reports whether the running transaction has room for credits more blocks.
 func (j *Journal) fits(credits int) bool {

@@ -26,6 +26,7 @@ const (
 const verifyName = "verify"
 
 func main() {
+	limitMemory()
 	signals := make(chan os.Signal, 1)
 	signal.Notify(signals, os.Interrupt, syscall.SIGTERM)
 	os.Exit(run(os.Args, stdio{os.Stdin, os.Stdout, os.Stderr}, signals))
