@@ -90,12 +90,16 @@ func (f *FS) draft(s spot, o DraftOptions) (*Draft, error) {
 	return d, nil
 }
 
-// judge looks at what the draft is for before anything changes: the path, then the room.
+// judge looks at what the draft is for before anything changes: the path, what will be freed, then the room.
 func (d *Draft) judge() error {
 	f := d.fs
 	v := f.j.View()
 	defer v.Close()
-	if _, _, err := d.find(v); err != nil {
+	_, old, err := d.find(v)
+	if err == nil && old != 0 && !d.o.Name {
+		err = f.extents.Inspect(v, old, 0, ^layout.Lblk(0))
+	}
+	if err != nil {
 		return err
 	}
 	if d.o.Size > f.maxSize() {
@@ -249,6 +253,9 @@ func (d *Draft) exchange() error {
 			if err := f.dropInline(h, ino); err != nil {
 				return err
 			}
+		}
+		if err := f.extents.Inspect(h, t.ino, 0, ^layout.Lblk(0)); err != nil {
+			return err
 		}
 		own, err := f.attrs.Blocks(h, t.ino)
 		if err != nil {

@@ -74,10 +74,21 @@ func (f *FS) createHeir(h *journal.Handle, p place, mode uint16, a Attr, fill fi
 
 // createIn makes an inode with a name that does not exist yet.
 func (f *FS) createIn(h *journal.Handle, p place, mode uint16, a Attr, fill fillFunc) (layout.Ino, error) {
-	dir := p.dir
-	if err := f.mayChangeDir(h, dir, false); err != nil {
+	if err := f.mayChangeDir(h, p.dir, false); err != nil {
 		return 0, err
 	}
+	ino, err := f.newInode(h, p.dir, mode, a, fill)
+	if err != nil {
+		return 0, err
+	}
+	if err := f.dirs.Add(h, p.dir, p.name, ino, fileType(mode)); err != nil {
+		return 0, err
+	}
+	return ino, f.dirChanged(h, p.dir)
+}
+
+// newInode makes an inode with one link, whose name in dir comes next.
+func (f *FS) newInode(h *journal.Handle, dir layout.Ino, mode uint16, a Attr, fill fillFunc) (layout.Ino, error) {
 	ino, rec, err := f.inodes.New(h, dir, mode|a.Perm&layout.ModePermMask)
 	if err != nil {
 		return 0, err
@@ -93,10 +104,7 @@ func (f *FS) createIn(h *journal.Handle, p place, mode uint16, a Attr, fill fill
 			return 0, err
 		}
 	}
-	if err := f.dirs.Add(h, dir, p.name, ino, fileType(mode)); err != nil {
-		return 0, err
-	}
-	return ino, f.dirChanged(h, dir)
+	return ino, nil
 }
 
 // inheritGroup gives a new inode what a directory with the set-gid bit passes on: its group, to directories the bit as well.
@@ -171,11 +179,14 @@ func (f *FS) MkdirAll(name string, a Attr) error {
 	sofar := ""
 	for _, part := range split(name) {
 		sofar += "/" + part
-		if info, err := f.Stat(sofar); err == nil {
-			if !info.IsDir() {
-				return pathError("mkdir", sofar, syscall.ENOTDIR)
-			}
+		info, err := f.Stat(sofar)
+		switch {
+		case err == nil && !info.IsDir():
+			return pathError("mkdir", sofar, syscall.ENOTDIR)
+		case err == nil:
 			continue
+		case !isNotExist(err):
+			return err
 		}
 		if err := f.Mkdir(sofar, a); err != nil {
 			return err
@@ -347,4 +358,13 @@ func (f *FS) linkInode(h *journal.Handle, ino layout.Ino, p place) error {
 		return err
 	}
 	return f.dirChanged(h, p.dir)
+}
+
+// mayLink judges whether an inode may get one more name, and returns its record.
+func (f *FS) mayLink(r journal.Reader, ino layout.Ino) (layout.Inode, error) {
+	rec, err := f.inodes.Read(r, ino)
+	if err == nil && (rec.IsDir() || rec.HasFlag(layout.FlagImmutable|layout.FlagAppend)) {
+		err = syscall.EPERM
+	}
+	return rec, err
 }
