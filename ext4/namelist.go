@@ -11,61 +11,135 @@ import (
 	"ext4img/ext4/layout"
 )
 
-// nameList is the names of a directory, compactly: records of six bytes and a name, in pieces that never move.
+// nameList is the names of a directory, compactly: records of six bytes and a name, in pieces that never move. Its memory is
+// bounded: of a larger directory it holds the first names, and reads the directory anew for those that follow.
 type nameList struct {
+	fs  *FS
+	ctx context.Context
+	ino layout.Ino
+	max int // bytes
+
 	pieces [][]byte
 	order  []uint64 // where each record is: its piece, and its offset there
 	at     int      // how many next has returned
+	size   int      // bytes of records and order
+	after  []byte   // the names come after this one; nil: all
+	upTo   []byte   // and go up to this one; nil: to the last
+	faults int      // parts that could not be read
+	err    error    // why it ended early
+	buf    []byte   // for the record that is added
 }
 
 const (
 	namePiece = 1 << 16 // bytes in a piece
 	nameHead  = 6       // bytes before a name: inode, type, length
+	nameMax   = 48 << 20
 )
 
 // maxBad is how many errors of one directory are told one by one.
 const maxBad = 100
 
-// names reads a directory's names but "." and "..", sorted, and what cannot be read of it. err is that of ctx.
-func (f *FS) names(ctx context.Context, ino layout.Ino) (l *nameList, bad []error, err error) {
-	l = &nameList{}
-	more := 0
-	v := f.j.View()
+// names reads a directory's names but "." and "..", sorted, and what cannot be read of it. err is that of ctx. The list
+// takes at most max bytes.
+func (f *FS) names(ctx context.Context, ino layout.Ino, max int) (l *nameList, bad []error, err error) {
+	l = &nameList{fs: f, ctx: ctx, ino: ino, max: max}
+	bad, err = l.fill()
+	return l, bad, err
+}
+
+// fill reads the directory for the names after those that were returned.
+func (l *nameList) fill() (bad []error, err error) {
+	l.faults = 0
+	v := l.fs.j.View()
 	defer v.Close()
-	err = f.dirs.Scan(v, ino, func(e dir.Entry) (bool, error) {
-		if e.Name != "." && e.Name != ".." {
-			l.add(e)
-		}
-		return true, ctx.Err()
+	err = l.fs.dirs.Scan(v, l.ino, func(e dir.Entry) (bool, error) {
+		l.add(e)
+		return true, l.ctx.Err()
 	}, func(err error) error {
-		if len(bad) < maxBad {
+		if l.faults++; l.faults <= maxBad {
 			bad = append(bad, kind(err))
-		} else {
-			more++
 		}
-		return ctx.Err()
+		return l.ctx.Err()
 	})
 	switch {
-	case ctx.Err() != nil:
-		return nil, nil, context.Cause(ctx)
+	case l.ctx.Err() != nil:
+		return nil, context.Cause(l.ctx)
 	case err != nil:
+		l.faults++
 		bad = append(bad, kind(err))
-	case more > 0:
-		bad = append(bad, layout.Corruptf("directory %d: %d more such parts", ino, more))
+	case l.faults > maxBad:
+		bad = append(bad, layout.Corruptf("directory %d: %d more such parts", l.ino, l.faults-maxBad))
 	}
-	slices.SortFunc(l.order, func(a, b uint64) int { return bytes.Compare(l.name(a), l.name(b)) })
-	return l, bad, nil
+	l.sort()
+	return bad, nil
 }
 
 func (l *nameList) add(e dir.Entry) {
+	name := []byte(e.Name)
+	if e.Name == "." || e.Name == ".." || l.after != nil && bytes.Compare(name, l.after) <= 0 || l.upTo != nil && bytes.Compare(name, l.upTo) > 0 {
+		return
+	}
+	l.buf = append(append(binary.LittleEndian.AppendUint32(l.buf[:0], uint32(e.Ino)), e.Type, uint8(len(name))), name...)
+	l.put(l.buf)
+	if l.size > l.max {
+		l.halve()
+	}
+}
+
+// put adds a record.
+func (l *nameList) put(record []byte) {
 	last := len(l.pieces) - 1
-	if last < 0 || len(l.pieces[last])+nameHead+len(e.Name) > namePiece {
+	if last < 0 || len(l.pieces[last])+len(record) > namePiece {
 		l.pieces, last = append(l.pieces, make([]byte, 0, min(namePiece, 1024<<(2*min(len(l.pieces), 3))))), last+1
 	}
-	p := l.pieces[last]
-	l.order = append(l.order, uint64(last)*namePiece+uint64(len(p)))
-	p = binary.LittleEndian.AppendUint32(p, uint32(e.Ino))
-	l.pieces[last] = append(append(p, e.Type, uint8(len(e.Name))), e.Name...)
+	l.order = append(l.order, uint64(last)*namePiece+uint64(len(l.pieces[last])))
+	l.pieces[last] = append(l.pieces[last], record...)
+	l.size += len(record) + 8
+}
+
+func (l *nameList) sort() {
+	slices.SortFunc(l.order, func(a, b uint64) int { return bytes.Compare(l.name(a), l.name(b)) })
+}
+
+// halve keeps the first names, half of the memory's worth, and leaves the others for later. Names that are equal, as in a
+// directory that is damaged, stay together unless they fill the memory alone.
+func (l *nameList) halve() {
+	l.sort()
+	from := nameList{pieces: l.pieces, order: l.order}
+	l.pieces, l.order, l.size = nil, nil, 0
+	var last []byte
+	for _, at := range from.order {
+		name := from.name(at)
+		if l.size > l.max/2 && (!bytes.Equal(name, last) || l.size > l.max/4*3) {
+			l.upTo = bytes.Clone(last)
+			return
+		}
+		last = name
+		l.put(from.record(at)[:nameHead+len(name)])
+	}
+}
+
+// drop gives the memory back; next reads the directory anew.
+func (l *nameList) drop() {
+	if !l.done() {
+		if l.at == 0 {
+			return
+		}
+		l.upTo = bytes.Clone(l.name(l.order[l.at-1]))
+	}
+	l.pieces, l.order, l.at, l.size = nil, nil, 0, 0
+}
+
+// refill goes on where the names that are held end.
+func (l *nameList) refill() {
+	told := l.faults
+	l.after, l.upTo = l.upTo, nil
+	l.pieces, l.order, l.at, l.size = nil, nil, 0, 0
+	bad, err := l.fill()
+	if err == nil && l.faults > told {
+		err = bad[0]
+	}
+	l.err = err
 }
 
 func (l *nameList) record(at uint64) []byte { return l.pieces[at/namePiece][at%namePiece:] }
@@ -75,9 +149,12 @@ func (l *nameList) name(at uint64) []byte {
 	return p[nameHead : nameHead+int(p[nameHead-1])]
 }
 
-// next is the next name; false at the end.
+// next is the next name; false at the end, and where err says why it ended early.
 func (l *nameList) next() (DirEntry, bool) {
-	if l.at >= len(l.order) {
+	if l.at >= len(l.order) && l.upTo != nil {
+		l.refill()
+	}
+	if l.at >= len(l.order) || l.err != nil {
 		return DirEntry{}, false
 	}
 	at := l.order[l.at]
@@ -91,4 +168,4 @@ func (l *nameList) next() (DirEntry, bool) {
 }
 
 // done tells that next has returned all names.
-func (l *nameList) done() bool { return l.at >= len(l.order) }
+func (l *nameList) done() bool { return l.at >= len(l.order) && l.upTo == nil }

@@ -1,6 +1,7 @@
 package ext4
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -13,8 +14,8 @@ import (
 // inode to inode, so the tree may be deeper than a path can be long, and enters each directory once. Symbolic links are
 // not followed.
 //
-// Memory: the names of the directories between the top and the entry that the walk is at (see Inode.Entries), and a bit
-// for each directory that was entered.
+// Memory: the names of the directories between the top and the entry that the walk is at, at most what Inode.Entries takes
+// for one of them and as much for the others: names that were given up are read again. And a bit for each inode number.
 type Walk struct {
 	// Visit is called with each file and directory, before what is in it. fs.SkipDir leaves out what is in it; another
 	// error ends the walk.
@@ -25,6 +26,8 @@ type Walk struct {
 	// before what can be read of it. The rest goes on unless Bad returns an error. With a nil Bad such an error ends the
 	// walk. A second way into a directory is a *LoopError.
 	Bad func(v *Visit, err error) error
+
+	names int // bytes of names; 0: nameMax
 }
 
 // A Visit is one step of a Walk. It is good until the function that it was given to returns.
@@ -68,7 +71,7 @@ func (e *LoopError) Is(target error) bool { return target == ErrCorrupt }
 // Run walks over top and what is below it. name is the path of top: paths begin with it. It returns the cause when ctx
 // ends; fs.SkipAll from a function ends the walk without an error.
 func (w *Walk) Run(ctx context.Context, top Inode, name string) error {
-	r := &walkRun{Walk: w, ctx: ctx, path: []byte(name), entered: map[uint32]*[enteredPiece / 64]uint64{}}
+	r := &walkRun{Walk: w, ctx: ctx, path: []byte(name), max: cmp.Or(w.names, nameMax), entered: map[uint32]*[enteredPiece / 64]uint64{}}
 	err := r.visit(Visit{Name: name, Dir: top, Inode: top, run: r, end: len(name), Last: true})
 	for err == nil && len(r.stack) > 0 {
 		err = r.step()
@@ -86,6 +89,9 @@ type walkRun struct {
 	stack   []walkDir
 	path    []byte // of the directory that the walk is in
 	entered map[uint32]*[enteredPiece / 64]uint64
+	max     int // bytes of names: of one directory, and, the one that the walk is in aside, of all
+	held    int // bytes of names in stack
+	dropped int // how many of stack, from the top, gave their names back
 }
 
 // walkDir is a directory that the walk is in.
@@ -103,13 +109,25 @@ func (r *walkRun) step() error {
 		return context.Cause(r.ctx)
 	}
 	d := &r.stack[len(r.stack)-1]
-	if e, ok := d.names.next(); ok {
+	r.held -= d.names.size
+	e, ok := d.names.next()
+	r.held += d.names.size
+	if ok {
 		in := d.visit.Inode
 		return r.visit(Visit{Name: e.Name, Depth: len(r.stack), Dir: in, Inode: in.fs.Inode(e.Ino), run: r, end: len(r.path), Last: d.names.done()})
 	}
+	if err := d.names.err; err != nil {
+		if r.ctx.Err() != nil {
+			return err
+		}
+		d.names.err = nil
+		return r.bad(&d.visit, err)
+	}
 	left := d.visit
+	r.held -= d.names.size
 	r.stack[len(r.stack)-1] = walkDir{}
 	r.stack = r.stack[:len(r.stack)-1]
+	r.dropped = min(r.dropped, max(len(r.stack)-1, 0))
 	r.path = r.path[:left.end]
 	if r.Leave == nil {
 		return nil
@@ -139,7 +157,7 @@ func (r *walkRun) visit(v Visit) error {
 // enter reads the names of a directory.
 func (r *walkRun) enter(v *Visit) error {
 	r.enteredBit(v.Inode.ino, true)
-	names, bad, err := v.Inode.fs.names(r.ctx, v.Inode.ino)
+	names, bad, err := v.Inode.fs.names(r.ctx, v.Inode.ino, r.max)
 	if err != nil {
 		return err
 	}
@@ -153,6 +171,13 @@ func (r *walkRun) enter(v *Visit) error {
 			r.path = append(r.path, '/')
 		}
 		r.path = append(r.path, v.Name...)
+	}
+	r.held += names.size
+	for ; r.held > r.max && r.dropped < len(r.stack); r.dropped++ {
+		d := r.stack[r.dropped].names
+		r.held -= d.size
+		d.drop()
+		r.held += d.size
 	}
 	r.stack = append(r.stack, walkDir{*v, names})
 	return nil

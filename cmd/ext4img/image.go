@@ -6,6 +6,7 @@ import (
 	"io/fs"
 	"os"
 	"path"
+	"runtime/debug"
 	"strings"
 
 	"ext4img/aio"
@@ -31,11 +32,18 @@ const (
 	writing
 )
 
+// readingMemory is what a command that reads gets along with: from there on the garbage collector works harder. What is in
+// use at the same time, the names of directories and the cache, is less.
+const readingMemory = 192 << 20
+
 // openImage opens the file system on the image at path.
 func openImage(c *cli.Context, path string, how access) (*image, error) {
 	dev, err := openDevice(c, path, how)
 	if err != nil {
 		return nil, err
+	}
+	if how == reading {
+		debug.SetMemoryLimit(readingMemory)
 	}
 	o := ext4.Options{ReadOnly: how == reading}
 	if o.Clock, err = clock(); err != nil {
