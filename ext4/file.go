@@ -47,6 +47,8 @@ func (f *File) openFor(op aio.Op) error {
 		return fs.ErrClosed
 	case op == aio.Read && mode == os.O_WRONLY, op == aio.Write && mode == os.O_RDONLY:
 		return syscall.EBADF
+	case op == aio.Write:
+		return f.fs.changeable()
 	}
 	return nil
 }

@@ -53,6 +53,7 @@ type FS struct {
 	own      []layout.Ino // see inUse
 	mmp      *mmp         // nil without multi-mount protection, or when open for reading
 	state    sessionState
+	faults   faults
 
 	mu     sync.Mutex
 	nodes  map[layout.Ino]*node // inodes with an open File or an operation under way
@@ -121,6 +122,7 @@ func (fs *FS) openNodes() []*node {
 // Close syncs, writes all metadata home and marks the file system clean. It does not close the device. Files and
 // queues must be closed before.
 func (fs *FS) Close() error {
+	fs.recordPending()
 	err := fs.Sync()
 	if fs.readOnly {
 		return errors.Join(err, fs.j.Close())
@@ -137,10 +139,17 @@ const errReadOnly = syscall.EROFS
 // update runs fn in one handle: a step that leaves a valid file system. If fn fails nothing has changed. credits is about how
 // many blocks it changes. Two failures are followed by another try in a transaction of its own: that of an allocation,
 // because what is free was freed in a transaction that is not committed yet (ordering O5); and that of a handle which
-// needs more blocks than the running transaction has room for.
+// needs more blocks than the running transaction has room for. An error that says that the image is wrong is recorded in
+// the superblock.
 func (fs *FS) update(credits int, fn func(h *journal.Handle) error) (journal.TID, error) {
-	if fs.readOnly {
-		return 0, errReadOnly
+	tid, err := fs.tryUpdate(credits, fn)
+	fs.fault(err)
+	return tid, err
+}
+
+func (fs *FS) tryUpdate(credits int, fn func(h *journal.Handle) error) (journal.TID, error) {
+	if err := fs.changeable(); err != nil {
+		return 0, err
 	}
 	tid, err := fs.step(credits+fs.quota.Credits(), fn)
 	switch {

@@ -208,7 +208,7 @@ func (fs *FS) mtimeSet(ino layout.Ino) {
 
 // update is FS.update for one change of this inode.
 func (n *node) update(credits int, fn func(h *journal.Handle) error) error {
-	tid, err := n.fs.update(credits, fn)
+	tid, err := n.fs.update(credits, func(h *journal.Handle) error { return layout.InInode(n.ino, fn(h)) })
 	if err == nil {
 		n.changed(tid)
 	}

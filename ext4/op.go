@@ -177,6 +177,9 @@ func finishWrite(io *ioend.IOEnd, err error) {
 func (o *op) finish(err error) {
 	o.n.fs.space.Release(o.promised)
 	if err != nil {
+		if errors.Is(err, ErrCorrupt) {
+			o.n.fs.note(err)
+		}
 		o.req.N = 0
 		o.req.Err = fmt.Errorf("inode %d: %w", o.n.ino, kind(err))
 	}

@@ -339,7 +339,7 @@ func (fs *FS) protect(s layout.Superblock, log *journal.Area) error {
 func (fs *FS) start(s layout.Superblock, o Options, log *journal.Area) (err error) {
 	fs.j, err = journal.Open(journal.Config{
 		Device: fs.dev, BlockSize: fs.geo.BlockSize, Blocks: fs.geo.Blocks, CacheBytes: o.CacheBytes, Log: log,
-		Activate: fs.activate, CommitInterval: o.CommitInterval, Features: logFeatures(fs.geo), Clock: o.Clock,
+		Activate: fs.activate, Damaged: fs.damaged, CommitInterval: o.CommitInterval, Features: logFeatures(fs.geo), Clock: o.Clock,
 	})
 	if err != nil {
 		return err

@@ -16,7 +16,7 @@ func (fs *FS) finish() error {
 	if err := fs.cleanOrphans(); err != nil {
 		return fmt.Errorf("orphans: %w", err)
 	}
-	return nil
+	return fs.watchFaults()
 }
 
 // Warnings lists what Open found wrong and could do without: orphans that stay on their list since they are damaged, a

@@ -109,6 +109,7 @@ func (n *node) removeBlocks(from, to layout.Lblk) error {
 	err := n.fs.extents.Inspect(v, n.ino, from, to)
 	v.Close()
 	if err != nil {
+		n.fs.fault(err)
 		return err
 	}
 	return n.freeBlocks(from, to)

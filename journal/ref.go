@@ -1,6 +1,22 @@
 package journal
 
-import "ext4img/journal/buf"
+import (
+	"fmt"
+
+	"ext4img/journal/buf"
+)
 
 // Ref names one metadata object inside one block; it is buf.Ref under a name for those who work through handles alone.
 type Ref = buf.Ref
+
+// An ObjectError says that an object which was read is not what it should be.
+type ObjectError struct {
+	Ref Ref
+	Err error
+}
+
+// Error names the block, the object and what is wrong.
+func (e *ObjectError) Error() string { return fmt.Sprintf("%v: %v", e.Ref, e.Err) }
+
+// Unwrap is the reason.
+func (e *ObjectError) Unwrap() error { return e.Err }

@@ -54,7 +54,10 @@ type Config struct {
 	// Activate is called once, before the first handle and so before the log is anything but empty. It makes durable
 	// that the file system needs recovery (UpdateHome). It holds the handle lock: it starts no handle and no view.
 	// What it wrote is read again afterwards.
-	Activate       func() error
+	Activate func() error
+	// Damaged is told of every object that was read and is not what it should be; nil: nobody is. It holds or shares the
+	// handle lock: it starts no handle and no view.
+	Damaged        func(*ObjectError)
 	CommitInterval time.Duration    // 0: commits come from callers and from fullness alone
 	Clock          func() time.Time // the time in commit blocks; nil: time.Now
 }

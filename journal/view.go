@@ -65,7 +65,11 @@ func (j *Journal) read(r buf.Ref) ([]byte, error) {
 		return p, nil
 	}
 	if err := r.Type.Verify(p); err != nil {
-		return nil, fmt.Errorf("%v: %w", r, err)
+		bad := &ObjectError{r, err}
+		if j.cfg.Damaged != nil {
+			j.cfg.Damaged(bad)
+		}
+		return nil, bad
 	}
 	j.cache.SetVerified(b, r)
 	return p, nil

@@ -48,6 +48,7 @@ type imageInfo struct {
 	LastWritten    time.Time    `json:"last_written"`
 	LastMounted    string       `json:"last_mounted,omitempty"`
 	LastChecked    time.Time    `json:"last_checked"`
+	Errors         *errorsInfo  `json:"errors,omitempty"`
 	Device         deviceInfo   `json:"device"`
 
 	super layout.Superblock
@@ -58,6 +59,47 @@ type journalInfo struct {
 	State        string `json:"state"` // clean, or recovered: it was dirty
 	Transactions int    `json:"transactions"`
 	FastCommits  int    `json:"fast_commits"`
+}
+
+// errorsInfo is what the superblock tells of errors that were seen.
+type errorsInfo struct {
+	Count uint32     `json:"count"`
+	First *errorInfo `json:"first,omitempty"`
+	Last  *errorInfo `json:"last,omitempty"`
+}
+
+type errorInfo struct {
+	Time     time.Time `json:"time"`
+	Function string    `json:"function"`
+	Line     uint32    `json:"line"`
+	Inode    uint32    `json:"inode,omitempty"`
+	Block    uint64    `json:"block,omitempty"`
+	Code     string    `json:"code"`
+}
+
+func newErrorsInfo(s layout.Superblock) *errorsInfo {
+	if s.ErrorCount() == 0 && s.State()&layout.StateErrors == 0 {
+		return nil
+	}
+	return &errorsInfo{s.ErrorCount(), newErrorInfo(s.FirstError()), newErrorInfo(s.LastError())}
+}
+
+func newErrorInfo(e layout.ErrorRecord) *errorInfo {
+	if e.Time.IsZero() {
+		return nil
+	}
+	return &errorInfo{e.Time, e.Func, e.Line, e.Ino, e.Block, e.CodeName()}
+}
+
+func (e *errorInfo) text() string {
+	t := fmt.Sprintf("%s, %s line %d", timeString(e.Time), e.Function, e.Line)
+	if e.Inode != 0 {
+		t += fmt.Sprintf(", inode %d", e.Inode)
+	}
+	if e.Block != 0 {
+		t += fmt.Sprintf(", block %d", e.Block)
+	}
+	return t + ": " + e.Code
 }
 
 type deviceInfo struct {
@@ -142,6 +184,7 @@ func newInfo(s layout.Superblock, dev aio.Device, rec *journal.Recovery) *imageI
 			i.Journal = &journalInfo{s.JournalInum(), "needs recovery", rec.Transactions, len(rec.Fast)}
 		}
 	}
+	i.Errors = newErrorsInfo(s)
 	d := aio.Describe(dev)
 	i.Device = deviceInfo{dev.Size(), d.Engine, d.Direct, d.Reason}
 	return i
@@ -184,6 +227,15 @@ func printInfo(c *cli.Context, i *imageInfo) error {
 	row("Last checked", "%s", timeString(i.LastChecked))
 	row("Last mounted on", "%s", orNone(i.LastMounted))
 	row("Errors behaviour", "%s", errorsName(i.super.Errors()))
+	if e := i.Errors; e != nil {
+		row("FS Error count", "%d", e.Count)
+		if e.First != nil {
+			row("First error", "%s", e.First.text())
+		}
+		if e.Last != nil {
+			row("Last error", "%s", e.Last.text())
+		}
+	}
 	row("Checksum", "0x%08x", i.super.Checksum())
 	row("Device", "%s, engine %s, %s", humanize.IBytes(uint64(i.Device.Bytes)), i.Device.Engine, directName(i.Device))
 	return nil

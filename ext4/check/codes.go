@@ -92,6 +92,7 @@ const (
 	codeResizeNotClear       Code = "resize-inode-not-clear"
 	codeResizeInode          Code = "resize-inode-invalid"
 	codeMMPPlace             Code = "mmp-place"
+	codeErrorsSeen           Code = "errors-seen"
 	codeMMPMagic             Code = "mmp-magic"
 	codeMMPChecksum          Code = "mmp-checksum"
 	codeMMPInUse             Code = "mmp-in-use"
@@ -302,6 +303,7 @@ var codeTable = []codeInfo{
 	{codeReservedGDT, 0, Extra, "blocks reserved for descriptors without resize_inode"},
 	{codeResizeNotClear, 0, Extra, "blocks in the resize inode without resize_inode"},
 	{codeResizeInode, 0, Extra, "the resize inode is invalid"},
+	{codeErrorsSeen, 0, Extra, "errors were seen while the file system was in use"},
 	{codeMMPPlace, 0, Error, "the MMP block is nowhere"},
 	{codeMMPMagic, 0, Error, "the MMP block has a wrong magic number"},
 	{codeMMPChecksum, 0, Error, "the MMP block has a wrong checksum"},

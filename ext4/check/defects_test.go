@@ -3,6 +3,7 @@ package check
 import (
 	"slices"
 	"testing"
+	"time"
 
 	"ext4img/aio/simdev"
 	"ext4img/ext4/layout"
@@ -153,6 +154,9 @@ var superDefects = []defect{
 	{"nocsum", codeWantExtraIsize, func(e *editor) { e.super(func(s layout.Superblock) { s[0x15E] = 3 }) }},
 	{"nocsum", codeDescCounts, func(e *editor) { e.desc(1, func(d layout.Desc) { d.SetFreeInodes(60000) }) }},
 	{"nocsum", codeDescChecksum, func(e *editor) { e.desc(0, func(layout.Desc) {}); e.bytes(2048+0x1E, 1, func(p []byte) { p[0]++ }) }},
+	{"nocsum", codeErrorsSeen, func(e *editor) {
+		e.super(func(s layout.Superblock) { s.AddError(layout.ErrorRecord{Time: time.Unix(1, 0), Func: "f"}) })
+	}},
 	{"mmp", codeMMPMagic, func(e *editor) { e.block(e.c.sb.MMPBlock(), func(p []byte) { p[0]++ }) }},
 	{"mmp", codeMMPChecksum, func(e *editor) { e.block(e.c.sb.MMPBlock(), func(p []byte) { p[100]++ }) }},
 	{"ext3", codeJournalInode, func(e *editor) {

@@ -99,6 +99,9 @@ func (c *checker) checkSuperExtras() {
 	if size := uint64(c.dev.Size()) >> g.bits; size < g.blocks {
 		c.rep.add(codeDeviceSmall, superAt().values(size, g.blocks))
 	}
+	if e := sb.LastError(); sb.State()&layout.StateErrors != 0 {
+		c.rep.add(codeErrorsSeen, superAt().say("%d, the last in %s, line %d, inode %d, block %d", sb.ErrorCount(), e.Func, e.Line, e.Ino, e.Block))
+	}
 	if g.isize > 128 {
 		for _, e := range []struct {
 			code Code

@@ -306,6 +306,9 @@ type DirBlockType struct {
 	Encrypted, Casefold bool // its flags
 }
 
+// Owner is the inode that the object belongs to.
+func (t DirBlockType) Owner() Ino { return t.Ino }
+
 // String names the object in errors: buf.Type.
 func (t DirBlockType) String() string {
 	return fmt.Sprintf("directory %d: block %d", t.Ino, t.Lblk)

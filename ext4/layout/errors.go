@@ -14,19 +14,74 @@ var (
 	ErrUnsupported = errors.New("unsupported")
 )
 
-// Corruptf makes an error of kind ErrCorrupt. The text gives the place and what is wrong there.
+// Corruptf makes an error of kind ErrCorrupt. The text gives the place and what is wrong there; the first inode number
+// (Ino) and block number (Pblk) among the arguments are that place also for PlaceOf.
 func Corruptf(format string, args ...any) error {
-	return &kindError{fmt.Sprintf(format, args...), ErrCorrupt}
+	e := &kindError{text: fmt.Sprintf(format, args...), kind: ErrCorrupt}
+	for _, a := range args {
+		switch a := a.(type) {
+		case Ino:
+			if e.place.Ino == 0 {
+				e.place.Ino = a
+			}
+		case Pblk:
+			if e.place.Block == 0 {
+				e.place.Block = a
+			}
+		}
+	}
+	return e
 }
+
+// A Place is where an image is wrong, as far as an error knows it.
+type Place struct {
+	Ino      Ino  // 0: not known
+	Block    Pblk // 0: not known
+	Checksum bool // what is wrong is a checksum
+}
+
+// PlaceOf is the place that an error of kind ErrCorrupt tells.
+func PlaceOf(err error) (p Place) {
+	var e *kindError
+	if errors.As(err, &e) {
+		p = e.place
+	}
+	var in *inodeError
+	if p.Ino == 0 && errors.As(err, &in) {
+		p.Ino = in.ino
+	}
+	return p
+}
+
+// InInode notes for PlaceOf which inode an error of kind ErrCorrupt is about. The text stays; other errors, and nil, are
+// returned as they are.
+func InInode(ino Ino, err error) error {
+	if !errors.Is(err, ErrCorrupt) {
+		return err
+	}
+	return &inodeError{err, ino}
+}
+
+type inodeError struct {
+	err error
+	ino Ino
+}
+
+// Error is the text of the error within.
+func (e *inodeError) Error() string { return e.err.Error() }
+
+// Unwrap is the error within.
+func (e *inodeError) Unwrap() error { return e.err }
 
 // Unsupportedf makes an error of kind ErrUnsupported.
 func Unsupportedf(format string, args ...any) error {
-	return &kindError{fmt.Sprintf(format, args...), ErrUnsupported}
+	return &kindError{text: fmt.Sprintf(format, args...), kind: ErrUnsupported}
 }
 
 type kindError struct {
-	text string
-	kind error
+	text  string
+	kind  error
+	place Place
 }
 
 func (e *kindError) Error() string { return e.text + ": " + e.kind.Error() }
@@ -34,5 +89,5 @@ func (e *kindError) Unwrap() error { return e.kind }
 
 // csumError reports a checksum that does not match.
 func csumError(what string, got, want uint32) error {
-	return Corruptf("%s: checksum %#x, want %#x", what, got, want)
+	return &kindError{fmt.Sprintf("%s: checksum %#x, want %#x", what, got, want), ErrCorrupt, Place{Checksum: true}}
 }

@@ -304,6 +304,9 @@ type ExtentNodeType struct {
 	Gen uint32
 }
 
+// Owner is the inode that the object belongs to.
+func (t ExtentNodeType) Owner() Ino { return t.Ino }
+
 // String names the object in errors: buf.Type.
 func (t ExtentNodeType) String() string { return fmt.Sprintf("extent node of inode %d", t.Ino) }
 

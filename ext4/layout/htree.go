@@ -204,6 +204,9 @@ type DxType struct {
 	Lblk Lblk   // 0: the root
 }
 
+// Owner is the inode that the object belongs to.
+func (t DxType) Owner() Ino { return t.Ino }
+
 // String names the object in errors: buf.Type.
 func (t DxType) String() string { return fmt.Sprintf("directory %d: index block %d", t.Ino, t.Lblk) }
 

@@ -81,6 +81,9 @@ type IndirectType struct {
 	Ino Ino
 }
 
+// Owner is the inode that the object belongs to.
+func (t IndirectType) Owner() Ino { return t.Ino }
+
 // String names the object in errors: buf.Type.
 func (t IndirectType) String() string { return fmt.Sprintf("indirect block of inode %d", t.Ino) }
 

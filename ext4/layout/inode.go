@@ -348,6 +348,9 @@ type InodeType struct {
 	Ino Ino
 }
 
+// Owner is the inode that the object belongs to.
+func (t InodeType) Owner() Ino { return t.Ino }
+
 // String names the object in errors: buf.Type.
 func (t InodeType) String() string { return fmt.Sprintf("inode %d", t.Ino) }
 

@@ -34,6 +34,9 @@ type OrphanBlockType struct {
 	Block Pblk
 }
 
+// Owner is the inode that the object belongs to.
+func (t OrphanBlockType) Owner() Ino { return t.Ino }
+
 // String names the object in errors: buf.Type.
 func (t OrphanBlockType) String() string {
 	return fmt.Sprintf("orphan file block %d of inode %d", t.Block, t.Ino)

@@ -36,7 +36,7 @@ func (m *Mapper) Inspect(r journal.Reader, ino layout.Ino, from, to layout.Lblk)
 		err = s.judge()
 	}
 	if err != nil {
-		return fmt.Errorf("map of inode %d: %w", ino, err)
+		return fmt.Errorf("map of inode %d: %w", ino, layout.InInode(ino, err))
 	}
 	return nil
 }
