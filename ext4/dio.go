@@ -2,6 +2,7 @@ package ext4
 
 import (
 	"errors"
+	"fmt"
 	"sync/atomic"
 	"syscall"
 
@@ -194,8 +195,14 @@ func (n *node) checkRange(off int64, length int) error {
 	switch {
 	case off < 0:
 		return syscall.EINVAL
-	case off > n.fs.maxSize()-int64(length):
-		return syscall.EFBIG
+	}
+	return n.fs.fits(off, int64(length))
+}
+
+// fits refuses what lies beyond the largest size of a file.
+func (fs *FS) fits(off, length int64) error {
+	if off > fs.maxSize()-length {
+		return fmt.Errorf("%d bytes at %d: a file has at most %d: %w", length, off, fs.maxSize(), syscall.EFBIG)
 	}
 	return nil
 }

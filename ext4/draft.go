@@ -102,8 +102,8 @@ func (d *Draft) judge() error {
 	if err != nil {
 		return err
 	}
-	if d.o.Size > f.maxSize() {
-		return syscall.EFBIG
+	if err := f.fits(0, max(d.o.Size, 0)); err != nil {
+		return err
 	}
 	first, end := f.blocks(0, max(d.o.Size, 0))
 	return f.enough(v, uint64(end-first))

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"io/fs"
 
+	"ext4img/ext4/internal/group"
 	"ext4img/ext4/layout"
 	"ext4img/journal"
 )
@@ -15,6 +16,8 @@ var (
 	ErrCorrupt = layout.ErrCorrupt
 	// ErrUnsupported says that the image is right and this package is not able.
 	ErrUnsupported = layout.ErrUnsupported
+	// ErrNoInodes says that no inode is free, although blocks may be: it is a kind of syscall.ENOSPC.
+	ErrNoInodes = group.ErrNoInodes
 )
 
 // pathError gives an error the operation and the path, as package os does.

@@ -61,8 +61,8 @@ func checkFallocate(mode FallocMode, off, length int64) error {
 
 func (n *node) fallocate(mode FallocMode, off, length int64) error {
 	keep := mode&FallocKeepSize != 0
-	if off > n.fs.maxSize()-length {
-		return syscall.EFBIG
+	if err := n.fs.fits(off, length); err != nil {
+		return err
 	}
 	if err := n.mayFallocate(mode); err != nil {
 		return err
@@ -139,8 +139,8 @@ func (f *FS) Room(name string, off, length int64) error {
 	if off < 0 || length < 0 {
 		return pathError("fallocate", name, syscall.EINVAL)
 	}
-	if off > f.maxSize()-length {
-		return pathError("fallocate", name, syscall.EFBIG)
+	if err := f.fits(off, length); err != nil {
+		return pathError("fallocate", name, err)
 	}
 	n, err := f.lookupNode(root(name), os.O_WRONLY)
 	if isNotExist(err) {
@@ -330,8 +330,8 @@ func (n *node) insertRange(off, length int64) error {
 	if uint64(off) >= size {
 		return syscall.EINVAL
 	}
-	if int64(size) > n.fs.maxSize()-length {
-		return syscall.EFBIG
+	if err := n.fs.fits(int64(size), length); err != nil {
+		return err
 	}
 	if err := n.setSize(int64(size) + length); err != nil {
 		return err

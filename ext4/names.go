@@ -1,6 +1,7 @@
 package ext4
 
 import (
+	"fmt"
 	"io/fs"
 	"syscall"
 
@@ -213,7 +214,7 @@ func (f *FS) addLink(h *journal.Handle, ino layout.Ino, delta int) error {
 	case links >= linkMax && rec.IsDir() && f.geo.ROCompat&layout.ROCompatDirNlink != 0:
 		links = 1
 	case links > linkMax:
-		return syscall.EMLINK
+		return fmt.Errorf("inode %d: %d links, the most there may be: %w", ino, linkMax, syscall.EMLINK)
 	}
 	rec.SetLinks(uint16(links))
 	return nil

@@ -13,8 +13,8 @@ func (n *node) truncate(size int64) error {
 	if size < 0 {
 		return syscall.EINVAL
 	}
-	if size > n.fs.maxSize() {
-		return syscall.EFBIG
+	if err := n.fs.fits(0, size); err != nil {
+		return err
 	}
 	return n.exclusive(func() error {
 		old, err := n.size()

@@ -7,6 +7,7 @@ import (
 	"os"
 	"regexp"
 	"slices"
+	"strings"
 	"syscall"
 	"testing"
 
@@ -99,6 +100,9 @@ func TestFull(t *testing.T) {
 		name := fmt.Sprintf("%0200d-%d", i, i)
 		err := w.Do(t, func(h *journal.Handle) error { return w.Dirs.Add(h, d, name, files[0], layout.FTRegular) })
 		if errors.Is(err, syscall.ENOSPC) && len(names) > 20000 {
+			if !strings.Contains(err.Error(), "full") || !strings.Contains(err.Error(), "large_dir") {
+				t.Errorf("what is full: %v", err)
+			}
 			break
 		}
 		if err != nil {

@@ -190,7 +190,7 @@ func (f *file) grow(h *journal.Handle) (layout.Lblk, error) {
 	lblk := f.blocks
 	size := (uint64(lblk) + 1) * uint64(f.d.g.BlockSize)
 	if lblk >= layout.MaxLblk || size > f.maxSize() {
-		return 0, fmt.Errorf("directory %d: %d blocks: %w", f.ino, f.blocks, syscall.ENOSPC)
+		return 0, fmt.Errorf("directory %d: full: it has %d blocks, the most there may be%s: %w", f.ino, f.blocks, f.withLargeDir(), syscall.ENOSPC)
 	}
 	e, err := f.d.m.Allocate(h, f.ino, lblk, 1, false)
 	if err != nil {
@@ -201,6 +201,14 @@ func (f *file) grow(h *journal.Handle) (layout.Lblk, error) {
 	}
 	f.near, f.blocks = e, lblk+1
 	return lblk, nil
+}
+
+// withLargeDir is what helps against a full directory.
+func (f *file) withLargeDir() string {
+	if f.d.g.Incompat&layout.IncompatLargeDir != 0 {
+		return ""
+	}
+	return " without the feature large_dir"
 }
 
 // maxSize is how long a directory may get, bytes: the kernel reads 31 bits of the size unless large_dir is there.

@@ -139,7 +139,8 @@ func (f *file) growIndex(h *journal.Handle, t *path) error {
 // pushDown adds a level below the root.
 func (f *file) pushDown(h *journal.Handle, levels int) error {
 	if levels >= f.d.g.MaxDxLevels() {
-		return fmt.Errorf("directory %d: index full: %w", f.ino, syscall.ENOSPC)
+		return fmt.Errorf("directory %d: full: its index has %d levels, the most there may be%s: %w",
+			f.ino, levels, f.withLargeDir(), syscall.ENOSPC)
 	}
 	root, _, err := f.editRoot(h)
 	if err != nil {

@@ -1,6 +1,7 @@
 package group
 
 import (
+	"fmt"
 	"syscall"
 
 	"ext4img/ext4/layout"
@@ -83,19 +84,27 @@ func (s *Space) afford(r journal.Reader, q Request, w *want) error {
 	if !q.Root {
 		kept += super.ReservedBlocksCount() / ratio
 	}
-	if total < kept || total-kept < uint64(w.min) {
-		return syscall.ENOSPC
+	switch {
+	case total == 0:
+		return ErrNoBlocks
+	case total < kept || total-kept < uint64(w.min):
+		return fmt.Errorf("%d blocks free, %d wanted and %d set aside: %w", total*ratio, uint64(w.min)*ratio, kept*ratio, syscall.ENOSPC)
 	}
 	w.max = uint32(min(uint64(w.max), total-kept))
 	return nil
 }
 
 // noSpace is the error when no run was found.
-func (s *Space) noSpace() error {
-	if s.rest.empty() {
-		return syscall.ENOSPC
+func (s *Space) noSpace(w want) error {
+	switch {
+	case !s.rest.empty():
+		return ErrResting
+	case w.min > 1:
+		return fmt.Errorf("no %d blocks are free in a row: %w", uint64(w.min)*uint64(s.g.ClusterRatio), syscall.ENOSPC)
+	case w.groups < s.g.Groups:
+		return fmt.Errorf("no block is free in the first %d groups, beyond which this file cannot reach: %w", w.groups, syscall.ENOSPC)
 	}
-	return ErrResting
+	return ErrNoBlocks
 }
 
 // take uses a span that begins in a group and may end in the next.

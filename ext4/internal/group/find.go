@@ -32,7 +32,7 @@ func (s *Space) find(h *journal.Handle, w want) (layout.Group, span, error) {
 			return s.found(h, w, group, x, err)
 		}
 		if level == w.min {
-			return 0, span{}, s.noSpace()
+			return 0, span{}, s.noSpace(w)
 		}
 	}
 }

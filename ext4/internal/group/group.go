@@ -34,6 +34,12 @@ import (
 // kind of ENOSPC.
 var ErrResting = fmt.Errorf("the free blocks rest until the next commit: %w", syscall.ENOSPC)
 
+// ErrNoInodes says that no inode is free, although blocks may be. It is a kind of ENOSPC.
+var ErrNoInodes = fmt.Errorf("no inode is free: remove files, or make a file system with more inodes: %w", syscall.ENOSPC)
+
+// ErrNoBlocks says that no block is free. It is a kind of ENOSPC.
+var ErrNoBlocks = fmt.Errorf("no block is free: %w", syscall.ENOSPC)
+
 // BlockCredits is the number of blocks that Alloc changes at most: two groups' bitmaps and descriptors, and the superblock.
 // Free changes two for each group it touches, and the superblock.
 const BlockCredits = 5

@@ -2,7 +2,6 @@ package group
 
 import (
 	"fmt"
-	"syscall"
 
 	"ext4img/ext4/layout"
 	"ext4img/journal"
@@ -11,7 +10,7 @@ import (
 
 // AllocInode takes a free inode number: a file's near its parent, a directory's where there is room for a directory
 // and its files. It initialises that part of the inode table which comes into use, but not the record itself: that
-// holds what it held. syscall.ENOSPC if there is no free inode.
+// holds what it held. ErrNoInodes if there is no free inode.
 //
 // Numbers that were freed by a transaction that has not committed come last. They may be used, since a transaction is
 // atomic; left alone, the log of an inode's two lives stays easier to read, and stale references are found out.
@@ -24,7 +23,7 @@ func (s *Space) AllocInode(h *journal.Handle, parent layout.Ino, dir bool) (layo
 		return 0, err
 	}
 	if super.FreeInodesCount() == 0 {
-		return 0, syscall.ENOSPC
+		return 0, ErrNoInodes
 	}
 	if !s.restI.empty() {
 		s.restI.expire(s.j.Committed(), func(layout.Group) {})
@@ -48,7 +47,7 @@ func (s *Space) AllocInode(h *journal.Handle, parent layout.Ino, dir bool) (layo
 			break
 		}
 	}
-	return 0, syscall.ENOSPC
+	return 0, ErrNoInodes
 }
 
 // findInode is the index of the first free inode of a group, or the number of inodes in a group.

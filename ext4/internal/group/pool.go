@@ -1,6 +1,7 @@
 package group
 
 import (
+	"fmt"
 	"syscall"
 
 	"ext4img/ext4/layout"
@@ -72,7 +73,8 @@ func (s *Space) Promise(r journal.Reader, n uint64) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if total < s.promised || total-s.promised < n {
-		return syscall.ENOSPC
+		ratio := uint64(s.g.ClusterRatio)
+		return fmt.Errorf("%d blocks free, %d wanted and %d promised to other writes: %w", total*ratio, n*ratio, s.promised*ratio, syscall.ENOSPC)
 	}
 	s.promised += n
 	return nil

@@ -204,12 +204,12 @@ func (x *Store) place(h *journal.Handle, a *attrs, e layout.Xattr) error {
 		}
 	}
 	if !large || len(e.Value) == 0 {
-		return syscall.ENOSPC
+		return x.noRoom(e)
 	}
 	probe := e
 	probe.Value, probe.Inum = nil, 1
 	if !a.clone().fit(room, probe) {
-		return syscall.ENOSPC
+		return x.noRoom(e)
 	}
 	ino, hash, err := x.storeValue(h, a.ino, e.Value)
 	if err != nil {
@@ -218,6 +218,16 @@ func (x *Store) place(h *journal.Handle, a *attrs, e layout.Xattr) error {
 	e.Value, e.Inum, e.Hash = nil, ino, layout.XattrInodeHash(e.Name, hash)
 	a.fit(room, e)
 	return nil
+}
+
+// noRoom is the error when an attribute fits nowhere.
+func (x *Store) noRoom(e layout.Xattr) error {
+	without := ""
+	if x.g.Incompat&layout.IncompatEAInode == 0 {
+		without = " without the feature ea_inode"
+	}
+	return fmt.Errorf("value of %d bytes: no room beside the other attributes, in the inode and a block of %d bytes%s: %w",
+		len(e.Value), x.g.BlockSize, without, syscall.ENOSPC)
 }
 
 // fit adds an attribute to the first list with room.
