@@ -54,7 +54,7 @@ func run(args []string, std stdio, signals chan os.Signal) int {
 	}()
 	out := newStdout(std.out)
 	err := runApp(ctx, args, stdio{std.in, out, std.err})
-	if e := out.end(); err == nil && e != nil {
+	if e := out.end(); e != nil && (err == nil || errors.As(err, new(*exitStatus))) {
 		err = e
 	}
 	var sig *interrupted
@@ -92,11 +92,15 @@ func runApp(ctx context.Context, args []string, std stdio) error {
 func report(err error, to io.Writer) int {
 	var status *exitStatus
 	var usage *usageError
+	var output *outputError
 	switch {
 	case err == nil:
 		return exitOK
 	case errors.As(err, &status):
 		return status.code
+	case errors.As(err, &output):
+		complain(to, "%v", err)
+		return output.status
 	case errors.As(err, &usage):
 		complain(to, "%v", err)
 		if usage.command != "" {

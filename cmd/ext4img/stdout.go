@@ -42,7 +42,7 @@ func (s *stdout) end() error {
 // note remembers the first error.
 func (s *stdout) note(err error) error {
 	if err != nil {
-		err = &outputError{err}
+		err = &outputError{reason(err), exitFailed}
 		if s.err == nil {
 			s.err = err
 		}
@@ -51,7 +51,10 @@ func (s *stdout) note(err error) error {
 }
 
 // outputError is an error of standard output: there is nobody left to go on for.
-type outputError struct{ err error }
+type outputError struct {
+	err    error
+	status int // to exit with
+}
 
 func (e *outputError) Error() string { return "standard output: " + e.err.Error() }
 func (e *outputError) Unwrap() error { return e.err }

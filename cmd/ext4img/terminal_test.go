@@ -157,7 +157,7 @@ func TestFailures(t *testing.T) {
 	if err := f.end(nil); err != nil {
 		t.Errorf("without a failure: %v", err)
 	}
-	for _, err := range []error{context.Canceled, &interrupted{syscall.SIGTERM}, &outputError{syscall.ENOSPC}, &usageError{}, &exitStatus{3}} {
+	for _, err := range []error{context.Canceled, &interrupted{syscall.SIGTERM}, &outputError{syscall.ENOSPC, exitFailed}, &usageError{}, &exitStatus{3}} {
 		if got := f.add("/x", fmt.Errorf("more: %w", err)); !errors.Is(got, err) {
 			t.Errorf("%v: %v", err, got)
 		}

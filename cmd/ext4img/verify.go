@@ -26,7 +26,15 @@ func verifyCommand() *cli.Command {
 			&cli.BoolFlag{Name: "like-e2fsck", Usage: "what e2fsck -fn does not look for leaves the exit status alone"},
 			jsonFlag(),
 		},
-		Action: verify,
+		Action: func(c *cli.Context) error {
+			err := verify(c)
+			if out, ok := rawOutput(c).(*stdout); ok {
+				if e := out.end(); e != nil && (err == nil || errors.As(err, new(*exitStatus)) || errors.As(err, new(*outputError))) {
+					return &outputError{errors.Unwrap(e), check.ExitCannotCheck} // what was found has not been told
+				}
+			}
+			return err
+		},
 	}
 }
 
@@ -108,8 +116,8 @@ func cannotCheck(c *cli.Context, err error) error {
 	}
 	complain(messages(c), "%v", err)
 	if c.Bool("json") {
-		if e := printJSON(c, verifyResult{Problems: []check.Problem{}, Error: err.Error()}); e != nil {
-			return errors.Join(err, e)
+		if e := printJSON(c, verifyResult{Problems: []check.Problem{}, Error: errorText(err)}); e != nil {
+			return e
 		}
 	}
 	return &exitStatus{check.ExitCannotCheck}
