@@ -62,7 +62,7 @@ func (f *FS) Lchown(name string, uid, gid int) error {
 }
 
 func (f *FS) chown(op string, s spot, uid, gid int, follow bool) error {
-	if uid < -1 || gid < -1 || uid > 1<<32-2 || gid > 1<<32-2 {
+	if uid < -1 || gid < -1 || int64(max(uid, gid)) > 1<<32-2 {
 		return pathError(op, s.String(), syscall.EINVAL)
 	}
 	return f.change(op, s, follow, f.attrs.Credits(0), func(h *journal.Handle, ino layout.Ino, rec layout.Inode) error {

@@ -157,7 +157,7 @@ func runWorkload(base *simdev.Image, ops []crashOp) (*crashTrace, error) {
 
 // expected tells whether an error belongs to enumerated sequences, such as the removal of what is not there.
 func expected(err error) bool {
-	for _, e := range []error{os.ErrNotExist, os.ErrExist, layout.ErrUnsupported, syscall.ENODATA, syscall.EOPNOTSUPP, syscall.ENOSPC} {
+	for _, e := range []error{os.ErrNotExist, os.ErrExist, layout.ErrUnsupported, ErrNoXattr, syscall.EOPNOTSUPP, syscall.ENOSPC} {
 		if errors.Is(err, e) {
 			return true
 		}

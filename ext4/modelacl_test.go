@@ -48,7 +48,7 @@ func (m *model) aclAttribute(o *operation, n *mnode) outcome {
 	case o.kind == opGetxattr && n.isLink():
 		return outcome{err: syscall.EOPNOTSUPP}
 	case o.kind == opGetxattr && !had:
-		return outcome{err: syscall.ENODATA}
+		return outcome{err: ErrNoXattr}
 	case o.kind == opGetxattr:
 		return outcome{data: string(v)}
 	}

@@ -197,7 +197,7 @@ func (m *model) xattr(o *operation, n *mnode) outcome {
 	case user && !n.isRegular() && !n.isDir() && change:
 		return outcome{err: syscall.EPERM}
 	case user && !n.isRegular() && !n.isDir():
-		return outcome{err: syscall.ENODATA}
+		return outcome{err: ErrNoXattr}
 	case !user && !strings.HasPrefix(o.attr, "trusted.") && !strings.HasPrefix(o.attr, "security."):
 		return outcome{err: syscall.EOPNOTSUPP}
 	case suffix == "":
@@ -207,7 +207,7 @@ func (m *model) xattr(o *operation, n *mnode) outcome {
 	case o.kind == opSetxattr && exists && o.flag == XattrCreate:
 		return outcome{err: syscall.EEXIST}
 	case !exists && (o.kind != opSetxattr || o.flag == XattrReplace):
-		return outcome{err: syscall.ENODATA}
+		return outcome{err: ErrNoXattr}
 	case o.kind == opGetxattr:
 		return outcome{data: string(n.xattrs[o.attr])}
 	case o.kind == opSetxattr && exists && string(n.xattrs[o.attr]) == string(o.value()):

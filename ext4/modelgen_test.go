@@ -2,6 +2,7 @@ package ext4
 
 import (
 	"fmt"
+	"math"
 	"math/rand/v2"
 	"os"
 	"strings"
@@ -122,6 +123,9 @@ func (g *gen) survey() {
 		}
 	})
 }
+
+// wide is an owner as an int: where that has 32 bits, the largest there is.
+func wide(id uint32) int { return int(min(int64(id), math.MaxInt)) }
 
 func pick[T any](g *gen, list ...T) T { return list[g.IntN(len(list))] }
 
@@ -315,7 +319,7 @@ func (g *gen) attributing() *operation {
 		o.mode = pick[uint16](g, 0o777, 0, 0o4755, 0o2755, 0o2745, 0o1777, 0o6711, uint16(g.IntN(0o10000)))
 	case k < 38:
 		o.kind = pick(g, opChown, opLchown)
-		o.uid, o.gid = pick(g, -1, 0, 1000, 65534, 70000, 1<<31), pick(g, -1, 0, 100, 65536, 1<<32-2)
+		o.uid, o.gid = pick(g, -1, 0, 1000, 65534, 70000, wide(1<<31)), pick(g, -1, 0, 100, 65536, wide(1<<32-2))
 	case k < 50:
 		o.kind = pick(g, opChtimes, opLchtimes)
 		if o.atime, o.mtime = g.time(), g.time(); o.atime.IsZero() {

@@ -174,7 +174,11 @@ func timespec(t time.Time) unix.Timespec {
 	if t.IsZero() {
 		return unix.Timespec{Nsec: unix.UTIME_OMIT}
 	}
-	return unix.Timespec{Sec: t.Unix(), Nsec: int64(t.Nanosecond())}
+	ts, err := unix.TimeToTimespec(t)
+	if err != nil {
+		panic(err) // a system with seconds of 32 bits
+	}
+	return ts
 }
 
 func kernelStat(o *operation) (string, error) {

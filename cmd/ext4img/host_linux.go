@@ -119,7 +119,10 @@ func setSpecialXattr(dir *os.File, name, attr string, value []byte) error {
 func setSpecialTimes(dir *os.File, name string, atime, mtime time.Time) error {
 	times := make([]unix.Timespec, 2)
 	for i, t := range []time.Time{atime, mtime} {
-		times[i] = unix.Timespec{Sec: t.Unix(), Nsec: int64(t.Nanosecond())}
+		var err error
+		if times[i], err = unix.TimeToTimespec(t); err != nil {
+			return err // beyond what this system can express
+		}
 	}
 	return unix.UtimesNanoAt(int(dir.Fd()), name, times, unix.AT_SYMLINK_NOFOLLOW)
 }

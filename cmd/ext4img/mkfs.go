@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"math"
 	"os"
 	"strconv"
 	"strings"
@@ -76,8 +77,9 @@ func makeFS(c *cli.Context) error {
 // mkfsOptions reads the flags.
 func mkfsOptions(c *cli.Context) (o mkfs.Options, err error) {
 	number := func(name string) int64 { n, _ := sizeOf(c, name); return n }
+	small := func(name string) int { return int(min(number(name), math.MaxInt32)) }
 	o = mkfs.Options{
-		Type: c.String("type"), BlockSize: int(number("block-size")), ClusterSize: int(number("cluster-size")),
+		Type: c.String("type"), BlockSize: small("block-size"), ClusterSize: small("cluster-size"),
 		Label: c.String("label"), Inodes: c.Uint64("inodes"), InodeSize: c.Int("inode-size"), BytesPerInode: uint64(number("bytes-per-inode")),
 		Features: strings.Join(c.StringSlice("features"), ","),
 	}

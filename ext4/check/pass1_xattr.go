@@ -3,6 +3,7 @@ package check
 import (
 	"bytes"
 	"fmt"
+	"math"
 	"sync"
 
 	"ext4img/ext4/layout"
@@ -48,7 +49,7 @@ func xattrAt(p []byte, at int) (e xattrEntry, ok bool) {
 	}
 	b := p[at:]
 	e = xattrEntry{at: at, nameLen: int(b[0]), nameIndex: b[1], valueOff: int(le.Uint16(b[2:])), valueIno: le.Uint32(b[4:]),
-		valueSize: int(le.Uint32(b[8:])), hash: le.Uint32(b[12:])}
+		valueSize: int(min(le.Uint32(b[8:]), math.MaxInt32/2)), hash: le.Uint32(b[12:])}
 	e.name = b[xattrEntrySize:min(len(b), xattrEntrySize+e.nameLen)]
 	return e, true
 }

@@ -274,7 +274,7 @@ func TestHuge(t *testing.T) {
 	}
 	w := mkfs(t, 15<<40, 0, "-O", "^has_journal", "-E", "lazy_itable_init=1,nodiscard", "-N", "4000000")
 	start := time.Now()
-	runs := w.stream(1<<40/w.G.BlockSize, layout.MaxUnwrittenLen)
+	runs := w.stream(int(1<<40/int64(w.G.BlockSize)), layout.MaxUnwrittenLen)
 	t.Logf("%d extents in %v", len(runs), time.Since(start))
 	if d := time.Since(start); d > 20*time.Second {
 		t.Errorf("1 TiB took %v", d)

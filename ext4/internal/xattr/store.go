@@ -34,9 +34,6 @@ const (
 	Replace = 2 // XATTR_REPLACE: it must
 )
 
-// ErrNoData says that there is no such attribute.
-const ErrNoData = syscall.ENODATA
-
 // Mapper maps the data of inodes that hold values; *extent.Mapper does.
 type Mapper interface {
 	Lookup(r journal.Reader, ino layout.Ino, lblk layout.Lblk) (layout.Extent, error)

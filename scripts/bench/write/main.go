@@ -119,7 +119,7 @@ func median(v []float64) float64 {
 
 // prepare makes both files with all their blocks written: what the disk below does on a first write is not measured.
 func (b bench) prepare() error {
-	for path, size := range map[string]int{b.image: imageSize, b.plain: fileSize} {
+	for path, size := range map[string]int64{b.image: imageSize, b.plain: fileSize} {
 		if err := command("fio", "--name=fill", "--filename="+path, fmt.Sprintf("--size=%d", size), "--bs=1m", "--rw=write",
 			"--ioengine=libaio", "--iodepth=16", "--direct=1", "--end_fsync=1"); err != nil {
 			return err
