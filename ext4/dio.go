@@ -2,7 +2,6 @@ package ext4
 
 import (
 	"errors"
-	"fmt"
 	"sync/atomic"
 	"syscall"
 
@@ -189,23 +188,3 @@ func (n *node) allocate(h *journal.Handle, lblk, end layout.Lblk) (layout.Lblk, 
 	}
 	return lblk, nil
 }
-
-// checkRange refuses what no file can hold.
-func (n *node) checkRange(off int64, length int) error {
-	switch {
-	case off < 0:
-		return syscall.EINVAL
-	}
-	return n.fs.fits(off, int64(length))
-}
-
-// fits refuses what lies beyond the largest size of a file.
-func (fs *FS) fits(off, length int64) error {
-	if off > fs.maxSize()-length {
-		return fmt.Errorf("%d bytes at %d: a file has at most %d: %w", length, off, fs.maxSize(), syscall.EFBIG)
-	}
-	return nil
-}
-
-// maxSize is the largest size of a file in bytes: what 2^32-1 blocks hold.
-func (fs *FS) maxSize() int64 { return int64(layout.MaxLblk) * int64(fs.geo.BlockSize) }

@@ -102,7 +102,7 @@ func (d *Draft) judge() error {
 	if err != nil {
 		return err
 	}
-	if err := f.fits(0, max(d.o.Size, 0)); err != nil {
+	if err := f.newFits(d.o.Size); err != nil {
 		return err
 	}
 	first, end := f.blocks(0, max(d.o.Size, 0))

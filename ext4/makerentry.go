@@ -301,7 +301,7 @@ func (s *making) content(e *Entry, ino layout.Ino, rec layout.Inode) error {
 			l, data = l+layout.Lblk(x.Len), data[k:]
 		}
 	}
-	if err := s.m.fs.fits(0, e.Size); err != nil {
+	if err := s.m.fs.newFits(e.Size); err != nil {
 		return err
 	}
 	return s.m.fs.inodes.SetSize(s.h, ino, uint64(e.Size))

@@ -13,7 +13,7 @@ func (n *node) truncate(size int64) error {
 	if size < 0 {
 		return syscall.EINVAL
 	}
-	if err := n.fs.fits(0, size); err != nil {
+	if err := n.fits(0, size); err != nil {
 		return err
 	}
 	return n.exclusive(func() error {

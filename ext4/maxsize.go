@@ -1,0 +1,70 @@
+package ext4
+
+import (
+	"fmt"
+	"syscall"
+
+	"ext4img/ext4/layout"
+	"ext4img/journal"
+)
+
+// maxSize is the largest size of any file, bytes.
+func (fs *FS) maxSize() int64 { return fs.geo.MaxFileSize() }
+
+// maxNewSize is the largest size of a file that is made now.
+func (fs *FS) maxNewSize() int64 {
+	if fs.geo.Incompat&layout.IncompatExtents == 0 {
+		return fs.geo.MaxMappedSize()
+	}
+	return fs.maxSize()
+}
+
+// fits refuses what lies beyond the largest size of any file.
+func (fs *FS) fits(off, length int64) error {
+	if off > fs.maxSize()-length {
+		return tooLarge(off, length, fs.maxSize())
+	}
+	return nil
+}
+
+// newFits refuses a size that no file which is made now can have.
+func (fs *FS) newFits(size int64) error {
+	if size > fs.maxNewSize() {
+		return tooLarge(0, size, fs.maxNewSize())
+	}
+	return nil
+}
+
+func tooLarge(off, length, limit int64) error {
+	return fmt.Errorf("%d bytes at %d: a file has at most %d: %w", length, off, limit, syscall.EFBIG)
+}
+
+// checkRange refuses to write what the file cannot hold.
+func (n *node) checkRange(off int64, length int) error {
+	if off < 0 {
+		return syscall.EINVAL
+	}
+	return n.fits(off, int64(length))
+}
+
+// fits refuses what lies beyond the largest size that the file can have, as it is mapped. Most need not be looked at for
+// that.
+func (n *node) fits(off, length int64) error {
+	fs := n.fs
+	if err := fs.fits(off, length); err != nil || off+length <= fs.geo.MaxMappedSize() {
+		return err
+	}
+	return n.inode(func(_ *journal.View, rec layout.Inode) error {
+		limit := fs.maxSize()
+		switch {
+		case rec.HasFlag(layout.FlagInlineData):
+			limit = fs.maxNewSize() // what it gets when it moves out
+		case !rec.HasFlag(layout.FlagExtents):
+			limit = fs.geo.MaxMappedSize()
+		}
+		if off+length > limit {
+			return tooLarge(off, length, limit)
+		}
+		return nil
+	})
+}
