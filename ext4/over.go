@@ -1,7 +1,7 @@
 package ext4
 
 import (
-	"fmt"
+	"errors"
 	"syscall"
 
 	"ext4img/ext4/layout"
@@ -9,7 +9,7 @@ import (
 )
 
 // ErrSameFile says that a name cannot be replaced by what it is already.
-var ErrSameFile = fmt.Errorf("the same file: %w", syscall.EINVAL)
+var ErrSameFile = errors.New("the same file")
 
 // LinkOver is Link that replaces what newname is, unless that is a directory, in one step. A newname that is oldname, or
 // the only name of the file, is ErrSameFile; another name of the same file stays as it is.
@@ -61,10 +61,21 @@ func (f *FS) sameFile(r journal.Reader, old spot, p place, ino layout.Ino) error
 			return err
 		}
 	}
-	if rec.Links() == 1 || from.dir == p.dir && from.name == p.name {
-		return ErrSameFile
+	same, err := f.samePlace(r, from, p)
+	if err == nil && (same || rec.Links() == 1) {
+		err = ErrSameFile
 	}
-	return nil
+	return err
+}
+
+// samePlace tells whether two places that lead to one inode are, or may be, one name: in a casefolded directory names that
+// are written differently may be.
+func (f *FS) samePlace(r journal.Reader, a, b place) (bool, error) {
+	if a.dir != b.dir || a.name == b.name {
+		return a.dir == b.dir, nil
+	}
+	rec, err := f.inodes.Read(r, a.dir)
+	return err == nil && rec.HasFlag(layout.FlagCasefold), err
 }
 
 // SymlinkOver is Symlink that replaces what name is, unless that is a directory, in one step. A link that would replace

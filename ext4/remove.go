@@ -3,6 +3,7 @@ package ext4
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io/fs"
 	"syscall"
 
@@ -209,9 +210,9 @@ func (f *FS) RemoveAll(name string) error {
 // RemoveTree removes a path and everything below it, however deep. What cannot be removed stays, with the directories
 // above it, and is told to bad; the rest goes unless bad returns an error, which ends it as the end of ctx does.
 func (f *FS) RemoveTree(ctx context.Context, name string, bad func(path string, err error) error) error {
-	top, err := f.Find(name, false)
+	top, err := f.removable(name)
 	if err != nil {
-		return err
+		return pathError("remove", name, err)
 	}
 	stuck := 0 // how deep something is that stays; 0: nothing in the directory that is left next
 	remove := func(v *Visit) error {
@@ -252,6 +253,25 @@ func (f *FS) RemoveTree(ctx context.Context, name string, bad func(path string, 
 	return w.Run(ctx, top, name)
 }
 
+// removable is what a path leads to that ends in a name, and may be removed with all that is below it.
+func (f *FS) removable(name string) (Inode, error) {
+	v := f.j.View()
+	defer v.Close()
+	p, err := f.walkParent(v, root(name))
+	if err == nil && !p.named() {
+		err = noName(p)
+	}
+	if err != nil {
+		return Inode{}, err
+	}
+	w := walker{fs: f, r: v}
+	ino, err := w.step(p)
+	if err == nil && ino == layout.RootIno {
+		err = syscall.EBUSY
+	}
+	return Inode{f, ino}, err
+}
+
 // RenameFlags change what Rename does, with the values of renameat2(2).
 type RenameFlags uint32
 
@@ -264,12 +284,21 @@ const (
 // Rename gives a file or directory another name, in one step: a newname that exists is replaced, a directory only by a
 // directory and only if it is empty. Two names of one file stay as they are.
 func (f *FS) Rename(oldname, newname string, flags RenameFlags) error {
+	return f.rename(oldname, newname, flags, false)
+}
+
+// Move is Rename as mv(1) does it: of two names of one file oldname goes; a file onto itself is ErrSameFile.
+func (f *FS) Move(oldname, newname string, flags RenameFlags) error {
+	return f.rename(oldname, newname, flags, true)
+}
+
+func (f *FS) rename(oldname, newname string, flags RenameFlags, merge bool) error {
 	if flags&^(RenameNoReplace|RenameExchange) != 0 || flags == RenameNoReplace|RenameExchange {
 		return pathError("rename", oldname, syscall.EINVAL)
 	}
 	var gone *node
 	tid, err := f.update(f.nameCredits(), func(h *journal.Handle) error {
-		r := rename{f: f, h: h, flags: flags, gone: &gone}
+		r := rename{f: f, h: h, flags: flags, merge: merge, gone: &gone}
 		if err := r.find(oldname, newname); err != nil {
 			return err
 		}
@@ -286,6 +315,7 @@ type rename struct {
 	f     *FS
 	h     *journal.Handle
 	flags RenameFlags
+	merge bool // of two names of one file the old one goes
 	from  entry
 	to    entry  // ino 0 if the name is free
 	gone  **node // what newname was, to be put when the handle has ended
@@ -342,6 +372,8 @@ func (r *rename) run() error {
 		return err
 	}
 	switch {
+	case r.to.ino == r.from.ino && r.merge:
+		return r.mergeNames()
 	case r.to.ino == r.from.ino:
 		return nil
 	case r.flags == RenameExchange:
@@ -353,6 +385,20 @@ func (r *rename) run() error {
 		return err
 	}
 	return r.takeOld()
+}
+
+// mergeNames takes the old one of two names of a file away.
+func (r *rename) mergeNames() error {
+	same, err := r.f.samePlace(r.h, r.from.place, r.to.place)
+	switch {
+	case err != nil:
+		return err
+	case same || r.from.isDir():
+		return ErrSameFile
+	case r.from.rec.Links() < 2:
+		return layout.Corruptf("inode %d: two names and %d links", r.from.ino, r.from.rec.Links())
+	}
+	return r.f.unlinkIn(r.h, r.from.dir, r.from.name, r.from.ino)
 }
 
 // judge refuses what rename(2) refuses.
@@ -404,7 +450,7 @@ func (r *rename) judgeNames() error {
 	case err != nil:
 		return err
 	case below || above && swap:
-		return syscall.EINVAL
+		return fmt.Errorf("a directory cannot be moved to below itself: %w", syscall.EINVAL)
 	case above:
 		return syscall.ENOTEMPTY
 	}

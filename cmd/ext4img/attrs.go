@@ -37,14 +37,18 @@ func chmodCommand() *cli.Command {
 			if err != nil {
 				return usagef(c, "%v", err)
 			}
-			return overTree(c, image, paths, func(f *ext4.FS, p string, info *ext4.FileInfo) error {
-				if info.Mode()&fs.ModeSymlink != 0 {
-					if c.Bool("recursive") {
+			if c.Bool("recursive") {
+				return overTrees(c, image, paths, true, func(v *ext4.Visit) error {
+					if v.Info.Mode()&fs.ModeSymlink != 0 {
 						return nil
 					}
-					if info, err = stat(f, p); err != nil {
-						return err
-					}
+					return v.Inode.Chmod(change(v.Info.Stat().Mode&0o7777, v.Info.IsDir()))
+				})
+			}
+			return overPaths(c, image, paths, func(f *ext4.FS, p string, _ *failures) error {
+				info, err := stat(f, p)
+				if err != nil {
+					return err
 				}
 				return f.Chmod(p, change(info.Stat().Mode&0o7777, info.IsDir()))
 			})
@@ -67,12 +71,14 @@ func chownCommand() *cli.Command {
 			if err != nil {
 				return usagef(c, "%v", err)
 			}
-			return overTree(c, image, paths, func(f *ext4.FS, p string, _ *ext4.FileInfo) error {
-				if c.Bool("no-dereference") || c.Bool("recursive") {
-					return f.Lchown(p, uid, gid)
-				}
-				return f.Chown(p, uid, gid)
-			})
+			if c.Bool("recursive") {
+				return overTrees(c, image, paths, false, func(v *ext4.Visit) error { return v.Inode.Chown(uid, gid) })
+			}
+			chown := (*ext4.FS).Chown
+			if c.Bool("no-dereference") {
+				chown = (*ext4.FS).Lchown
+			}
+			return overPaths(c, image, paths, func(f *ext4.FS, p string, _ *failures) error { return chown(f, p, uid, gid) })
 		},
 	}
 }
@@ -129,18 +135,24 @@ func touch(c *cli.Context) error {
 	})
 }
 
-// overTree runs fn for each path, with --recursive for all below it too.
-func overTree(c *cli.Context, image string, args []string, fn func(f *ext4.FS, p string, info *ext4.FileInfo) error) error {
-	return overPaths(c, image, args, func(f *ext4.FS, p string) error {
-		return walkTree(f, p, func(name string, info *ext4.FileInfo, depth int) error {
-			if err := fn(f, name, info); err != nil {
-				return err
-			}
-			if !c.Bool("recursive") {
-				return fs.SkipDir
-			}
-			return nil
-		})
+// overTrees runs fn for each path and everything below it; follow: a path that is a symbolic link is followed. What fails
+// is named, and the rest goes on.
+func overTrees(c *cli.Context, imagePath string, args []string, follow bool, fn func(v *ext4.Visit) error) error {
+	return overPaths(c, imagePath, args, func(f *ext4.FS, p string, fails *failures) error {
+		top, err := f.Find(p, follow)
+		if err != nil {
+			return err
+		}
+		w := ext4.Walk{
+			Visit: func(v *ext4.Visit) error {
+				if err := fn(v); err != nil {
+					return fails.add(v.Path(), reason(err))
+				}
+				return nil
+			},
+			Bad: func(v *ext4.Visit, err error) error { return fails.add(v.Path(), err) },
+		}
+		return w.Run(c.Context, top, p)
 	})
 }
 

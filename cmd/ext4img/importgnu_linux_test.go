@@ -317,7 +317,8 @@ func (a *archive) comparable(files []found, failed bool) (out []string) {
 
 func (g *gnuTest) list(top string) (out []found) {
 	first := map[uint32]string{}
-	err := walkTree(g.fs, top, func(p string, info *ext4.FileInfo, _ int) error {
+	visit := func(v *ext4.Visit) error {
+		p, info := v.Path(), v.Info
 		rel := strings.TrimPrefix(strings.TrimPrefix(p, top), "/")
 		if rel == "" {
 			return nil
@@ -343,7 +344,11 @@ func (g *gnuTest) list(top string) (out []found) {
 		f.first = first[s.Ino]
 		out = append(out, f)
 		return err
-	})
+	}
+	in, err := g.fs.Find(top, false)
+	if err == nil {
+		err = (&ext4.Walk{Visit: visit}).Run(context.Background(), in, top)
+	}
 	if err != nil {
 		g.t.Fatal(err)
 	}

@@ -1,7 +1,9 @@
 package main
 
 import (
+	"context"
 	"errors"
+	"fmt"
 	"io/fs"
 	"path"
 	"strings"
@@ -21,7 +23,7 @@ func mkdirCommand() *cli.Command {
 		Name: "mkdir", Usage: "make directories", ArgsUsage: "IMAGE PATH...",
 		Description: example("", "ext4img mkdir -p disk.img /var/lib/vm"),
 		Flags: []cli.Flag{
-			&cli.BoolFlag{Name: "parents", Aliases: []string{"p"}, Usage: "those above as well; no error if it exists"},
+			&cli.BoolFlag{Name: "parents", Aliases: []string{"p"}, Usage: "those above as well, with mode 755; no error if it exists"},
 			&cli.StringFlag{Name: "mode", Aliases: []string{"m"}, Value: "755", Usage: "octal `MODE`"},
 		},
 		Action: func(c *cli.Context) error {
@@ -29,11 +31,17 @@ func mkdirCommand() *cli.Command {
 			if err != nil {
 				return usagef(c, "%v", err)
 			}
+			parents := c.Bool("parents")
 			return eachPath(c, func(f *ext4.FS, p string) error {
-				if c.Bool("parents") {
-					return f.MkdirAll(p, owner(mode))
+				if !parents {
+					return f.Mkdir(p, owner(mode))
 				}
-				return f.Mkdir(p, owner(mode))
+				if above := strings.LastIndexByte(p, '/'); above > 0 {
+					if err := f.MkdirAll(p[:above], owner(0o755)); err != nil {
+						return err
+					}
+				}
+				return f.MkdirAll(p, owner(mode))
 			})
 		},
 	}
@@ -49,24 +57,33 @@ func rmCommand() *cli.Command {
 			&cli.BoolFlag{Name: "dir", Aliases: []string{"d"}, Usage: "empty directories as well"},
 		},
 		Action: func(c *cli.Context) error {
-			return eachPath(c, func(f *ext4.FS, p string) error { return remove(c, f, p) })
+			if err := need(c, 2, -1); err != nil {
+				return err
+			}
+			o := rmOptions{recursive: c.Bool("recursive"), force: c.Bool("force"), dir: c.Bool("dir")}
+			return overPaths(c, c.Args().First(), c.Args().Tail(), func(f *ext4.FS, p string, fails *failures) error {
+				return o.remove(c.Context, f, p, fails)
+			})
 		},
 	}
 }
 
-func remove(c *cli.Context, f *ext4.FS, p string) error {
+// rmOptions are the flags of rm.
+type rmOptions struct{ recursive, force, dir bool }
+
+func (o rmOptions) remove(ctx context.Context, f *ext4.FS, p string, fails *failures) error {
 	if path.Clean(p) == "/" {
 		return errors.New("the root directory stays")
 	}
 	_, err := f.Lstat(p)
 	switch {
-	case errors.Is(err, fs.ErrNotExist) && c.Bool("force"):
+	case errors.Is(err, fs.ErrNotExist) && o.force:
 		return nil
 	case err != nil:
 		return err
-	case c.Bool("recursive"):
-		return f.RemoveAll(p)
-	case c.Bool("dir"):
+	case o.recursive:
+		return f.RemoveTree(ctx, p, fails.add)
+	case o.dir:
 		return f.Remove(p)
 	}
 	return f.Unlink(p)
@@ -78,88 +95,119 @@ func mvCommand() *cli.Command {
 		Description: example("Into NEW if that is a directory.", "ext4img mv disk.img /a /b"),
 		Flags: []cli.Flag{
 			&cli.BoolFlag{Name: "no-clobber", Aliases: []string{"n"}, Usage: "do not replace NEW"},
-			&cli.BoolFlag{Name: "no-target-directory", Aliases: []string{"T"}, Usage: "take NEW as a name, even if it is a directory"},
+			noTargetFlag(),
 		},
 		Action: func(c *cli.Context) error {
 			var flags ext4.RenameFlags
 			if c.Bool("no-clobber") {
 				flags = ext4.RenameNoReplace
 			}
-			return intoTarget(c, func(f *ext4.FS, from, to string) error { return f.Rename(from, to, flags) })
+			o := targetOptions{name: c.Bool("no-target-directory")}
+			return intoTarget(c, o, func(f *ext4.FS, from, to string) error { return f.Move(from, to, flags) })
 		},
 	}
 }
 
-// intoTarget runs fn for all PATHs with the name it shall get: the last argument, or a name in it if it is a directory.
-func intoTarget(c *cli.Context, fn func(f *ext4.FS, from, to string) error) error {
-	if err := need(c, 3, -1); err != nil {
-		return err
-	}
-	return withImage(c, writing, func(img *image) error {
-		args := c.Args().Tail()
-		for _, a := range args {
-			if _, err := inside(c, a); err != nil {
-				return err
-			}
-		}
-		target := args[len(args)-1]
-		info, err := stat(img.fs, target)
-		dir := err == nil && info.IsDir() && !c.Bool("no-target-directory")
-		if len(args) > 2 && !dir {
-			return opError(c, target, errors.New("not a directory"))
-		}
-		for _, from := range args[:len(args)-1] {
-			to := target
-			if dir {
-				to = path.Join(target, path.Base(from))
-			}
-			if err := fn(img.fs, from, to); err != nil {
-				return opError(c, from, err)
-			}
-		}
-		return nil
-	})
+func noTargetFlag() cli.Flag {
+	return &cli.BoolFlag{Name: "no-target-directory", Aliases: []string{"T"}, Usage: "take the last PATH as a name, even if it is a directory"}
 }
 
 func lnCommand() *cli.Command {
 	return &cli.Command{
-		Name: "ln", Usage: "make links", ArgsUsage: "IMAGE TARGET PATH",
-		Description: example("With -s, TARGET is the text of a symbolic link.", "ext4img ln -s disk.img ../lib/libc.so.6 /lib64/libc.so.6"),
+		Name: "ln", Usage: "make links", ArgsUsage: "IMAGE TARGET... PATH",
+		Description: example("Into PATH if that is a directory. With -s, TARGET is the text of a symbolic link.",
+			"ext4img ln -s disk.img ../lib/libc.so.6 /lib64/libc.so.6"),
 		Flags: []cli.Flag{
 			&cli.BoolFlag{Name: "symbolic", Aliases: []string{"s"}, Usage: "a symbolic link"},
-			&cli.BoolFlag{Name: "force", Aliases: []string{"f"}, Usage: "replace PATH"},
+			&cli.BoolFlag{Name: "force", Aliases: []string{"f"}, Usage: "replace PATH, in one step"},
+			&cli.BoolFlag{Name: "no-dereference", Aliases: []string{"n"}, Usage: "take a PATH that is a symbolic link to a directory as a name"},
+			noTargetFlag(),
 		},
-		Action: ln,
+		Action: func(c *cli.Context) error {
+			o := targetOptions{name: c.Bool("no-target-directory"), link: c.Bool("no-dereference"), text: c.Bool("symbolic")}
+			return intoTarget(c, o, linker(c.Bool("symbolic"), c.Bool("force")))
+		},
 	}
 }
 
-func ln(c *cli.Context) error {
-	if err := need(c, 3, 3); err != nil {
+// linker is how ln makes a link.
+func linker(symbolic, force bool) func(f *ext4.FS, from, to string) error {
+	switch {
+	case symbolic && force:
+		return func(f *ext4.FS, from, to string) error { return f.SymlinkOver(from, to, owner(0o777)) }
+	case symbolic:
+		return func(f *ext4.FS, from, to string) error { return f.Symlink(from, to, owner(0o777)) }
+	case force:
+		return (*ext4.FS).LinkOver
+	}
+	return (*ext4.FS).Link
+}
+
+// targetOptions say how the last argument of mv and ln is taken.
+type targetOptions struct {
+	name bool // it is a name, even if there is a directory
+	link bool // it is a name if there is a symbolic link to a directory
+	text bool // the others are texts of symbolic links, and no paths
+}
+
+// dir tells whether the last argument is a directory to put names into.
+func (o targetOptions) dir(f *ext4.FS, target string) bool {
+	if o.name {
+		return false
+	}
+	info, err := stat(f, target)
+	if o.link {
+		info, err = lstat(f, target)
+	}
+	return err == nil && info.IsDir()
+}
+
+// intoTarget runs fn for all arguments but the last with the name it shall get: the last argument, or a name in it if it
+// is a directory. What fails is named, and the rest goes on. A name that was made is not replaced by the next.
+func intoTarget(c *cli.Context, o targetOptions, fn func(f *ext4.FS, from, to string) error) error {
+	if err := need(c, 3, -1); err != nil {
 		return err
 	}
-	target := c.Args().Get(1)
-	p, err := inside(c, c.Args().Get(2))
-	if err == nil && !c.Bool("symbolic") {
-		_, err = inside(c, target)
-	}
-	if err != nil {
-		return err
+	args := c.Args().Tail()
+	sources, target := args[:len(args)-1], args[len(args)-1]
+	for i, a := range args {
+		if _, err := inside(c, a); err != nil && (i == len(sources) || !o.text) {
+			return err
+		}
 	}
 	return withImage(c, writing, func(img *image) error {
-		name := p
-		if info, err := stat(img.fs, p); err == nil && info.IsDir() {
-			name = path.Join(p, path.Base(target))
+		dir := o.dir(img.fs, target)
+		if len(sources) > 1 && !dir {
+			return opError(c, target, errors.New("not a directory"))
 		}
-		if c.Bool("force") {
-			if err := img.fs.Unlink(name); err != nil && !errors.Is(err, fs.ErrNotExist) {
-				return opError(c, name, err)
+		made, fails := map[string]bool{}, newFailures(c)
+		for _, from := range sources {
+			if c.Context.Err() != nil {
+				return context.Cause(c.Context)
+			}
+			to := target
+			if dir {
+				to = path.Join(target, path.Base(from))
+			}
+			err := errors.New("not over " + to + ", which was just made")
+			if !made[to] {
+				err = fn(img.fs, from, to)
+			}
+			made[to] = made[to] || err == nil
+			if err := fails.add(from, renamed(err, to)); err != nil {
+				return err
 			}
 		}
-		if c.Bool("symbolic") {
-			return opError(c, name, img.fs.Symlink(target, name, owner(0o777)))
-		}
-		return opError(c, name, img.fs.Link(target, name))
+		return fails.end(nil)
 	})
+}
+
+// renamed is an error of an operation on two names: where the first is meant, the second stands with the reason.
+func renamed(err error, to string) error {
+	if errors.Is(err, ext4.ErrSameFile) {
+		return fmt.Errorf("%s is %w", to, ext4.ErrSameFile)
+	}
+	return err
 }
 
 // eachPath runs fn for each PATH in an image open for writing.
@@ -167,25 +215,28 @@ func eachPath(c *cli.Context, fn func(f *ext4.FS, p string) error) error {
 	if err := need(c, 2, -1); err != nil {
 		return err
 	}
-	return overPaths(c, c.Args().First(), c.Args().Tail(), fn)
+	return overPaths(c, c.Args().First(), c.Args().Tail(), func(f *ext4.FS, p string, _ *failures) error { return fn(f, p) })
 }
 
-func overPaths(c *cli.Context, path string, args []string, fn func(f *ext4.FS, p string) error) error {
+// overPaths runs fn for each path in an image open for writing. What fails is named, and the rest goes on.
+func overPaths(c *cli.Context, imagePath string, args []string, fn func(f *ext4.FS, p string, fails *failures) error) error {
 	for _, a := range args {
 		if _, err := inside(c, a); err != nil {
 			return err
 		}
 	}
-	return withImageAt(c, path, writing, func(img *image) error {
+	return withImageAt(c, imagePath, writing, func(img *image) error {
+		fails := newFailures(c)
 		for _, p := range args {
-			if err := c.Context.Err(); err != nil {
+			if c.Context.Err() != nil {
+				return context.Cause(c.Context)
+			}
+			err := fn(img.fs, strings.TrimRight(p, "/")+slashOf(p), fails)
+			if err := fails.add(p, err); err != nil {
 				return err
 			}
-			if err := fn(img.fs, strings.TrimRight(p, "/")+slashOf(p)); err != nil {
-				return opError(c, p, err)
-			}
 		}
-		return nil
+		return fails.end(nil)
 	})
 }
 

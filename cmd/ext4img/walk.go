@@ -8,49 +8,6 @@ import (
 	"ext4img/ext4"
 )
 
-// walkFunc is called for each file below a path; depth is 0 for the path itself. fs.SkipDir leaves a directory out.
-type walkFunc func(name string, info *ext4.FileInfo, depth int) error
-
-// walkTree calls fn for a path and everything below it, in the order of names. It never follows a symbolic link.
-func walkTree(f *ext4.FS, name string, fn walkFunc) error {
-	info, err := lstat(f, name)
-	if err != nil {
-		return err
-	}
-	if err := walkBelow(f, name, info, 0, fn); err != nil && err != fs.SkipDir {
-		return err
-	}
-	return nil
-}
-
-// maxDepth bounds the walk: a directory that contains itself is a corruption, not an endless listing. A path has at
-// most 4096 bytes where the kernel can use it.
-const maxDepth = 4096
-
-func walkBelow(f *ext4.FS, name string, info *ext4.FileInfo, depth int, fn walkFunc) error {
-	if err := fn(name, info, depth); err != nil || !info.IsDir() {
-		return err
-	}
-	if depth > maxDepth {
-		return &fs.PathError{Op: "walk", Path: name[:64] + "…", Err: ext4.ErrCorrupt}
-	}
-	entries, err := f.ReadDir(name)
-	if err != nil {
-		return err
-	}
-	for _, e := range entries {
-		child := path.Join(name, e.Name())
-		i, err := lstat(f, child)
-		if err != nil {
-			return err
-		}
-		if err := walkBelow(f, child, i, depth+1, fn); err != nil && err != fs.SkipDir {
-			return err
-		}
-	}
-	return nil
-}
-
 func lstat(f *ext4.FS, name string) (*ext4.FileInfo, error) {
 	i, err := f.Lstat(name)
 	if err != nil {
