@@ -17,7 +17,7 @@ func peak(t *testing.T, program string, lines ...string) (most int64) {
 		if out, err := c.CombinedOutput(); err != nil {
 			t.Fatalf("%s: %v: %s", line, err, out)
 		}
-		rss := c.ProcessState.SysUsage().(*syscall.Rusage).Maxrss << 10
+		rss := int64(c.ProcessState.SysUsage().(*syscall.Rusage).Maxrss) << 10
 		t.Logf("%s: %d MiB", line, rss>>20)
 		most = max(most, rss)
 	}
