@@ -66,11 +66,19 @@ func (im *importer) hostFile(ctx context.Context, p string, e treeEntry) error {
 		return im.failed(p, reason(err))
 	}
 	defer f.Close()
-	if err := im.add(ctx, e, &hostContent{f: f, path: p, size: e.Size, block: im.block}); err != nil {
+	from := &hostContent{f: f, path: p, size: e.Size, block: im.block}
+	if err := im.add(ctx, e, from); err != nil {
 		return err
 	}
-	if now, err := f.Stat(); err == nil && (now.Size() != e.Size || !now.ModTime().Equal(e.Mtime)) {
-		return im.failed(p, fmt.Errorf("changed while it was read: %d bytes then, %d now", e.Size, now.Size()))
+	now, err := f.Stat()
+	switch {
+	case from.missing > 0:
+		err = fmt.Errorf("%d bytes less than it should have could be read: zeros in their place", from.missing)
+	case err == nil && (now.Size() != e.Size || !now.ModTime().Equal(e.Mtime)):
+		err = fmt.Errorf("changed while it was read: %d bytes then, %d now", e.Size, now.Size())
+	}
+	if err != nil {
+		return im.failed(p, err)
 	}
 	return nil
 }
@@ -83,6 +91,7 @@ type hostContent struct {
 	block      int64
 	off        int64 // up to where it has been read
 	start, end int64 // the rest of a range of data
+	missing    int64 // bytes that could not be read, because it has become shorter
 }
 
 func (h *hostContent) next(buf []byte) (off int64, n int, err error) {
@@ -103,7 +112,8 @@ func (h *hostContent) next(buf []byte) (off int64, n int, err error) {
 	n = int(min(int64(len(buf)), h.end-h.start))
 	got, err := h.f.ReadAt(buf[:n], h.start)
 	if err == io.EOF && got < n {
-		clear(buf[got:n]) // it has become shorter
+		clear(buf[got:n])
+		h.missing += int64(n - got)
 	} else if err != nil && err != io.EOF {
 		return 0, 0, &hostReadError{h.path, reason(err)}
 	}
