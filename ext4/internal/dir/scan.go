@@ -84,7 +84,7 @@ func (s *scan) extent(e layout.Extent) error {
 // block scans one block. Those of an index hold no names but the two of the root.
 func (s *scan) block(lblk layout.Lblk) error {
 	if s.indexed() {
-		if p, err := s.readIndex(lblk); err == nil {
+		if p, ok := s.isIndex(lblk); ok {
 			if lblk > 0 {
 				return nil
 			}
@@ -96,6 +96,18 @@ func (s *scan) block(lblk layout.Lblk) error {
 		return s.bad(err)
 	}
 	return s.records(s.blockType(lblk).String(), p)
+}
+
+// isIndex tells whether a block of a hashed directory is one of its index. It reads the block as plain bytes and looks at
+// them itself: a leaf is no damage that would have to be recorded.
+func (s *scan) isIndex(lblk layout.Lblk) ([]byte, bool) {
+	typ := s.dxType(lblk)
+	ref, err := s.ref(lblk, layout.PlainType{Name: typ.String()})
+	if err != nil {
+		return nil, false
+	}
+	p, err := s.r.Read(ref)
+	return p, err == nil && typ.Verify(p) == nil
 }
 
 // dots gives the two entries of an index's root.
