@@ -5,8 +5,11 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"io"
+	iofs "io/fs"
 	"os"
 	"os/exec"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -158,9 +161,92 @@ func TestBrokenBlocks(t *testing.T) {
 				!strings.Contains(r.bad[0], "block 3") {
 				t.Errorf("%d visits of %d, bad %q", len(r.visits), names, r.bad)
 			}
+			checkReadDir(t, fs, "/d", r.visits[1:])
 			closeImage(t, fs, dev)
 		})
 	}
+}
+
+// TestBrokenInline: in a directory that lies in its inode, the names before the broken record are listed.
+func TestBrokenInline(t *testing.T) {
+	for name, spoil := range map[string][]byte{"record": {3, 0}, "name": {12, 0, 0}} {
+		img := newImage(t, "16M", "-t", "ext4", "-O", "inline_data,^metadata_csum")
+		fs, dev := openImage(t, img, Options{})
+		must(t, fs.Mkdir("/d", Attr{Perm: 0o755}))
+		for _, name := range []string{"a", "b", "c"} {
+			must(t, fs.Mkdir("/d/"+name, Attr{Perm: 0o755}))
+		}
+		in, err := fs.Find("/d", false)
+		must(t, err)
+		ino := in.Ino()
+		closeImage(t, fs, dev)
+		fields := strings.Fields(debugfs(t, img, fmt.Sprintf("imap <%d>", ino)))
+		block, err := strconv.ParseInt(strings.TrimSuffix(fields[len(fields)-3], ","), 10, 64)
+		must(t, err)
+		off, err := strconv.ParseInt(strings.TrimPrefix(fields[len(fields)-1], "0x"), 16, 64)
+		must(t, err)
+		poke(t, img, block*1024+off+0x28+4+12+4, spoil...) // rec_len of b, behind i_block's parent and a
+		fs, dev = openImage(t, img, Options{ReadOnly: true})
+		r := runWalk(t, fs, "/d")
+		if len(r.visits) < 2 || len(r.visits) > 3 || len(r.bad) != 1 {
+			t.Errorf("%s: visits %q, bad %q", name, r.visits, r.bad)
+		}
+		checkReadDir(t, fs, "/d", r.visits[1:])
+		closeImage(t, fs, dev)
+	}
+}
+
+// checkReadDir compares what the three ways of package io/fs list of a directory that has a broken part with the paths
+// that can be read.
+func checkReadDir(t *testing.T, f *FS, name string, want []string) {
+	t.Helper()
+	same := func(how string, list []iofs.DirEntry, err error) {
+		t.Helper()
+		var got []string
+		for _, e := range list {
+			got = append(got, name+"/"+e.Name())
+		}
+		slices.Sort(got)
+		if !slices.Equal(got, want) || !errors.Is(err, ErrCorrupt) {
+			t.Errorf("%s: %d names, want %d; error %v", how, len(got), len(want), err)
+		}
+	}
+	list, err := f.ReadDir(name)
+	same("FS.ReadDir", list, err)
+	dir, err := f.OpenFile(name, os.O_RDONLY, 0)
+	must(t, err)
+	list, err = dir.ReadDir(-1)
+	same("File.ReadDir(-1)", list, err)
+	if list, err := dir.ReadDir(-1); err != nil || len(list) > 0 {
+		t.Errorf("File.ReadDir(-1) again: %d names, %v", len(list), err)
+	}
+	must(t, dir.Close())
+	dir, err = f.OpenFile(name, os.O_RDONLY, 0)
+	must(t, err)
+	list = nil
+	for {
+		part, e := dir.ReadDir(7)
+		list = append(list, part...)
+		if e != nil {
+			same("File.ReadDir(7)", list, e)
+			break
+		}
+	}
+	if part, err := dir.ReadDir(7); len(part) > 0 || err != io.EOF {
+		t.Errorf("File.ReadDir(7) at the end: %d names, %v", len(part), err)
+	}
+	must(t, dir.Close())
+	var told error
+	list = nil
+	must(t, iofs.WalkDir(f, name[1:], func(p string, d iofs.DirEntry, err error) error {
+		if err != nil {
+			told = err
+		} else if p != name[1:] {
+			list = append(list, d)
+		}
+		return nil
+	}))
+	same("WalkDir", list, told)
 }
 
 // TestDotsAreNoRoom: a record of "." or ".." that is out of use takes no other name.

@@ -21,11 +21,12 @@ type File struct {
 	name string
 	flag int
 
-	mu     sync.Mutex
-	pos    int64
-	list   []fs.DirEntry // of a directory: what ReadDir has not returned yet
-	listed bool
-	closed bool
+	mu      sync.Mutex
+	pos     int64
+	list    []fs.DirEntry // of a directory: what ReadDir has not returned yet
+	listErr error         // and what of it cannot be read
+	listed  bool
+	closed  bool
 }
 
 // allows tells whether the file is open for an operation at an offset.

@@ -163,7 +163,8 @@ func (f *File) readAll(size int64) ([]byte, error) {
 // ReadLink is Readlink under the name that fs.ReadLinkFS gives it.
 func (f *FS) ReadLink(name string) (string, error) { return f.Readlink(name) }
 
-// ReadDir lists a directory, sorted by name.
+// ReadDir lists a directory, sorted by name. An error names the parts of it that cannot be read; the names in the others are
+// returned with it, and fs.WalkDir goes on to them.
 func (f *FS) ReadDir(name string) ([]fs.DirEntry, error) {
 	v := f.j.View()
 	defer v.Close()
@@ -176,7 +177,8 @@ func (f *FS) ReadDir(name string) ([]fs.DirEntry, error) {
 	return list, pathError("readdir", name, err)
 }
 
-// ReadDir lists an open directory as fs.ReadDirFile: with n > 0 at most n names a call, and io.EOF at the end.
+// ReadDir lists an open directory as fs.ReadDirFile: with n > 0 at most n names a call, and io.EOF at the end. Parts that
+// cannot be read are told as by FS.ReadDir, once: with n > 0 after the last name.
 func (f *File) ReadDir(n int) ([]fs.DirEntry, error) {
 	if f.isClosed() {
 		return nil, f.wrap("readdir", fs.ErrClosed)
@@ -185,24 +187,24 @@ func (f *File) ReadDir(n int) ([]fs.DirEntry, error) {
 	defer f.mu.Unlock()
 	if !f.listed {
 		v := f.fs.j.View()
-		list, err := f.fs.list(v, f.n.ino, f.name)
+		f.list, f.listErr = f.fs.list(v, f.n.ino, f.name)
 		v.Close()
-		if err != nil {
-			return nil, f.wrap("readdir", err)
-		}
-		f.list, f.listed = list, true
+		f.listed = true
 	}
-	if n <= 0 {
-		list := f.list
-		f.list = nil
-		return list, nil
+	list := f.list
+	if n > 0 && len(list) > 0 {
+		k := min(n, len(list))
+		f.list = list[k:]
+		return list[:k], nil
 	}
-	if len(f.list) == 0 {
+	err := f.listErr
+	f.list, f.listErr = nil, nil
+	if err != nil {
+		return list, f.wrap("readdir", err)
+	}
+	if n > 0 {
 		return nil, io.EOF
 	}
-	k := min(n, len(f.list))
-	list := f.list[:k]
-	f.list = f.list[k:]
 	return list, nil
 }
 

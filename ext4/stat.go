@@ -189,30 +189,46 @@ func (e *dirEntry) Info() (fs.FileInfo, error) {
 	return e.f.Lstat(e.path + "/" + e.name)
 }
 
-// list reads a directory's names but "." and "..".
-func (f *FS) list(r journal.Reader, ino layout.Ino, path string) ([]fs.DirEntry, error) {
-	var out []fs.DirEntry
-	err := f.dirs.List(r, ino, func(e dir.Entry) (bool, error) {
-		if e.Name == "." || e.Name == ".." {
-			return true, nil
+// list reads a directory's names but "." and "..", in the order of its blocks. An error names the parts of the directory
+// that cannot be read; what can be read is returned with it.
+func (f *FS) list(r journal.Reader, ino layout.Ino, path string) (out []fs.DirEntry, err error) {
+	var bad []error
+	faults := 0
+	tell := func(err error) error {
+		if faults++; faults <= maxBad {
+			bad = append(bad, kind(err))
 		}
-		mode, err := f.entryMode(r, e)
-		out = append(out, &dirEntry{f, path, e.Name, mode})
-		return true, err
-	})
-	return out, err
+		return nil
+	}
+	err = f.dirs.Scan(r, ino, func(e dir.Entry) (bool, error) {
+		if e.Name != "." && e.Name != ".." {
+			out = append(out, &dirEntry{f, path, e.Name, f.entryMode(r, e)})
+		}
+		return true, nil
+	}, tell)
+	if err != nil {
+		return out, kind(err)
+	}
+	if faults > maxBad {
+		bad = append(bad, layout.Corruptf("directory %d: %d more such parts", ino, faults-maxBad))
+	}
+	if len(bad) == 1 {
+		return out, bad[0]
+	}
+	return out, errors.Join(bad...)
 }
 
-// entryMode is the type of a directory entry: as it stores it, else as the inode does.
-func (f *FS) entryMode(r journal.Reader, e dir.Entry) (fs.FileMode, error) {
+// entryMode is the type of a directory entry: as it stores it, else as the inode does; fs.ModeIrregular if that cannot be
+// read, which Info tells.
+func (f *FS) entryMode(r journal.Reader, e dir.Entry) fs.FileMode {
 	if mode, ok := storedMode(e.Type); ok {
-		return mode, nil
+		return mode
 	}
 	rec, err := f.inodes.Read(r, e.Ino)
 	if err != nil {
-		return 0, err
+		return fs.ModeIrregular
 	}
-	return typeMode(rec.Mode()), nil
+	return typeMode(rec.Mode())
 }
 
 // storedMode is the type that a directory entry stores; false where it stores none.

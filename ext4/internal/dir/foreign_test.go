@@ -45,7 +45,7 @@ func (w *world) walk(t *testing.T, path string, ino layout.Ino, depth int) (seen
 	}
 	var entries []dir.Entry
 	w.View(func(r journal.Reader) {
-		err := w.Dirs.List(r, ino, func(e dir.Entry) (bool, error) {
+		err := w.list(r, ino, func(e dir.Entry) (bool, error) {
 			entries = append(entries, e)
 			return true, nil
 		})
@@ -115,7 +115,7 @@ func TestOracleImages(t *testing.T) {
 		names := 0
 		w.View(func(r journal.Reader) {
 			for ino := layout.Ino(1); uint32(ino) <= min(w.G.Inodes, 5000); ino++ {
-				err := w.Dirs.List(r, ino, func(dir.Entry) (bool, error) { names++; return names < 1<<20, nil })
+				err := w.list(r, ino, func(dir.Entry) (bool, error) { names++; return names < 1<<20, nil })
 				if err != nil && !expected(err) {
 					t.Logf("%s: inode %d: %v", filepath.Base(gz), ino, err)
 				}

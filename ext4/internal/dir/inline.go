@@ -61,24 +61,6 @@ func (f *file) findInline(name string) (place, bool, error) {
 	return place{}, false, nil
 }
 
-func (f *file) listInline(fn func(Entry) (bool, error)) error {
-	parent, parts, err := f.inlineParts()
-	if err != nil {
-		return err
-	}
-	for _, e := range []Entry{{".", f.ino, layout.FTDir}, {"..", parent, layout.FTDir}} {
-		if more, err := fn(e); err != nil || !more {
-			return err
-		}
-	}
-	for i, p := range parts {
-		if more, err := f.listEntries(f.partName(i), p, fn); err != nil || !more {
-			return err
-		}
-	}
-	return nil
-}
-
 // initInline makes an empty inline directory; done is false if the inode's record has no room for the attribute.
 func (f *file) initInline(h *journal.Handle, parent layout.Ino) (done bool, err error) {
 	switch err := f.d.inline.SetInline(h, f.ino, nil); {

@@ -95,7 +95,7 @@ func (w *world) tryAll(t *testing.T, d, file layout.Ino, names map[string]layout
 	count := 0
 	var errs []error
 	w.View(func(r journal.Reader) {
-		errs = append(errs, w.Dirs.List(r, d, func(dir.Entry) (bool, error) { count++; return true, nil }))
+		errs = append(errs, w.list(r, d, func(dir.Entry) (bool, error) { count++; return true, nil }))
 		_, _, err := w.Dirs.Lookup(r, d, "no such name")
 		_, err2 := w.Dirs.Empty(r, d)
 		errs = append(errs, err, err2)

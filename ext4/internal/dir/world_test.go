@@ -87,13 +87,18 @@ func (w *world) links(t bare.T, files []layout.Ino, names map[string]layout.Ino)
 	return count
 }
 
+// list calls fn with every entry of a directory in which nothing is wrong.
+func (w *world) list(r journal.Reader, ino layout.Ino, fn func(dir.Entry) (bool, error)) error {
+	return w.Dirs.Scan(r, ino, fn, func(err error) error { return err })
+}
+
 // names reads all names of a directory but "." and "..".
 func (w *world) names(t bare.T, ino layout.Ino) map[string]layout.Ino {
 	t.Helper()
 	out := map[string]layout.Ino{}
 	w.View(func(r journal.Reader) {
 		dots := 0
-		err := w.Dirs.List(r, ino, func(e dir.Entry) (bool, error) {
+		err := w.list(r, ino, func(e dir.Entry) (bool, error) {
 			if e.Name == "." || e.Name == ".." {
 				dots++
 				return true, nil
