@@ -6,6 +6,8 @@ import (
 	"path/filepath"
 	"strings"
 
+	"ext4img/cmd/ext4img/internal/sizes"
+
 	"github.com/urfave/cli/v2"
 )
 
@@ -46,11 +48,11 @@ func demo(c *cli.Context) error {
 		why  string
 		args string
 	}{
-		{"An empty ext4 file system in a sparse file.", fmt.Sprintf("mkfs -L demo IMAGE %s", shortSize(bytes))},
-		{"A file of unwritten extents: blocks, but no data.", fmt.Sprintf("fallocate -l %s IMAGE /data", shortSize(file))},
+		{"An empty ext4 file system in a sparse file.", fmt.Sprintf("mkfs -L demo IMAGE %s", sizes.Short(bytes))},
+		{"A file of unwritten extents: blocks, but no data.", fmt.Sprintf("fallocate -l %s IMAGE /data", sizes.Short(file))},
 		{"Before: one piece, or a few, all unwritten.", "extents IMAGE /data"},
 		{"Asynchronous direct writes at random places, 32 in flight; what completes is converted, and read back.",
-			fmt.Sprintf("stress --rw randwrite --bs 1M --iodepth 32 --io-size %s --verify IMAGE /data", shortSize(file/4))},
+			fmt.Sprintf("stress --rw randwrite --bs 1M --iodepth 32 --io-size %s --verify IMAGE /data", sizes.Short(file/4))},
 		{"After: exactly the ranges that were written are written.", "extents IMAGE /data"},
 		{"And the check that agrees with e2fsck -fn.", "verify IMAGE"},
 	}

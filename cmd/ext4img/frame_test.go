@@ -2,27 +2,9 @@ package main
 
 import (
 	"errors"
-	"math"
 	"strings"
 	"testing"
-	"time"
 )
-
-func TestParseSize(t *testing.T) {
-	for s, want := range map[string]int64{
-		"0": 0, "4096": 4096, "4K": 4096, "4k": 4096, "4KiB": 4096, "4KB": 4000, "1M": 1 << 20, "1.5G": 3 << 29, "2T": 2 << 40,
-		"1MB": 1000000, "0x1000": 4096, "7E": 7 << 60, "512B": 512, "9223372036854775807": math.MaxInt64,
-	} {
-		if got, err := parseSize(s); err != nil || got != want {
-			t.Errorf("%q: %d, %v; want %d", s, got, err, want)
-		}
-	}
-	for _, s := range []string{"", "K", "4Q", "4KK", "-1", "8E", "1e3", "4 K", "1/2", "0x", "1_0", "9223372036854775808", "..", "4iB"} {
-		if got, err := parseSize(s); err == nil {
-			t.Errorf("%q: %d, want an error", s, got)
-		}
-	}
-}
 
 // TestArrange: flags before and after arguments, as getopt_long has them.
 func TestArrange(t *testing.T) {
@@ -94,27 +76,6 @@ func TestTruncateSizes(t *testing.T) {
 	for _, s := range []string{"", "+", "/0", "x"} {
 		if _, err := parseChange(s); err == nil {
 			t.Errorf("%q: no error", s)
-		}
-	}
-}
-
-// TestLatencies: quantiles are right to a 32nd.
-func TestLatencies(t *testing.T) {
-	var l latencies
-	for i := 1; i <= 100000; i++ {
-		l.add(time.Duration(i) * time.Microsecond)
-	}
-	for q, want := range map[float64]float64{0.5: 50000, 0.99: 99000, 0.999: 99900} {
-		if got := float64(l.quantile(q).Microseconds()); math.Abs(got-want) > want/32+1 {
-			t.Errorf("quantile %v: %v us, want %v", q, got, want)
-		}
-	}
-	if l.max != 100*time.Millisecond {
-		t.Errorf("max %v", l.max)
-	}
-	for _, n := range []uint64{0, 31, 32, 33, 1000, 1 << 40, math.MaxInt64} {
-		if b := bucket(n); floor(b) > n || floor(b+1) <= n {
-			t.Errorf("%d is in bucket %d, from %d to %d", n, b, floor(b), floor(b+1))
 		}
 	}
 }

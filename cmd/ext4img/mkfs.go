@@ -12,6 +12,7 @@ import (
 	"strings"
 
 	"ext4img/aio"
+	"ext4img/cmd/ext4img/internal/sizes"
 	"ext4img/ext4/mkfs"
 
 	"github.com/urfave/cli/v2"
@@ -55,7 +56,7 @@ func makeFS(c *cli.Context) error {
 	}
 	bytes := int64(0)
 	if c.NArg() == 2 {
-		if bytes, err = parseSize(c.Args().Get(1)); err != nil || bytes <= 0 {
+		if bytes, err = sizes.Parse(c.Args().Get(1)); err != nil || bytes <= 0 {
 			return usagef(c, "size %q: want a number with K, M, G, T, P or E, more than 0", c.Args().Get(1))
 		}
 	}
@@ -116,7 +117,7 @@ func journalSize(s string) (uint64, error) {
 	if n, err := strconv.ParseUint(value, 10, 32); err == nil && n > 0 {
 		return n << 20, nil
 	}
-	n, err := parseSize(value)
+	n, err := sizes.Parse(value)
 	if err != nil || n <= 0 {
 		return 0, fmt.Errorf("journal option %q: want size=MiB", s)
 	}

@@ -7,6 +7,7 @@ import (
 
 	"ext4img/aio"
 	"ext4img/aio/parttable"
+	"ext4img/cmd/ext4img/internal/sizes"
 	"ext4img/ext4/layout"
 
 	"github.com/urfave/cli/v2"
@@ -133,7 +134,7 @@ func listPartitions(dev aio.Device, parts []parttable.Partition) string {
 		case hasSuper(dev, p.Start):
 			what = ", ext4"
 		}
-		lines = append(lines, fmt.Sprintf("%d (start %d, size %s%s)", p.Number, p.Start, shortSize(p.Size), what))
+		lines = append(lines, fmt.Sprintf("%d (start %d, size %s%s)", p.Number, p.Start, sizes.Short(p.Size), what))
 	}
 	if more := len(parts) - maxListed; more > 0 {
 		lines = append(lines, fmt.Sprintf("and %d more", more))

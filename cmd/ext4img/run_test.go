@@ -11,6 +11,8 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+
+	"ext4img/testimages/judge"
 )
 
 // result is how a command line ended.
@@ -308,7 +310,7 @@ func TestReadingChangesNothing(t *testing.T) {
 
 // TestStress: aio-stress's test case ends with the kernel's map, and --verify reads back what was written.
 func TestStress(t *testing.T) {
-	dir := oracles(t)
+	dir := judge.Oracles(t, "tc1")
 	img := newImage(t, "1536M", "-b", "4096")
 	ok(t, "fallocate -l 1G", img, "/f")
 	ok(t, "aio-stress -I 100000 -O -s 100m -n -t 1 -c 10 -o 2 -o 3", img, "/f")
@@ -322,7 +324,7 @@ func TestStress(t *testing.T) {
 			blocks[int64(b)] = true
 		}
 	}
-	checkMap(t, filepath.Join(dir, "tc1", "map-4096"), blocks)
+	judge.WrittenBlocks(t, filepath.Join(dir, "map-4096"), blocks)
 	ok(t, "truncate -s 0", img, "/f")
 	var s stressResult
 	out := ok(t, "stress --rw randrw --bs 4K --size 64M --io-size 32M --verify --fsync-every 1000 --truncate-every 500 --punch-every 300 --fallocate-every 700 --json", img, "/g")

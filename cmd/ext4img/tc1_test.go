@@ -12,8 +12,11 @@ import (
 	"time"
 
 	"ext4img/aio"
+	"ext4img/cmd/ext4img/internal/pump"
+	"ext4img/cmd/ext4img/internal/stress"
 	"ext4img/ext4"
 	"ext4img/ext4/layout"
+	"ext4img/testimages/judge"
 )
 
 // promptly is what "truncate returns at once" means on a busy machine, under the race detector.
@@ -33,12 +36,18 @@ var tc1Shapes = []struct {
 	{"1k bigalloc", "map-1024", []string{"-b", "1024", "-O", "bigalloc", "-C", "16384"}, true},
 }
 
+// testCase1 is "-I 100000 -O -s 100m -n -t 1 -c 10 -o 2 -o 3".
+var testCase1 = stress.Plan{
+	Size: 100 << 20, Record: 64 << 10, Contexts: 10, Offset: 2 << 20, Iter: 8, Batches: 100000,
+	Stages: 1<<2 | 1<<3,
+}
+
 func long() bool { return os.Getenv("EXT4IMG_LONG") != "" }
 
 // TestCase1 is the patch's test case, from the command line: the file ends with exactly the kernel's map, truncate
 // returns at once, e2fsck is content.
 func TestCase1(t *testing.T) {
-	dir := oracles(t)
+	dir := judge.Oracles(t, "tc1")
 	for i, s := range tc1Shapes {
 		if s.long && !long() || i > 0 && testing.Short() {
 			continue
@@ -57,7 +66,7 @@ func TestCase1(t *testing.T) {
 			for _, e := range maps[0].Extents {
 				runs.add(e.Logical, e.Length, e.State)
 			}
-			runs.compare(t, filepath.Join(dir, "tc1", s.oracle))
+			runs.compare(t, filepath.Join(dir, s.oracle))
 			fsck(t, img)
 			start = time.Now()
 			ok(t, "truncate -s 0", img, "/data")
@@ -109,7 +118,7 @@ func (r stateRuns) compare(t *testing.T, oracle string) {
 // what is in flight and no longer. In the end, but in short tests, the case runs undisturbed, to the kernel's map.
 func TestCase1Race(t *testing.T) {
 	const seed = 286
-	dir, rounds := oracles(t), 20
+	dir, rounds := judge.Oracles(t, "tc1"), 20
 	if long() {
 		rounds = 1000
 	}
@@ -126,7 +135,7 @@ func TestCase1Race(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	p, err := newPump(context.Background(), fs, 640, int(testCase1.record), 4096)
+	p, err := pump.New(context.Background(), fs, 640, int(testCase1.Record), 4096)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -146,7 +155,7 @@ func TestCase1Race(t *testing.T) {
 	if testing.Short() {
 		last = 0
 	}
-	if err := errorsOf(f.Fallocate(0, 0, 1<<30), tc1Write(p, f, last, nil), p.close(), f.Sync()); err != nil {
+	if err := errorsOf(f.Fallocate(0, 0, 1<<30), tc1Write(p, f, last, nil), p.Close(), f.Sync()); err != nil {
 		t.Fatal(err)
 	}
 	var runs stateRuns
@@ -162,7 +171,7 @@ func TestCase1Race(t *testing.T) {
 		t.Fatal(err)
 	}
 	if !testing.Short() {
-		runs.compare(t, filepath.Join(dir, "tc1", "map-4096"))
+		runs.compare(t, filepath.Join(dir, "map-4096"))
 	}
 	fsck(t, path)
 	t.Logf("%d rounds, the longest truncate %v", rounds, worst)
@@ -170,7 +179,7 @@ func TestCase1Race(t *testing.T) {
 
 // tc1Round preallocates, writes, and truncates to nothing after so many batches, with more to come. It returns how
 // long truncate took.
-func tc1Round(f *ext4.File, p *pump, before, after int) (took time.Duration, err error) {
+func tc1Round(f *ext4.File, p *pump.Pump, before, after int) (took time.Duration, err error) {
 	if err := f.Fallocate(0, 0, 1<<30); err != nil {
 		return 0, err
 	}
@@ -197,11 +206,11 @@ func tc1Round(f *ext4.File, p *pump, before, after int) (took time.Duration, err
 }
 
 // tc1Write makes the writes of the test case, all or those of the batches 0 to last. begun is called before each batch.
-func tc1Write(p *pump, f *ext4.File, last int, begun func(batch int)) error {
-	g := newStressGens(testCase1, 1)[0]
-	var batch []request
+func tc1Write(p *pump.Pump, f *ext4.File, last int, begun func(batch int)) error {
+	g := stress.NewGenerators(testCase1, 1)[0]
+	var batch []stress.Request
 	for i := 0; last < 0 || i <= last; i++ {
-		if batch = g.next(batch, 0); len(batch) == 0 {
+		if batch = g.Next(batch, 0); len(batch) == 0 {
 			break
 		}
 		if begun != nil {
@@ -209,16 +218,16 @@ func tc1Write(p *pump, f *ext4.File, last int, begun func(batch int)) error {
 		}
 		var reqs []*ext4.Request
 		for _, b := range batch {
-			r, err := p.get()
+			r, err := p.Get()
 			if err != nil {
 				return err
 			}
-			r.File, r.Op, r.Off = f, ext4.OpWrite, b.off
+			r.File, r.Op, r.Off = f, ext4.OpWrite, b.Off
 			reqs = append(reqs, r)
 		}
-		if err := p.submit(reqs); err != nil {
+		if err := p.Submit(reqs); err != nil {
 			return err
 		}
 	}
-	return p.drain()
+	return p.Drain()
 }

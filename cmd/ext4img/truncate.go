@@ -3,6 +3,7 @@ package main
 import (
 	"strings"
 
+	"ext4img/cmd/ext4img/internal/sizes"
 	"ext4img/ext4"
 
 	"github.com/urfave/cli/v2"
@@ -59,7 +60,7 @@ func parseChange(s string) (ch sizeChange, err error) {
 	if s != "" && strings.IndexByte("+-<>/%", s[0]) >= 0 {
 		ch.how, s = s[0], s[1:]
 	}
-	if ch.n, err = parseSize(s); err != nil {
+	if ch.n, err = sizes.Parse(s); err != nil {
 		return ch, err
 	}
 	if (ch.how == '/' || ch.how == '%') && ch.n == 0 {

@@ -9,6 +9,8 @@ import (
 	"time"
 
 	"ext4img/aio"
+	"ext4img/cmd/ext4img/internal/pump"
+	"ext4img/cmd/ext4img/internal/sizes"
 	"ext4img/ext4"
 
 	"github.com/urfave/cli/v2"
@@ -217,8 +219,8 @@ func parseRanges(r io.Reader) ([]byteRange, error) {
 		fields := strings.Fields(text)
 		var err error
 		if len(fields) == 2 {
-			if b.off, err = parseSize(fields[0]); err == nil {
-				b.n, err = parseSize(fields[1])
+			if b.off, err = sizes.Parse(fields[0]); err == nil {
+				b.n, err = sizes.Parse(fields[1])
 			}
 		}
 		if len(fields) != 2 || err != nil || b.off > 1<<62 || b.n > 1<<62 {
@@ -232,7 +234,7 @@ func parseRanges(r io.Reader) ([]byteRange, error) {
 // writeAll copies the source, and returns how many bytes it wrote.
 func writeAll(c *cli.Context, img *image, f *ext4.File, src *source) (int64, error) {
 	bs, _ := sizeOf(c, "bs")
-	p, err := newPump(c.Context, img.fs, c.Int("iodepth"), int(bs), max(img.dev.Align(), 4096))
+	p, err := pump.New(c.Context, img.fs, c.Int("iodepth"), int(bs), max(img.dev.Align(), 4096))
 	if err != nil {
 		return 0, err
 	}
@@ -253,11 +255,11 @@ func writeAll(c *cli.Context, img *image, f *ext4.File, src *source) (int64, err
 	if e := w.flush(); err == nil {
 		err = e
 	}
-	if e := p.drain(); err == nil {
+	if e := p.Drain(); err == nil {
 		err = e
 	}
 	bar.end()
-	if e := p.close(); err == nil {
+	if e := p.Close(); err == nil {
 		err = e
 	}
 	return w.bytes, err
@@ -265,7 +267,7 @@ func writeAll(c *cli.Context, img *image, f *ext4.File, src *source) (int64, err
 
 // copier cuts what it reads into writes.
 type copier struct {
-	pump  *pump
+	pump  *pump.Pump
 	file  *ext4.File
 	bs    int64
 	bar   *progress
@@ -289,19 +291,19 @@ func (w *copier) copyRange(src io.ReaderAt, r byteRange) error {
 // copy writes all of r from off on. Writes end at multiples of the block size, so that all but the first and the last are whole ones.
 func (w *copier) copy(r io.Reader, off int64) error {
 	for {
-		if len(w.pump.free) == 0 || len(w.batch) >= w.limit {
+		if len(w.pump.Free) == 0 || len(w.batch) >= w.limit {
 			if err := w.flush(); err != nil {
 				return err
 			}
 		}
-		req, err := w.pump.get()
+		req, err := w.pump.Get()
 		if err != nil {
 			return err
 		}
 		req.Buf = req.Buf[:w.bs-off%w.bs]
 		n, err := io.ReadFull(r, req.Buf)
 		if n == 0 {
-			w.pump.free = append(w.pump.free, req)
+			w.pump.Free = append(w.pump.Free, req)
 		} else {
 			req.Buf = req.Buf[:n]
 			w.stage(req, off)
@@ -331,5 +333,5 @@ func (w *copier) flush() error {
 	if len(batch) == 0 {
 		return nil
 	}
-	return w.pump.submit(batch)
+	return w.pump.Submit(batch)
 }

@@ -1,4 +1,4 @@
-package main
+package stress
 
 import (
 	"errors"
@@ -8,8 +8,6 @@ import (
 	"syscall"
 
 	"ext4img/ext4"
-
-	"github.com/urfave/cli/v2"
 )
 
 // sideJobs change the file while requests are in flight: what xfstests generic/299 and generic/300 do.
@@ -27,20 +25,20 @@ type sideJob struct {
 	err      error
 }
 
-// newSideJobs starts those that the flags ask for; nil for none.
-func newSideJobs(c *cli.Context, f *ext4.File, size int64) *sideJobs {
+// newSideJobs starts those that the options ask for; nil for none.
+func newSideJobs(o Options, f *ext4.File, size int64) *sideJobs {
 	s := &sideJobs{}
-	rnd := &lockedRand{rnd: rand.New(rand.NewPCG(c.Uint64("seed"), 1))}
-	add := func(flag string, run func() error) {
-		if n := c.Int(flag); n > 0 {
-			s.jobs = append(s.jobs, &sideJob{every: n, due: make(chan struct{}, 1), run: run})
+	rnd := &lockedRand{rnd: rand.New(rand.NewPCG(o.Seed, 1))}
+	add := func(every int, run func() error) {
+		if every > 0 {
+			s.jobs = append(s.jobs, &sideJob{every: every, due: make(chan struct{}, 1), run: run})
 		}
 	}
-	add("truncate-every", func() error { return f.Truncate(rnd.unit(size)) })
-	add("punch-every", func() error {
+	add(o.TruncateEvery, func() error { return f.Truncate(rnd.unit(size)) })
+	add(o.PunchEvery, func() error {
 		return f.Fallocate(ext4.FallocPunchHole|ext4.FallocKeepSize, rnd.unit(size), stampUnit+rnd.unit(size/16))
 	})
-	add("fallocate-every", func() error { return f.Fallocate(0, rnd.unit(size), stampUnit+rnd.unit(size/16)) })
+	add(o.FallocateEvery, func() error { return f.Fallocate(0, rnd.unit(size), stampUnit+rnd.unit(size/16)) })
 	if len(s.jobs) == 0 {
 		return nil
 	}

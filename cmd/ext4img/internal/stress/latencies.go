@@ -1,4 +1,4 @@
-package main
+package stress
 
 import (
 	"math/bits"
@@ -55,15 +55,15 @@ func (l *latencies) quantile(q float64) time.Duration {
 	return l.max
 }
 
-// latencyUS is a summary in microseconds.
-type latencyUS struct {
+// Latency is a summary of latencies, in microseconds.
+type Latency struct {
 	P50  float64 `json:"p50"`
 	P99  float64 `json:"p99"`
 	P999 float64 `json:"p999"`
 	Max  float64 `json:"max"`
 }
 
-func (l *latencies) summary() latencyUS {
+func (l *latencies) summary() Latency {
 	us := func(d time.Duration) float64 { return float64(d.Nanoseconds()) / 1000 }
-	return latencyUS{us(l.quantile(0.5)), us(l.quantile(0.99)), us(l.quantile(0.999)), us(l.max)}
+	return Latency{us(l.quantile(0.5)), us(l.quantile(0.99)), us(l.quantile(0.999)), us(l.max)}
 }

@@ -1,12 +1,11 @@
 package main
 
 import (
-	"errors"
-	"fmt"
-	"io/fs"
-	"os"
 	"time"
 
+	"ext4img/aio"
+	"ext4img/cmd/ext4img/internal/sizes"
+	"ext4img/cmd/ext4img/internal/stress"
 	"ext4img/ext4"
 
 	"github.com/urfave/cli/v2"
@@ -23,7 +22,7 @@ func stressCommand() *cli.Command {
 			"ext4img stress -I 100000 -O -s 100m -n -t 1 -c 10 -o 2 -o 3 disk.img /data",
 			"ext4img stress --rw randwrite --bs 4K --iodepth 32 --size 1G --verify disk.img /data"),
 		Flags:  append(append(aioStressFlags(), fioFlags()...), jsonFlag()),
-		Action: stress,
+		Action: stressFile,
 	}
 }
 
@@ -82,7 +81,7 @@ func (u *unitSize) Set(text string) error {
 	if err := u.size.Set(text); err != nil {
 		return err
 	}
-	if _, unit := splitUnit(text); unit == "" {
+	if _, unit := sizes.Split(text); unit == "" {
 		u.n *= u.unit
 	}
 	return nil
@@ -92,19 +91,50 @@ func unitFlag(def, unit int64, usage, name string) cli.Flag {
 	return &cli.GenericFlag{Name: name, Usage: usage, Value: &unitSize{size{n: def}, unit}}
 }
 
-// stressJob is one run.
-type stressJob struct {
-	gens   []generator
-	size   int64 // of the range
-	record int64
-	files  int   // open files
-	depth  int   // of each thread's queue
-	sync   bool  // between stages and at the end
-	every  int   // sync after so many requests; 0: never
-	bytes  int64 // expected; -1: not known
+// stressResult is the JSON of stress.
+type stressResult struct {
+	IOs               int64          `json:"ios"`
+	Bytes             int64          `json:"bytes"`
+	Seconds           float64        `json:"seconds"`
+	IOPS              float64        `json:"iops"`
+	Latency           stress.Latency `json:"lat_us"`
+	Engine            string         `json:"engine"`
+	IODepth           int            `json:"iodepth"`
+	UnwrittenWrites   uint64         `json:"unwritten_writes"`
+	Conversions       uint64         `json:"conversions"`
+	ConversionBatches uint64         `json:"conversion_batches"`
+	Commits           uint64         `json:"commits"`
+	MaxRSS            int64          `json:"max_rss_bytes"`
+	Verified          int64          `json:"verified_bytes,omitempty"`
+	SideJobs          int64          `json:"side_jobs,omitempty"`
 }
 
-func stress(c *cli.Context) error {
+// parseStress reads the flags that say what to do.
+func parseStress(c *cli.Context) stress.Options {
+	unit := func(name string) int64 { return c.Generic(name).(*unitSize).n }
+	number := func(name string) int64 { n, _ := sizeOf(c, name); return n }
+	o := stress.Options{
+		Plan: stress.Plan{
+			Size: unit("s"), Record: unit("r"), Contexts: c.Int("c"), Offset: unit("C"),
+			Iter: c.Int("i"), Batch: c.Int("b"), Batches: c.Int("I"),
+		},
+		Stages: c.IntSlice("o"), Depth: c.Int("d"), Threads: c.Int("t"), NoSync: c.Bool("n"), SyncEvery: c.Int("fsync-every"),
+		Verify: c.Bool("verify"), Seed: c.Uint64("seed"),
+		TruncateEvery: c.Int("truncate-every"), PunchEvery: c.Int("punch-every"), FallocateEvery: c.Int("fallocate-every"),
+	}
+	if c.IsSet("rw") {
+		o.Depth = c.Int("iodepth")
+		o.FIO = &stress.FIOPlan{
+			RW: c.String("rw"), BS: number("bs"), Size: number("size"), IOSize: number("io-size"),
+			Runtime: c.Duration("runtime"), Seed: o.Seed,
+		}
+	} else if c.Bool("S") {
+		o.SyncEvery = 1
+	}
+	return o
+}
+
+func stressFile(c *cli.Context) error {
 	if err := need(c, 2, 2); err != nil {
 		return err
 	}
@@ -115,115 +145,59 @@ func stress(c *cli.Context) error {
 	if err := checkQueueFlags(c); err != nil {
 		return err
 	}
+	o, remove := parseStress(c), c.Bool("u")
 	return withImage(c, writing, func(img *image) error {
-		job, err := planJob(c, img, name)
+		job, err := stress.NewJob(img.fs, name, o)
 		if err != nil {
 			return usagef(c, "%v", err)
 		}
+		bar := newProgress(c, "stress", job.Bytes)
+		job.Progress = bar.set
 		start := time.Now()
 		before := img.fs.Stats()
-		run, err := newStressRun(c, img, name, job)
+		run, err := job.Open(c.Context, img.fs, max(img.dev.Align(), 4096), name)
 		if err != nil {
 			return opError(c, name, err)
 		}
-		err = run.run()
+		err = run.Do()
+		bar.end()
 		took := time.Since(start)
-		if err == nil && run.stamps != nil && c.Context.Err() == nil {
-			err = run.verify()
+		if err == nil && c.Context.Err() == nil {
+			err = run.Verify()
 		}
-		if e := run.close(); err == nil {
+		if e := run.Close(); err == nil {
 			err = e
 		}
-		if err == nil && c.Bool("u") {
+		if err == nil && remove {
 			err = img.fs.Unlink(name)
 		}
 		if err != nil {
 			return opError(c, name, err)
 		}
-		return run.report(before, took)
+		return reportStress(c, img, before, run.Result(), took)
 	})
 }
 
-// planJob makes the job that the flags ask for.
-func planJob(c *cli.Context, img *image, name string) (*stressJob, error) {
-	if c.IsSet("rw") {
-		return planIO(c, img, name)
+func reportStress(c *cli.Context, img *image, before ext4.Stats, r stress.Result, took time.Duration) error {
+	s := img.fs.Stats()
+	res := stressResult{
+		IOs: r.IOs, Bytes: r.Bytes, Seconds: took.Seconds(), IOPS: float64(r.IOs) / took.Seconds(),
+		Latency: r.Latency, Engine: aio.Describe(img.dev).Engine, IODepth: r.Depth,
+		UnwrittenWrites: s.UnwrittenWrites - before.UnwrittenWrites, Conversions: s.Conversions - before.Conversions,
+		ConversionBatches: s.ConversionBatches - before.ConversionBatches, Commits: commits(s) - commits(before),
+		MaxRSS: r.MaxRSS, Verified: r.Verified, SideJobs: max(r.SideJobs, 0),
 	}
-	unit := func(name string) int64 { return c.Generic(name).(*unitSize).n }
-	p := stressPlan{
-		size: unit("s"), record: unit("r"), contexts: c.Int("c"), offset: unit("C"),
-		iter: min(c.Int("i"), c.Int("d")), batch: c.Int("b"), batches: c.Int("I"),
+	if c.Bool("json") {
+		return printJSON(c, res)
 	}
-	for _, s := range c.IntSlice("o") {
-		if s < 0 || s >= int(lastStage) {
-			return nil, fmt.Errorf("stage %d: must be 0 to 3", s)
-		}
-		p.stages |= 1 << s
+	say(c, "%d requests, %d bytes in %.2f s: %.0f/s, %s/s (%s, depth %d)\n", res.IOs, res.Bytes, res.Seconds, res.IOPS, rate(res.Bytes, took), res.Engine, res.IODepth)
+	say(c, "latency us: p50 %.0f, p99 %.0f, p99.9 %.0f, max %.0f\n", res.Latency.P50, res.Latency.P99, res.Latency.P999, res.Latency.Max)
+	say(c, "%d writes into unwritten blocks, %d conversions in %d batches, %d commits\n", res.UnwrittenWrites, res.Conversions, res.ConversionBatches, res.Commits)
+	if r.SideJobs >= 0 {
+		say(c, "%d truncates, punches and preallocations at the same time\n", res.SideJobs)
 	}
-	threads := c.Int("t")
-	switch {
-	case p.record < 1 || p.record > 1<<28 || p.contexts < 1 || p.iter < 1 || threads < 1 || p.batch < 0:
-		return nil, errors.New("record size, contexts, depth, requests of a turn and threads must be more than 0")
-	case p.size < int64(p.contexts)*p.offset || p.size < p.record:
-		return nil, fmt.Errorf("size %s: too small for %d contexts", shortSize(p.size), p.contexts)
-	case p.offset > 0 && p.size-2*int64(p.contexts-1)*p.offset < p.record:
-		return nil, fmt.Errorf("size %s: nothing is left for the last of %d contexts", shortSize(p.size), p.contexts)
+	if c.Bool("verify") {
+		say(c, "verified: %d bytes\n", res.Verified)
 	}
-	threads = min(threads, p.contexts)
-	job := &stressJob{
-		size: p.size, record: p.record, files: p.contexts, bytes: -1, sync: !c.Bool("n"), every: c.Int("fsync-every"),
-		depth: c.Int("d") * ((p.contexts + threads - 1) / threads),
-	}
-	if c.Bool("S") {
-		job.every = 1
-	}
-	for _, g := range newStressGens(p, threads) {
-		job.gens = append(job.gens, g)
-	}
-	return job, nil
-}
-
-// planIO is planJob for --rw.
-func planIO(c *cli.Context, img *image, name string) (*stressJob, error) {
-	p := ioPlan{rw: c.String("rw"), runtime: c.Duration("runtime"), seed: c.Uint64("seed")}
-	p.bs, _ = sizeOf(c, "bs")
-	p.size, _ = sizeOf(c, "size")
-	p.ioSize, _ = sizeOf(c, "io-size")
-	if p.size == 0 {
-		info, err := img.fs.Stat(name)
-		if errors.Is(err, fs.ErrNotExist) {
-			return nil, errors.New("--size must be given for a file that does not exist")
-		}
-		if err != nil {
-			return nil, err
-		}
-		p.size = info.Size()
-	}
-	if p.ioSize == 0 {
-		p.ioSize = p.size
-	}
-	g, err := newIOGen(p)
-	if err != nil {
-		return nil, err
-	}
-	job := &stressJob{
-		gens: []generator{g}, size: p.size, record: p.bs, files: 1, depth: c.Int("iodepth"), sync: !c.Bool("n"),
-		every: c.Int("fsync-every"), bytes: p.ioSize,
-	}
-	if p.runtime > 0 {
-		job.bytes = -1
-	}
-	return job, nil
-}
-
-// openAll opens the file once for each context, creating it if it is missing.
-func openAll(img *image, name string, n int) (files []*ext4.File, err error) {
-	for range n {
-		f, err := img.fs.OpenFile(name, os.O_RDWR|os.O_CREATE, 0o600)
-		if err != nil {
-			return files, err
-		}
-		files = append(files, f)
-	}
-	return files, nil
+	return nil
 }

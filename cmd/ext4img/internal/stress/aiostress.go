@@ -1,4 +1,4 @@
-package main
+package stress
 
 import "sync"
 
@@ -63,27 +63,27 @@ func (s stage) restart(stages uint) (stage, bool) {
 	return 0, false
 }
 
-// stressPlan says what aio-stress shall do: its options of the same meaning.
-type stressPlan struct {
-	size     int64 // -s
-	record   int64 // -r
-	contexts int   // -c
-	offset   int64 // -C
-	iter     int   // -i, at most depth
-	batch    int   // -b, 0: all
-	batches  int   // -I, 0: no bound
-	stages   uint  // -o, or-ed as 1 << N; 0: all
+// Plan says what aio-stress shall do: its options of the same meaning; sizes in bytes.
+type Plan struct {
+	Size     int64 // -s
+	Record   int64 // -r
+	Contexts int   // -c
+	Offset   int64 // -C
+	Iter     int   // -i, at most depth
+	Batch    int   // -b, 0: all
+	Batches  int   // -I, 0: no bound
+	Stages   uint  // -o, or-ed as 1 << N; 0: all
 }
 
-// request is one read or write of a batch.
-type request struct {
-	context int
-	read    bool
-	off     int64
+// Request is one read or write of a batch.
+type Request struct {
+	Context int // whose it is: a number from 0
+	Read    bool
+	Off     int64
 }
 
-// context is an "oper" of aio-stress: its own range, and how far it is.
-type stressContext struct {
+// aioContext is an "oper" of aio-stress: its own range, and how far it is.
+type aioContext struct {
 	id             int
 	start, end     int64
 	last           int64
@@ -91,63 +91,63 @@ type stressContext struct {
 	stage          stage
 }
 
-// stressGen makes the requests of one thread of aio-stress, in its order.
-type stressGen struct {
-	plan             stressPlan
+// aioGen makes the requests of one thread of aio-stress, in its order.
+type aioGen struct {
+	plan             Plan
 	rnd              *rand31
-	active, finished []*stressContext
+	active, finished []*aioContext
 	count            int // batches of this stage
 }
 
-// newStressGens makes a generator for each thread; contexts go to them in turn.
-func newStressGens(p stressPlan, threads int) []*stressGen {
+// NewGenerators makes a generator for each thread; contexts go to them in turn.
+func NewGenerators(p Plan, threads int) []Generator {
 	rnd := newRand31(1)
-	var gens []*stressGen
-	for t := range min(threads, p.contexts) {
-		gens = append(gens, newStressGen(p, t, min(threads, p.contexts), rnd))
+	var gens []Generator
+	for t := range min(threads, p.Contexts) {
+		gens = append(gens, newAIOGen(p, t, min(threads, p.Contexts), rnd))
 	}
 	return gens
 }
 
-func newStressGen(p stressPlan, thread, threads int, rnd *rand31) *stressGen {
-	if p.stages == 0 {
-		p.stages = 1<<lastStage - 1
+func newAIOGen(p Plan, thread, threads int, rnd *rand31) *aioGen {
+	if p.Stages == 0 {
+		p.Stages = 1<<lastStage - 1
 	}
-	if p.batch == 0 {
-		p.batch = p.iter * p.contexts
+	if p.Batch == 0 {
+		p.Batch = p.Iter * p.Contexts
 	}
-	p.iter = min(p.iter, p.batch)
-	g := &stressGen{plan: p, rnd: rnd}
+	p.Iter = min(p.Iter, p.Batch)
+	g := &aioGen{plan: p, rnd: rnd}
 	first := stageWrite
-	for p.stages&(1<<first) == 0 {
+	for p.Stages&(1<<first) == 0 {
 		first++
 	}
-	for j := thread; j < p.contexts; j += threads {
-		c := &stressContext{id: j, start: int64(j) * p.offset, end: p.size - int64(j)*p.offset, stage: first}
-		c.last, c.total = c.start, (c.end-c.start)/p.record
+	for j := thread; j < p.Contexts; j += threads {
+		c := &aioContext{id: j, start: int64(j) * p.Offset, end: p.Size - int64(j)*p.Offset, stage: first}
+		c.last, c.total = c.start, (c.end-c.start)/p.Record
 		g.active = append(g.active, c)
 	}
 	return g
 }
 
-// next is the next batch: a turn of every context that fits, in order. Empty: the stage is done.
-func (g *stressGen) next(batch []request, _ int) []request {
+// Next is the next batch: a turn of every context that fits, in order. Empty: the stage is done.
+func (g *aioGen) Next(batch []Request, _ int) []Request {
 	batch = batch[:0]
-	if g.plan.batches > 0 && g.count >= g.plan.batches {
+	if g.plan.Batches > 0 && g.count >= g.plan.Batches {
 		return batch
 	}
 	g.count++
-	var built []*stressContext
+	var built []*aioContext
 	for len(g.active) > 0 {
 		c := g.active[0]
-		n := min(int64(g.plan.iter), c.total-c.started)
+		n := min(int64(g.plan.Iter), c.total-c.started)
 		for range n {
-			batch = append(batch, request{c.id, c.stage.reads(), g.place(c)})
+			batch = append(batch, Request{c.id, c.stage.reads(), g.place(c)})
 		}
 		c.started += n
 		g.active = g.active[1:]
 		built = append(built, c)
-		if len(batch)+g.plan.iter > g.plan.batch {
+		if len(batch)+g.plan.Iter > g.plan.Batch {
 			break
 		}
 	}
@@ -162,18 +162,18 @@ func (g *stressGen) next(batch []request, _ int) []request {
 }
 
 // place is the offset of a context's next request.
-func (g *stressGen) place(c *stressContext) int64 {
+func (g *aioGen) place(c *aioContext) int64 {
 	if c.stage == stageRandWrite || c.stage == stageRandRead {
 		c.last = g.random(c)
 		return c.last
 	}
 	off := c.last
-	c.last += g.plan.record
+	c.last += g.plan.Record
 	return off
 }
 
 // random is aio-stress's random offset: a megabyte, then a page within it.
-func (g *stressGen) random(c *stressContext) int64 {
+func (g *aioGen) random(c *aioContext) int64 {
 	const mib, page = 1 << 20, 4096
 	count := (c.end - c.start) / mib
 	if count < 1 {
@@ -183,19 +183,19 @@ func (g *stressGen) random(c *stressContext) int64 {
 	}
 	off := c.start + g.rnd.upto(count)*mib
 	off += (g.rnd.upto(mib) + page - 1) &^ (page - 1)
-	if off+g.plan.record > c.end {
-		off -= g.plan.record
+	if off+g.plan.Record > c.end {
+		off -= g.plan.Record
 	}
 	return off
 }
 
-// restart starts the next stage with the contexts that finished this one. False: the run is over.
-func (g *stressGen) restart() bool {
+// Restart starts the next stage with the contexts that finished this one. False: the run is over.
+func (g *aioGen) Restart() bool {
 	if len(g.active) > 0 { // the bound on batches ended the stage, and with it the run
 		return false
 	}
 	for _, c := range g.finished {
-		next, ok := c.stage.restart(g.plan.stages)
+		next, ok := c.stage.restart(g.plan.Stages)
 		if !ok {
 			return false
 		}
