@@ -46,7 +46,7 @@ func All(t testing.TB) []Image {
 // Bytes returns a new copy of the image's bytes.
 func Bytes(t testing.TB, name string) []byte {
 	t.Helper()
-	p, err := unpack(name)
+	p, err := Unpack(name)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -74,7 +74,8 @@ func Open(t testing.TB, name string) *os.File {
 	return f
 }
 
-func unpack(name string) ([]byte, error) {
+// Unpack is Bytes for programs that are no tests; a name that is not in the index is an error.
+func Unpack(name string) ([]byte, error) {
 	f, err := files.Open(name + ".img.gz")
 	if err != nil {
 		return nil, fmt.Errorf("testimages: no image %q", name)
