@@ -10,7 +10,8 @@ import "io"
 type Device interface {
 	io.ReaderAt
 	io.WriterAt
-	// Flush returns when every write accepted before it is durable.
+	// Flush returns when every write accepted before it is durable. It is an error, from then on, if another program has made
+	// the file shorter (*CutShortError); Close tells it too.
 	Flush() error
 	// Size is the device's length in bytes.
 	Size() int64

@@ -18,6 +18,7 @@ type file struct {
 	sector   int // of a block device, or 0
 	write    bool
 	direct   bool
+	cut      cutShort
 
 	engineMu sync.Mutex
 	engines  []string // that may still be tried, best first
@@ -101,6 +102,9 @@ func (f *file) WriteAt(p []byte, off int64) (int, error) {
 	if err := CheckRange(f.size, off, len(p)); err != nil {
 		return 0, err
 	}
+	if err := f.mayWrite(off, len(p)); err != nil {
+		return 0, f.wrap("write", len(p), off, err)
+	}
 	var n int
 	var err error
 	if f.aligned(p, off) {
@@ -116,7 +120,10 @@ func (f *file) WriteAt(p []byte, off int64) (int, error) {
 
 // wrap adds where to an error. The file shrank if it ends before its size.
 func (f *file) wrap(what string, n int, off int64, err error) error {
-	if err == io.EOF || err == nil {
+	if err == io.EOF || err == nil || err == io.ErrUnexpectedEOF {
+		err = f.intact()
+	}
+	if err == nil {
 		err = fmt.Errorf("the file ends before its size of %d bytes: %w", f.size, io.ErrUnexpectedEOF)
 	}
 	if pe, ok := err.(*os.PathError); ok {
@@ -133,16 +140,26 @@ func (f *file) Flush() error {
 	if err := flushFile(f.f); err != nil {
 		return fmt.Errorf("flush %s: %w", f.path, err)
 	}
+	if err := f.intact(); err != nil {
+		return fmt.Errorf("flush %s: %w", f.path, err)
+	}
 	return nil
 }
 
-// Close implements Device. It does not flush. Queues must be closed before.
+// Close implements Device. It does not flush. Queues must be closed before. It is an error if another program has cut the
+// file that was written to.
 func (f *file) Close() error {
 	f.tailOnce.Do(func() {})
 	if f.tail != nil {
 		f.tail.Close()
 	}
-	err := f.f.Close()
+	err := f.intactAtEnd()
+	if err != nil {
+		err = fmt.Errorf("close %s: %w", f.path, err)
+	}
+	if e := f.f.Close(); err == nil {
+		err = e
+	}
 	closeAll(f.locks)
 	return err
 }

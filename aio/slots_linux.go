@@ -64,6 +64,11 @@ func (s *slots) settled(r *Request) bool {
 		r.Err = s.f.wrap("write", len(r.Buf), r.Off, ErrReadOnly)
 	default:
 		r.Err = CheckRange(s.f.size, r.Off, len(r.Buf))
+		if r.Err == nil && r.Op == Write {
+			if err := s.f.mayWrite(r.Off, len(r.Buf)); err != nil {
+				r.Err = s.f.requestError(r, err)
+			}
+		}
 	}
 	return r.Err != nil || len(r.Buf) == 0
 }
@@ -107,6 +112,9 @@ func (s *slots) account(r *Request, res int64) (again bool) {
 		return false
 	}
 	if r.Op == Flush {
+		if err := s.f.intact(); err != nil {
+			r.Err = s.f.requestError(r, err)
+		}
 		return false
 	}
 	done := r.state.done + int(res)
