@@ -53,15 +53,13 @@ func newApp(std stdio) *cli.App {
 
 // commands lists them in the order of the help.
 func commands() []*cli.Command {
-	list := []*cli.Command{
+	return []*cli.Command{
 		infoCommand(), lsCommand(), statCommand(), catCommand(), treeCommand(), extentsCommand(),
 		fallocateCommand(), writeCommand(), stressCommand(), truncateCommand(),
 		verifyCommand(), mkfsCommand(), demoCommand(), dumpCommand(), journalCommand(), xattrCommand(), importCommand(), exportCommand(),
+		putCommand(), getCommand(), mkdirCommand(), rmCommand(), mvCommand(), lnCommand(),
+		chmodCommand(), chownCommand(), touchCommand(), completionCommand(), manCommand(),
 	}
-	list = append(list, transferCommands()...)
-	list = append(list, nameCommands()...)
-	list = append(list, attrCommands()...)
-	return append(list, metaCommands()...)
 }
 
 // finish sets what all commands have in common.

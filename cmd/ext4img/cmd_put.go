@@ -16,25 +16,17 @@ import (
 	"github.com/urfave/cli/v2"
 )
 
-// transferCommands copy single files in and out.
-func transferCommands() []*cli.Command {
-	return []*cli.Command{
-		{
-			Name: "put", Usage: "copy a file into the image", ArgsUsage: "SRC IMAGE PATH",
-			Description: example("SRC - is standard input. PATH may be a directory. A file that is there gets the content of SRC, and keeps\n"+
-				"its permissions, owner, attributes and links, unless told otherwise; if anything fails it keeps its content, too.",
-				"ext4img put kernel.bin disk.img /boot/vmlinuz", "ext4img put --owner 0:42 --mode 640 shadow disk.img /etc/shadow"),
-			Flags: append(queueFlags(), sizeFlag(1<<20, "size of one write", "bs"),
-				&cli.StringFlag{Name: "mode", Aliases: []string{"m"}, Usage: "octal `MODE` (of a new file, by default: that of SRC)"},
-				&cli.StringFlag{Name: "owner", Usage: "`UID[:GID]` (of a new file, by default: root:root)"},
-				&cli.BoolFlag{Name: "follow", Usage: "if PATH is a symbolic link, write to what it leads to"}),
-			Action: put,
-		},
-		{
-			Name: "get", Usage: "copy a file out of the image", ArgsUsage: "IMAGE PATH [DST]",
-			Description: example("Holes stay holes. DST - is standard output; without DST, the same name here.", "ext4img get disk.img /var/log/syslog"),
-			Action:      get,
-		},
+func putCommand() *cli.Command {
+	return &cli.Command{
+		Name: "put", Usage: "copy a file into the image", ArgsUsage: "SRC IMAGE PATH",
+		Description: example("SRC - is standard input. PATH may be a directory. A file that is there gets the content of SRC, and keeps\n"+
+			"its permissions, owner, attributes and links, unless told otherwise; if anything fails it keeps its content, too.",
+			"ext4img put kernel.bin disk.img /boot/vmlinuz", "ext4img put --owner 0:42 --mode 640 shadow disk.img /etc/shadow"),
+		Flags: append(queueFlags(), sizeFlag(1<<20, "size of one write", "bs"),
+			&cli.StringFlag{Name: "mode", Aliases: []string{"m"}, Usage: "octal `MODE` (of a new file, by default: that of SRC)"},
+			&cli.StringFlag{Name: "owner", Usage: "`UID[:GID]` (of a new file, by default: root:root)"},
+			&cli.BoolFlag{Name: "follow", Usage: "if PATH is a symbolic link, write to what it leads to"}),
+		Action: put,
 	}
 }
 
@@ -157,52 +149,4 @@ func putFile(c *cli.Context, img *image, src *source, p string, o ext4.DraftOpti
 		return err
 	}
 	return d.Commit()
-}
-
-func get(c *cli.Context) error {
-	if err := need(c, 2, 3); err != nil {
-		return err
-	}
-	p, err := pathArg(c)
-	if err != nil {
-		return err
-	}
-	dst := c.Args().Get(2)
-	if dst == "" {
-		dst = path.Base(p)
-	}
-	return withImage(c, reading, func(img *image) error {
-		info, err := stat(img.fs, p)
-		if err == nil && !info.Mode().IsRegular() {
-			err = errors.New("not a regular file; export copies trees")
-		}
-		if err != nil {
-			return opError(c, p, err)
-		}
-		bar := newProgress(c, "get", info.Size())
-		defer bar.end()
-		out := newCopyOut(c.Context, bar.add)
-		if dst == "-" {
-			return opError(c, p, out.stream(img.fs, p, rawOutput(c)))
-		}
-		if d, err := os.Stat(dst); err == nil && d.IsDir() {
-			dst = filepath.Join(dst, path.Base(p))
-		}
-		return opError(c, p, getFile(out, img.fs, p, dst, info))
-	})
-}
-
-// getFile copies a file out, holes as holes.
-func getFile(c *copyOut, f *ext4.FS, p, dst string, info *ext4.FileInfo) error {
-	in, err := f.OpenFile(p, os.O_RDONLY, 0)
-	if err != nil {
-		return err
-	}
-	defer in.Close()
-	geo := f.Geometry()
-	data, err := dataOf(in, info.Size(), int64(geo.Blocks)*int64(geo.BlockSize))
-	if err != nil {
-		return err
-	}
-	return replaceFile(dst, info.Mode().Perm(), func(out *os.File) error { return c.sparse(out, in, info.Size(), data) })
 }

@@ -5,7 +5,6 @@ import (
 	"time"
 
 	"ext4img/ext4"
-	"ext4img/ext4/layout"
 
 	"github.com/urfave/cli/v2"
 )
@@ -103,27 +102,3 @@ func (e *statEntry) print(c *cli.Context) {
 }
 
 func stamp(t time.Time) string { return t.Local().Format("2006-01-02 15:04:05.000000000 -0700") }
-
-// flagNames are the names of i_flags.
-func flagNames(flags uint32) []string {
-	names := []string{}
-	for _, f := range []struct {
-		bit  uint32
-		name string
-	}{
-		{layout.FlagSync, "sync"}, {layout.FlagImmutable, "immutable"}, {layout.FlagAppend, "append"}, {layout.FlagNoDump, "nodump"},
-		{layout.FlagNoAtime, "noatime"}, {layout.FlagEncrypt, "encrypt"}, {layout.FlagIndex, "index"}, {layout.FlagJournalData, "journal_data"},
-		{layout.FlagNoTail, "notail"}, {layout.FlagDirSync, "dirsync"}, {layout.FlagTopDir, "topdir"}, {layout.FlagHugeFile, "huge_file"},
-		{layout.FlagExtents, "extents"}, {layout.FlagVerity, "verity"}, {layout.FlagEAInode, "ea_inode"}, {layout.FlagInlineData, "inline_data"},
-		{layout.FlagProjInherit, "project_inherit"}, {layout.FlagCasefold, "casefold"},
-	} {
-		if flags&f.bit != 0 {
-			names = append(names, f.name)
-			flags &^= f.bit
-		}
-	}
-	if flags != 0 {
-		names = append(names, fmt.Sprintf("0x%x", flags))
-	}
-	return names
-}

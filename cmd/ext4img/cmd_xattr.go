@@ -203,15 +203,6 @@ func parseValue(s string) ([]byte, error) {
 	return []byte(s), nil
 }
 
-func sortedNames(values map[string][]byte) []string {
-	var names []string
-	for n := range values {
-		names = append(names, n)
-	}
-	slices.Sort(names)
-	return names
-}
-
 // writeXattrs sets attributes, in an order that repeats.
 func writeXattrs(f *ext4.FS, p string, values map[string][]byte) error {
 	var first error

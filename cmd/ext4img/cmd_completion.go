@@ -1,32 +1,12 @@
 package main
 
-import (
-	"github.com/urfave/cli/v2"
-)
+import "github.com/urfave/cli/v2"
 
-// metaCommands are made from the definitions of the others.
-func metaCommands() []*cli.Command {
-	return []*cli.Command{
-		{
-			Name: "completion", Usage: "print a completion script: bash, zsh or fish", ArgsUsage: "SHELL",
-			Description: example("", "source <(ext4img completion bash)", "ext4img completion fish > ~/.config/fish/completions/ext4img.fish"),
-			Action:      completion,
-		},
-		{
-			Name: "man", Usage: "print the man page", ArgsUsage: " ",
-			Description: example("", "ext4img man > ext4img.1"),
-			Action: func(c *cli.Context) error {
-				if err := need(c, 0, 0); err != nil {
-					return err
-				}
-				page, err := c.App.ToManWithSection(1)
-				if err != nil {
-					return err
-				}
-				say(c, "%s", ours(page))
-				return nil
-			},
-		},
+func completionCommand() *cli.Command {
+	return &cli.Command{
+		Name: "completion", Usage: "print a completion script: bash, zsh or fish", ArgsUsage: "SHELL",
+		Description: example("", "source <(ext4img completion bash)", "ext4img completion fish > ~/.config/fish/completions/ext4img.fish"),
+		Action:      completion,
 	}
 }
 

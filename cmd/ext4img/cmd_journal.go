@@ -1,17 +1,70 @@
 package main
 
 import (
-	"encoding/binary"
 	"fmt"
 	"strings"
 
-	"ext4img/aio"
-	"ext4img/ext4"
-	"ext4img/ext4/layout"
 	"ext4img/journal"
 
 	"github.com/urfave/cli/v2"
 )
+
+func journalCommand() *cli.Command {
+	return &cli.Command{
+		Name:        "journal",
+		Usage:       "show or recover the journal",
+		ArgsUsage:   "show|recover IMAGE",
+		Description: example("", "ext4img journal show disk.img", "ext4img journal recover disk.img"),
+		Subcommands: []*cli.Command{
+			{
+				Name: "show", Usage: "print the log, block by block", ArgsUsage: "IMAGE",
+				Description: example("Changes nothing.", "ext4img journal show disk.img"),
+				Flags:       []cli.Flag{jsonFlag(), &cli.BoolFlag{Name: "tags", Usage: "the blocks of each transaction as well"}},
+				Action:      journalShow,
+			},
+			{
+				Name: "recover", Usage: "recover the journal and the orphans, nothing else", ArgsUsage: "IMAGE",
+				Description: example("", "ext4img journal recover disk.img"),
+				Flags:       []cli.Flag{jsonFlag()},
+				Action:      journalRecover,
+			},
+		},
+		Action: noSubcommand,
+	}
+}
+
+// recoverResult is the JSON of journal recover.
+type recoverResult struct {
+	Recovered    bool   `json:"recovered"` // false: the log was clean
+	Transactions int    `json:"transactions"`
+	Blocks       int    `json:"blocks"`
+	Revoked      int    `json:"revoked"`
+	FastCommits  int    `json:"fast_commits"`
+	First        uint32 `json:"first"`
+	Next         uint32 `json:"next"`
+}
+
+func journalRecover(c *cli.Context) error {
+	if err := need(c, 1, 1); err != nil {
+		return err
+	}
+	return withImage(c, writing, func(img *image) error {
+		var res recoverResult
+		if r := img.fs.Recovery(); r != nil {
+			res = recoverResult{true, r.Transactions, r.Blocks, r.Revoked, len(r.Fast), uint32(r.First), uint32(r.Next)}
+		}
+		switch {
+		case c.Bool("json"):
+			return printJSON(c, res)
+		case !res.Recovered:
+			say(c, "%s: the journal is clean\n", img.path)
+		default:
+			say(c, "%s: recovered: %d transactions from %d on, %d blocks, %d revoked, %d fast commits\n", img.path,
+				res.Transactions, res.First, res.Blocks, res.Revoked, res.FastCommits)
+		}
+		return nil
+	})
+}
 
 // logInfo is the JSON of journal show.
 type logInfo struct {
@@ -150,105 +203,4 @@ func (l *logEntry) print(c *cli.Context) {
 	for _, b := range l.Revoked {
 		say(c, "        home %d\n", b)
 	}
-}
-
-// logArea finds the log: on a device of its own, or in the blocks of the journal inode, as they are on the device.
-func (d *dumper) logArea(log aio.Device) (*journal.Area, error) {
-	ino := layout.Ino(d.sb.JournalInum())
-	if d.sb.FeatureCompat()&layout.CompatHasJournal == 0 {
-		return nil, fmt.Errorf("no journal")
-	}
-	if ino == 0 {
-		return ext4.ExternalLog(d.sb, log)
-	}
-	if !d.geo.ValidIno(ino) {
-		return nil, layout.Corruptf("journal: inode %d of %d", ino, d.geo.Inodes)
-	}
-	in, _, _, err := d.readInode(ino)
-	if err != nil {
-		return nil, err
-	}
-	m := &logMap{d: d, left: in.Size() / uint64(d.geo.BlockSize)}
-	if in.HasFlag(layout.FlagExtents) {
-		err = m.extents(in.Block())
-	} else {
-		err = m.blocks(in.Block())
-	}
-	if err == nil && m.left > 0 {
-		err = layout.Corruptf("journal: inode %d: %d blocks have no place", ino, m.left)
-	}
-	return &journal.Area{BlockSize: d.geo.BlockSize, Blocks: m.runs}, err
-}
-
-// logMap collects the blocks of a file without holes.
-type logMap struct {
-	d    *dumper
-	runs []journal.Run
-	left uint64 // blocks to come: bounds the walk
-}
-
-func (m *logMap) add(p layout.Pblk, n uint64) {
-	n = min(n, m.left)
-	m.left -= n
-	if k := len(m.runs); k > 0 && m.runs[k-1].Phys+uint64(m.runs[k-1].Len) == uint64(p) {
-		m.runs[k-1].Len += uint32(n)
-		return
-	}
-	m.runs = append(m.runs, journal.Run{Phys: uint64(p), Len: uint32(n)})
-}
-
-func (m *logMap) extents(p []byte) error {
-	n, err := layout.ParseExtentNode(p)
-	if err != nil {
-		return err
-	}
-	for i := range n.Entries() {
-		if m.left == 0 {
-			return nil
-		}
-		if n.Depth() == 0 {
-			e := n.Extent(i)
-			m.add(e.Pblk, uint64(e.Len))
-			continue
-		}
-		child, err := m.d.readBlock(n.Index(i).Child, 0, m.d.geo.BlockSize)
-		if err != nil {
-			return err
-		}
-		if c, err := layout.ParseExtentNode(child); err != nil || c.Depth() != n.Depth()-1 {
-			return layout.Corruptf("journal: extent node in block %d", n.Index(i).Child)
-		}
-		if err := m.extents(child); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
-// blocks walks i_block of an inode without extents: twelve blocks, then one block of numbers, of blocks of them, and so on.
-func (m *logMap) blocks(p []byte) error {
-	for i := range 15 {
-		if err := m.indirect(layout.Pblk(binary.LittleEndian.Uint32(p[4*i:])), max(i-11, 0)); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
-func (m *logMap) indirect(b layout.Pblk, level int) error {
-	if m.left == 0 {
-		return nil
-	}
-	if b == 0 {
-		return layout.Corruptf("journal: a hole in the log")
-	}
-	if level == 0 {
-		m.add(b, 1)
-		return nil
-	}
-	p, err := m.d.readBlock(b, 0, m.d.geo.BlockSize)
-	for i := 0; i < len(p) && err == nil; i += 4 {
-		err = m.indirect(layout.Pblk(binary.LittleEndian.Uint32(p[i:])), level-1)
-	}
-	return err
 }

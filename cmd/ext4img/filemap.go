@@ -2,37 +2,13 @@ package main
 
 import (
 	"cmp"
-	"context"
 	"fmt"
 	"io"
-	"os"
 	"strings"
 
 	"ext4img/ext4"
 	"ext4img/ext4/layout"
-
-	"github.com/urfave/cli/v2"
-	"golang.org/x/term"
 )
-
-func extentsCommand() *cli.Command {
-	return &cli.Command{
-		Name:      "extents",
-		Usage:     "show the extents of files: written, unwritten, holes",
-		ArgsUsage: "IMAGE [PATH...]",
-		Description: example("The columns of filefrag -v, in file system blocks. Without PATH, or with --all, one line for every file.",
-			"ext4img extents disk.img /data", "ext4img extents --holes --svg map.svg disk.img /data", "ext4img extents --all --json disk.img"),
-		Flags: []cli.Flag{
-			&cli.BoolFlag{Name: "verbose", Aliases: []string{"v"}, Usage: "no map, columns only"},
-			&cli.BoolFlag{Name: "tree", Usage: "draw index and leaf blocks"},
-			&cli.BoolFlag{Name: "all", Usage: "summarize every file"},
-			&cli.BoolFlag{Name: "holes", Usage: "show holes as well"},
-			&cli.StringFlag{Name: "svg", Usage: "draw the maps into `FILE`"},
-			jsonFlag(),
-		},
-		Action: extents,
-	}
-}
 
 // fileMap is the block map of one file, and its JSON.
 type fileMap struct {
@@ -66,119 +42,6 @@ const (
 	unwritten = "unwritten"
 	hole      = "hole"
 )
-
-// extentLister shows maps, one after the other: none is ever whole in memory. What cannot be read is named, and the rest is
-// shown.
-type extentLister struct {
-	all, holes, tree, colour bool
-
-	ctx   context.Context
-	fs    *ext4.FS
-	out   io.Writer
-	width int // of a line with a map of the file; 0: no such line
-	json  *jsonWriter
-	svg   *svgDrawing
-	fails *failures
-	seen  inoSet
-}
-
-func extents(c *cli.Context) error {
-	if err := need(c, 1, -1); err != nil {
-		return err
-	}
-	paths, err := pathArgs(c)
-	if err != nil {
-		return err
-	}
-	return withImage(c, reading, func(img *image) error {
-		l := &extentLister{
-			all: c.Bool("all") || len(paths) == 0, holes: c.Bool("holes"), tree: c.Bool("tree"), colour: colored(rawOutput(c)),
-			ctx: c.Context, fs: img.fs, out: rawOutput(c), fails: newFailures(c), seen: inoSet{},
-		}
-		if len(paths) == 0 {
-			paths = []string{"/"}
-		}
-		if !c.Bool("verbose") && isTerminal(l.out) {
-			l.width = terminalWidth(l.out) - 2
-		}
-		if file := c.String("svg"); file != "" {
-			if l.svg, err = newSVG(file); err != nil {
-				return err
-			}
-			defer l.svg.discard()
-		}
-		l.json = newJSONList(c)
-		err := l.json.ended(l.list(paths))
-		if err == nil && l.svg != nil {
-			err = l.svg.finish()
-		}
-		return l.fails.end(err)
-	})
-}
-
-func (l *extentLister) list(paths []string) error {
-	if !l.all {
-		return eachOf(paths, func(p string) error {
-			in, err := l.fs.Find(p, true)
-			if err != nil {
-				return l.fails.add(p, err)
-			}
-			return l.fails.add(p, l.show(p, in))
-		})
-	}
-	if l.json == nil {
-		printText(l.out, "%10s %8s %12s %12s %12s  %s\n", "inode", "extents", "written", "unwritten", "size", "path")
-	}
-	return eachOf(paths, l.below)
-}
-
-// below shows every regular file below a path, each inode once.
-func (l *extentLister) below(root string) error {
-	top, err := l.fs.Find(root, false)
-	if err != nil {
-		return l.fails.add(root, err)
-	}
-	w := ext4.Walk{
-		Visit: func(v *ext4.Visit) error {
-			if !v.Info.Mode().IsRegular() || !l.seen.add(v.Inode.Ino()) {
-				return nil
-			}
-			p := v.Path()
-			return l.fails.add(p, l.show(p, v.Inode))
-		},
-		Bad: func(v *ext4.Visit, err error) error { return l.fails.add(v.Path(), err) },
-	}
-	return w.Run(l.ctx, top, root)
-}
-
-// show shows one regular file or directory.
-func (l *extentLister) show(name string, in ext4.Inode) (err error) {
-	file, err := in.Open(name, os.O_RDONLY)
-	if err != nil {
-		return reason(err)
-	}
-	defer func() {
-		if e := file.Close(); err == nil {
-			err = e
-		}
-	}()
-	m, err := mapOf(l.fs, file, name)
-	if err != nil {
-		return reason(err)
-	}
-	if l.svg != nil {
-		if err := l.svg.add(m, l.holes); err != nil {
-			return reason(err)
-		}
-	}
-	switch {
-	case l.json != nil:
-		return reason(m.writeJSON(l.json, l.holes))
-	case l.all:
-		return printText(l.out, "%10d %8d %12d %12d %12d  %s\n", m.Inode, m.rows, m.written, m.unwritten, m.Size, name)
-	}
-	return reason(l.print(m))
-}
 
 // mapOf reads what there is to say of a map before its rows. The file stays the caller's.
 func mapOf(f *ext4.FS, file *ext4.File, name string) (*fileMap, error) {
@@ -310,44 +173,6 @@ func (m *fileMap) writeJSON(j *jsonWriter, holes bool) error {
 	return err
 }
 
-// print shows one file as filefrag -v does.
-func (l *extentLister) print(m *fileMap) error {
-	printText(l.out, "File size of %s is %d (%d blocks of %d bytes)\n", m.Path, m.Size, m.Blocks, m.BlockSize)
-	if m.MappedBy != "" {
-		printText(l.out, "mapped by: %s\n", m.MappedBy)
-	}
-	if m.rows > 0 || l.holes && m.Blocks > 0 && m.file != nil {
-		printText(l.out, " ext:     logical_offset:        physical_offset: length:   expected: flags:\n")
-	}
-	i, expected := 0, uint64(0)
-	err := m.each(l.holes, func(e extentRow, last bool) error {
-		printText(l.out, "%4d: %8d..%8d: ", i, e.Logical, e.Logical+e.Length-1)
-		i++
-		if e.State == hole {
-			return printText(l.out, "%10s..%10s: %6d: %10s: %s\n", "-", "-", e.Length, "", hole)
-		}
-		gap := ""
-		if expected != 0 && e.Physical != expected {
-			gap = fmt.Sprint(expected)
-		}
-		expected = e.Physical + e.Length
-		return printText(l.out, "%10d..%10d: %6d: %10s: %s\n", e.Physical, e.Physical+e.Length-1, e.Length, gap, m.flags(e, last))
-	})
-	if err == nil && l.tree {
-		err = m.printTree(l.out)
-	}
-	if err == nil && l.width > 0 {
-		var line string
-		if line, err = m.line(l.width, l.colour); err == nil {
-			printText(l.out, "%s\n", ours(line))
-		}
-	}
-	if err != nil {
-		return err
-	}
-	return printText(l.out, "%s: %d extents found\n", m.Path, m.rows)
-}
-
 // flags are those of filefrag.
 func (m *fileMap) flags(e extentRow, last bool) string {
 	var flags []string
@@ -424,13 +249,4 @@ func (m *fileMap) line(width int, colour bool) (string, error) {
 		}
 	}
 	return "[" + b.String() + "]", err
-}
-
-func terminalWidth(out io.Writer) int {
-	if f := file(out); f != nil {
-		if w, _, err := term.GetSize(int(f.Fd())); err == nil && w > 0 {
-			return w
-		}
-	}
-	return 80
 }

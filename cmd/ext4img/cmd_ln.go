@@ -1,0 +1,38 @@
+package main
+
+import (
+	"ext4img/ext4"
+
+	"github.com/urfave/cli/v2"
+)
+
+func lnCommand() *cli.Command {
+	return &cli.Command{
+		Name: "ln", Usage: "make links", ArgsUsage: "IMAGE TARGET... PATH",
+		Description: example("Into PATH if that is a directory. With -s, TARGET is the text of a symbolic link.",
+			"ext4img ln -s disk.img ../lib/libc.so.6 /lib64/libc.so.6"),
+		Flags: []cli.Flag{
+			&cli.BoolFlag{Name: "symbolic", Aliases: []string{"s"}, Usage: "a symbolic link"},
+			&cli.BoolFlag{Name: "force", Aliases: []string{"f"}, Usage: "replace PATH, in one step"},
+			&cli.BoolFlag{Name: "no-dereference", Aliases: []string{"n"}, Usage: "take a PATH that is a symbolic link to a directory as a name"},
+			noTargetFlag(),
+		},
+		Action: func(c *cli.Context) error {
+			o := targetOptions{name: c.Bool("no-target-directory"), link: c.Bool("no-dereference"), text: c.Bool("symbolic")}
+			return intoTarget(c, o, linker(c.Bool("symbolic"), c.Bool("force")))
+		},
+	}
+}
+
+// linker is how ln makes a link.
+func linker(symbolic, force bool) func(f *ext4.FS, from, to string) error {
+	switch {
+	case symbolic && force:
+		return func(f *ext4.FS, from, to string) error { return f.SymlinkOver(from, to, owner(0o777)) }
+	case symbolic:
+		return func(f *ext4.FS, from, to string) error { return f.Symlink(from, to, owner(0o777)) }
+	case force:
+		return (*ext4.FS).LinkOver
+	}
+	return (*ext4.FS).Link
+}
