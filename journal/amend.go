@@ -8,12 +8,12 @@ import (
 	"ext4img/journal/buf"
 )
 
-// Amend brings the blocks home that the fast commits change, as one transaction with their TID: it goes to the log,
-// whose old transactions are home already, and then home. A crash leaves either the fast commits or the
-// transaction, which takes their place. It ends with Finish.
+// Amend writes the blocks that the fast commits change as one transaction that has the fast commits' TID: first to
+// the log, whose older transactions are home already, then home. After a crash the log holds either the fast commits
+// or the transaction that replaces them. Amend ends with Finish.
 //
-// What does not fit into the log goes home without it: after a crash in the middle of that the fast commits are
-// applied once more.
+// If the blocks do not fit into the log, Amend writes them home without it. A crash in the middle of that leaves the
+// fast commits in the log, and recovery applies them once more.
 func (r *Recovery) Amend(blocks map[uint64][]byte) error {
 	if r.super == nil {
 		return fmt.Errorf("recovery: %w", ErrClosed)
@@ -51,8 +51,8 @@ func (r *Recovery) Amend(blocks map[uint64][]byte) error {
 	return r.Finish()
 }
 
-// amend empties the log of what is home and writes the transaction to it. The fast commits still belong to it: their
-// TID is the one that the log begins with.
+// amend empties the log, whose transactions are all home, and writes t to it. t takes the TID of the fast commits,
+// which is the first TID that the log then holds.
 func (j *Journal) amend(t *transaction) error {
 	j.super.setState(j.first, t.tid)
 	if err := j.log.writeSuper(j.super); err != nil {

@@ -16,7 +16,7 @@ type logDevice struct {
 	super     uint32
 	runs      []Run
 	starts    []uint64 // first log block of each run
-	blocks    uint64   // all of them
+	blocks    uint64   // the sum of all runs
 }
 
 // newLogDevice checks that the area lies within its device.
@@ -113,7 +113,8 @@ func (l *logDevice) writeSuper(s super) error {
 	return nil
 }
 
-// readFull reads all of p: an io.ReaderAt that fills p may still report the end of the device.
+// readFull reads all of p. An io.ReaderAt may report the end of the device although it filled p: that is no error
+// here.
 func readFull(dev aio.Device, p []byte, off int64) error {
 	n, err := dev.ReadAt(p, off)
 	if n == len(p) {

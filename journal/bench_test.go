@@ -50,7 +50,7 @@ func BenchmarkCommit(b *testing.B) {
 	}
 }
 
-// BenchmarkGroupCommit is the same from many goroutines, which share commits.
+// BenchmarkGroupCommit does the same from many goroutines, which share commits.
 func BenchmarkGroupCommit(b *testing.B) {
 	j, _ := benchJournal(b)
 	var n atomic.Int64
@@ -67,7 +67,7 @@ func BenchmarkGroupCommit(b *testing.B) {
 	}
 }
 
-// BenchmarkHandle is a handle alone.
+// BenchmarkHandle runs handles without commits.
 func BenchmarkHandle(b *testing.B) {
 	j, _ := benchJournal(b)
 	for i := 0; b.Loop(); i++ {

@@ -16,7 +16,7 @@ func (j *Journal) Checkpoint() error {
 	return j.checkpoint()
 }
 
-// checkpoint empties the log; whatever is running goes to its beginning.
+// checkpoint empties the log. The running transaction will be written at the log's beginning.
 func (j *Journal) checkpoint() error {
 	if j.head == j.first {
 		return nil
@@ -27,12 +27,13 @@ func (j *Journal) checkpoint() error {
 	return nil
 }
 
-// emptyLog writes home the newest committed copy of every block in the log (O3: never the cached block, which may hold
-// changes of the running transaction), flushes, and only then lets the log begin anew with transaction next (O4).
-// That is flushed too: until then recovery would replay the old log over whatever its blocks have become.
+// emptyLog writes home the newest committed copy of every block in the log, flushes, and only then lets the log begin
+// anew with transaction next (O4). It never writes the cached block, which may hold changes of the running
+// transaction (O3). The new beginning of the log is flushed too: until it is durable, recovery would replay the old
+// log over the blocks, and by then they may hold other data.
 //
-// So the log is always one stretch from its first block on and never wraps when we write it. (e2fsck 1.47 wraps a log
-// with a fast commit area at the wrong block.)
+// So the log is always one stretch that starts at its first block, and our own log never wraps. (e2fsck 1.47 wraps a
+// log that has a fast commit area at the wrong block.)
 func (j *Journal) emptyLog(next TID) error {
 	if err := j.writeFrozen(); err != nil {
 		return err

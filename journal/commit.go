@@ -6,7 +6,8 @@ import (
 	"ext4img/journal/buf"
 )
 
-// takeTurn waits until the caller is the committer. With until, it gives up (false) once that transaction is durable.
+// takeTurn waits until the caller is the committer and returns true. If until is given and that transaction becomes
+// durable first, takeTurn returns false.
 func (j *Journal) takeTurn(until *TID) bool {
 	j.state.Lock()
 	defer j.state.Unlock()
@@ -43,8 +44,8 @@ func (j *Journal) Commit(tid TID) error {
 	return j.commit()
 }
 
-// CommitAll makes durable everything that handles have stopped with and all data written before the call: it commits
-// the running transaction, and flushes the device even if that has no changes.
+// CommitAll makes durable all changes of handles that have stopped, and all data that was written before the call. It
+// commits the running transaction, and flushes the device even if there are no changes to commit.
 func (j *Journal) CommitAll() error {
 	j.holder.mustNotHold("CommitAll")
 	j.takeTurn(nil)
@@ -65,7 +66,8 @@ func (j *Journal) commitChanges() error {
 	return j.commit()
 }
 
-// commit is the committer's: freeze the running transaction under the handle lock, then write it outside.
+// commit freezes the running transaction under the handle lock, then writes it without the lock. Only the committer
+// calls it.
 func (j *Journal) commit() error {
 	if err := j.Err(); err != nil {
 		return err
@@ -73,7 +75,7 @@ func (j *Journal) commit() error {
 	t, frozen := j.freeze()
 	if t == nil {
 		if err := j.flushDevices(); err != nil {
-			return j.fail(err) // data may be lost that a later flush would seem to have made durable
+			return j.fail(err) // the lost data would seem durable after a later flush
 		}
 		return nil
 	}
@@ -97,7 +99,7 @@ func (j *Journal) commit() error {
 // A frozenBlock is a block as a transaction commits it.
 type frozenBlock struct {
 	block  uint64
-	data   []byte // in the log's buffer, where it may be escaped
+	data   []byte // a part of the log's buffer; the magic in it may be escaped
 	escape bool
 }
 
@@ -106,7 +108,7 @@ type logWrite struct {
 	buffer []byte
 	blocks []frozenBlock
 	groups []group
-	sum    uint32 // of checksum version 1
+	sum    uint32 // the commit block's checksum of version 1
 }
 
 // A group is a descriptor or revoke block at index at of the buffer. A descriptor's n blocks follow it.
@@ -115,7 +117,8 @@ type group struct {
 	revoke []uint64
 }
 
-// freeze ends the running transaction, copies its blocks and begins the next one. nil if there is nothing to commit.
+// freeze ends the running transaction, copies its blocks and begins the next one. It returns nil if there is nothing
+// to commit.
 func (j *Journal) freeze() (*transaction, *logWrite) {
 	j.mu.Lock()
 	defer j.mu.Unlock()
@@ -162,7 +165,8 @@ func (j *Journal) layOut(t *transaction) *logWrite {
 	return w
 }
 
-// fill makes the descriptor and revoke blocks. The last block stays zero: see writeLog.
+// fill makes the descriptor and revoke blocks. The last block, which is for the commit block, stays zero: see
+// writeLog.
 func (c *codec) fill(w *logWrite, tid TID) {
 	blocks := w.blocks
 	sum := ^uint32(0)

@@ -10,7 +10,7 @@ import (
 	"ext4img/aio/simdev"
 )
 
-// craft writes a log by hand: any form, any place, any order.
+// craft writes a log by hand: in any format, at any place of the log, in any order.
 type craft struct {
 	*rig
 	s    super
@@ -200,7 +200,7 @@ func TestRecoverVersion1(t *testing.T) {
 	}
 }
 
-// TestRecoverEnds: what a crash leaves is the end of the log, not an error.
+// TestRecoverEnds: whatever a crash leaves behind is the end of the log, not an error.
 func TestRecoverEnds(t *testing.T) {
 	v3 := form{features: FeatureCsumV3}
 	t.Run("torn descriptor", func(t *testing.T) {
@@ -223,7 +223,7 @@ func TestRecoverEnds(t *testing.T) {
 		c := newCraft(t, v3)
 		c.begin(1, 3)
 		c.whole(3, 1, 10)
-		c.damage(3, 600) // old bytes behind the first sector: all that was written is there
+		c.damage(3, 600) // old bytes after the first sector: the commit block itself is whole
 		c.recovers(map[uint64]byte{10: 1})
 	})
 	t.Run("older transactions", func(t *testing.T) {
@@ -293,7 +293,7 @@ func TestBadLog(t *testing.T) {
 	}{{"descriptor", 1}, {"copy", 6}, {"commit block", 4}, {"last commit block", 10}, {"revoke block", 9}} {
 		t.Run("checksum of a "+b.name, func(t *testing.T) {
 			c := two(t, v3)
-			c.damage(b.pos, 0x32) // in a commit block: the time
+			c.damage(b.pos, 0x32) // the commit time, if the block is a commit block
 			c.refused(ErrCorrupt, fmt.Sprintf("log block %d:", b.pos))
 			c = two(t, form{features: FeatureCsumV2 | Feature64Bit})
 			c.damage(b.pos, 0x32)

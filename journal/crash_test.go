@@ -10,7 +10,8 @@ import (
 	"ext4img/aio/simdev"
 )
 
-// crashStates calls check with every state that a power cut in epoch e may leave, or with samples where they are many.
+// crashStates calls check with every state that a power cut in epoch e may leave. If there are more than samples
+// states, it calls check with that many random ones.
 func crashStates(tr *simdev.Trace, e int, r *rand.Rand, samples int, check func(*simdev.Device)) {
 	ws := tr.Open(e)
 	n := len(ws)
@@ -56,7 +57,7 @@ func everyCrash(tr *simdev.Trace, r *rand.Rand, samples int, check func(e int, d
 	return states
 }
 
-// seeded returns a generator and prints how to have the same again.
+// seeded returns a random generator and prints the seed, with which the same run can be repeated.
 func seeded(t testing.TB) *rand.Rand {
 	seed := rand.Uint64()
 	if s := os.Getenv("EXT4IMG_SEED"); s != "" {
@@ -84,7 +85,7 @@ func wantStates(t testing.TB) int {
 	return 2000
 }
 
-// event is what became of a block: metadata with a value, free, or file data.
+// event is one thing that happened to a block: it became metadata with a value, was freed, or got file data.
 type event struct {
 	tid   TID
 	kind  byte // 'm', 'f', 'd'
@@ -92,13 +93,14 @@ type event struct {
 	epoch int // for data: durable from this epoch on
 }
 
-// model is the history of every block, and when each transaction was acknowledged.
+// model is the history of every block, and the epoch in which each transaction was acknowledged.
 type model struct {
 	blocks map[uint64][]event
 	acked  map[TID]int // epoch
 }
 
-// expect is the value that a block has after transaction tid and a crash in epoch e; false if anything may be there.
+// expect is the value that a block has after transaction tid and a crash in epoch e. It returns false if the block
+// may hold anything.
 func (m *model) expect(b uint64, tid TID, e int) (byte, bool) {
 	var last event
 	for _, ev := range m.blocks[b] {

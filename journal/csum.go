@@ -9,7 +9,7 @@ var (
 	bigEndian  = makeBigEndianTable()
 )
 
-// crc32c continues a CRC-32C without the usual inversions, as jbd2 keeps it.
+// crc32c continues a CRC-32C without inverting it before and after, as jbd2 does.
 func crc32c(seed uint32, p []byte) uint32 {
 	return ^crc32.Update(^seed, castagnoli, p)
 }

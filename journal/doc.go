@@ -1,7 +1,7 @@
 // Package journal makes changes of metadata atomic and durable with the file system's own jbd2 log, and recovers every
 // log that Linux writes.
 //
-// It owns the log area, and the home locations of metadata: nobody else writes either while a Journal is open.
+// It owns the log area, and the home locations of metadata: nothing else writes to either while a Journal is open.
 //
 //	Handle ──Get, Create──▶ cached blocks          one handle at a time: it is the lock
 //	   │ Stop: check, seal
@@ -17,9 +17,10 @@
 // # What it promises
 //
 // A handle's changes reach the device all or not at all, and in the order of the handles. After Commit(tid) has
-// returned without error, transaction tid survives a crash at any instant. A commit leaves no trace before its flush:
-// whatever subset of unflushed writes a crash keeps, recovery finds whole transactions and replays only those. An
-// error of the device aborts the journal: it is sticky, and the log stays for recovery.
+// returned without error, transaction tid survives a crash at any instant. A transaction whose commit was not flushed
+// is never replayed in part: whatever subset of the unflushed writes a crash keeps, recovery finds whole transactions
+// and replays only those. An error of the device aborts the journal: the error is sticky, and the log stays for
+// recovery.
 //
 // Each ordering has a test that fails without it:
 //
@@ -36,10 +37,12 @@
 //
 // # What it asks of the caller
 //
-//   - Whoever changes metadata has a handle; whoever reads has a handle or a view. A goroutine with either does not
-//     start another, and does not wait for a commit, nor for someone who does. (Build with the tag paranoid to assert it.)
-//   - Bytes from Read are not modified. Bytes from Get and Create are modified until Stop and only where it is meant.
+//   - A goroutine that changes metadata has a handle; one that reads metadata has a handle or a view. A goroutine with
+//     either does not start another, and does not wait for a commit, nor for a goroutine that waits for a commit.
+//     (Build with the tag paranoid to assert it.)
+//   - Bytes from Read are not modified. Bytes from Get and Create are modified only until Stop, and only those that the
+//     caller means to change.
 //   - A handle leaves a valid file system behind, and says in Start how many blocks it may change.
-//   - A block that leaves the metadata is revoked in the handle that frees it, and not used for data before that
+//   - A block that is no longer metadata is revoked in the handle that frees it. It is not used for data before that
 //     handle's transaction has committed.
 package journal

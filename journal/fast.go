@@ -5,8 +5,8 @@ import (
 	"fmt"
 )
 
-// A FastCommit is what one fast commit recorded, in order. Its changes come on top of the last full transaction, after
-// those of the fast commits before it.
+// A FastCommit is what one fast commit recorded, in order. Its changes apply on top of the last full transaction and
+// of the fast commits before it.
 type FastCommit struct {
 	TID     TID
 	Records []FastRecord
@@ -88,9 +88,9 @@ const (
 	fastInodeMin = 128
 )
 
-// readFast reads the fast commits that belong to transaction tid, the one that was running after the last commit. The
-// area is written from its start for each transaction; a fast commit counts when its tail is there and right. What
-// follows the last good tail was never complete, or is left from another transaction.
+// readFast reads the fast commits that belong to transaction tid, the one that was running after the last commit.
+// Each transaction writes the area again from its start. A fast commit counts if its tail is present and right.
+// Records after the last good tail were never completed, or are left over from another transaction.
 func readFast(log *logDevice, s super, tid TID) ([]FastCommit, error) {
 	var done []FastCommit
 	var open []FastRecord
@@ -115,8 +115,8 @@ func readFast(log *logDevice, s super, tid TID) ([]FastCommit, error) {
 	return done, err
 }
 
-// walkFast calls fn with the records of the fast commit area until it returns false, or what is there is none. Paddings
-// are left out.
+// walkFast calls fn with each record of the fast commit area, until fn returns false or the bytes are no record. It
+// leaves out paddings.
 func walkFast(log *logDevice, s super, fn func(at uint32, r FastRecord) (bool, error)) error {
 	_, first := s.last()
 	if first == 0 {
@@ -161,7 +161,7 @@ func walkFast(log *logDevice, s super, fn func(at uint32, r FastRecord) (bool, e
 	return nil
 }
 
-// parseFast decodes a record's value; nil if it cannot be one.
+// parseFast decodes a record's value, or returns nil if the value does not fit the tag.
 func parseFast(tag uint16, v []byte) FastRecord {
 	le := binary.LittleEndian
 	switch tag {
@@ -169,7 +169,7 @@ func parseFast(tag uint16, v []byte) FastRecord {
 		if len(v) == 8 {
 			return FastHead{Features: le.Uint32(v), TID: TID(le.Uint32(v[4:]))}
 		}
-	case fastTail: // as long as what is left of the block
+	case fastTail: // its length is the rest of the block
 		if len(v) >= 8 {
 			return FastTail{TID: TID(le.Uint32(v))}
 		}

@@ -13,8 +13,8 @@ import (
 
 var errDisk = errors.New("disk is gone")
 
-// TestEveryIOFails lets the i-th I/O fail, for all i, alone or with all that follow. The journal is aborted, nothing
-// works any more, and recovery finds everything that was acknowledged.
+// TestEveryIOFails lets the i-th I/O fail, for all i, alone or with all later ones. The journal is then aborted,
+// every call fails, and recovery finds every transaction that was acknowledged.
 func TestEveryIOFails(t *testing.T) {
 	r := seeded(t)
 	for _, from := range []bool{false, true} {
@@ -117,7 +117,8 @@ func TestAbortByCaller(t *testing.T) {
 	}
 }
 
-// TestConcurrent runs handles, views and commits from many goroutines. Each block of a pair always shows the same.
+// TestConcurrent runs handles, views and commits from many goroutines. The two blocks of a pair always show the same
+// value.
 func TestConcurrent(t *testing.T) {
 	r := newRig(t, FeatureCsumV3|Feature64Bit)
 	r.cfg.CacheBytes = 1
@@ -181,7 +182,7 @@ func TestConcurrent(t *testing.T) {
 	}
 }
 
-// TestCommitInterval waits for the commit that nobody asks for.
+// TestCommitInterval waits for a commit that the interval starts, not a caller.
 func TestCommitInterval(t *testing.T) {
 	r := newRig(t, FeatureCsumV3)
 	r.cfg.CommitInterval = time.Millisecond

@@ -79,7 +79,7 @@ func be32(p []byte) uint32 { return binary.BigEndian.Uint32(p) }
 
 func putBE32(p []byte, v uint32) { binary.BigEndian.PutUint32(p, v) }
 
-// A header is the start of every log block but those of data.
+// A header is the start of every log block except data blocks.
 type header struct {
 	kind uint32
 	tid  TID
@@ -103,10 +103,10 @@ func putHeader(p []byte, kind uint32, tid TID) {
 type tag struct {
 	block uint64
 	flags uint32
-	sum   uint32 // 16 bits of it with version 2
+	sum   uint32 // with checksums of version 2, only 16 bits
 }
 
-// codec is the form that a journal's features give to its blocks.
+// codec knows the format of log blocks under a journal's features.
 type codec struct {
 	blockSize int
 	features  Features
@@ -135,7 +135,7 @@ func (c *codec) tagBytes() int {
 	return n
 }
 
-// recordEnd is where tags and revoke records must end.
+// recordEnd is the offset at which the tags or revoke records of a block end at the latest.
 func (c *codec) recordEnd() int {
 	if c.csumV2or3() {
 		return c.blockSize - tailSize
@@ -143,7 +143,7 @@ func (c *codec) recordEnd() int {
 	return c.blockSize
 }
 
-// tagsPerBlock is how many tags a descriptor of ours holds.
+// tagsPerBlock is the number of tags in a full descriptor block that we write.
 func (c *codec) tagsPerBlock() int {
 	return (c.recordEnd() - headerSize - uuidSize) / c.tagBytes()
 }
@@ -178,7 +178,7 @@ func (c *codec) tags(p []byte) []tag {
 func (c *codec) tag(p []byte) tag {
 	t := tag{block: uint64(be32(p))}
 	if c.csumV3() {
-		t.flags = be32(p[4:]) & 0xFFFF // readers look at the low half, and some writers leave the other as it was
+		t.flags = be32(p[4:]) & 0xFFFF // the high half may hold old bytes: some writers do not clear it
 		t.sum = be32(p[12:])
 	} else {
 		t.sum = uint32(binary.BigEndian.Uint16(p[4:]))
@@ -235,8 +235,9 @@ func (c *codec) sealTail(p []byte) {
 	}
 }
 
-// commitOK verifies a commit block's own checksum (versions 2 and 3). A commit block torn after its first sector is
-// whole: nothing but zeros follows the header, so the sum is tried with zeros there as well.
+// commitOK verifies a commit block's own checksum (versions 2 and 3). If a write tore the commit block after its
+// first sector, old bytes may follow. The block still counts as whole, because only zeros follow the header there. So
+// commitOK also tries the checksum with zeros in place of those bytes.
 func (c *codec) commitOK(p []byte) bool {
 	if !c.csumV2or3() {
 		return true

@@ -8,8 +8,9 @@ import (
 	"ext4img/aio/simdev"
 )
 
-// FuzzRecover changes bytes of a log, in one half of the cases with the checksums put right again, and recovers it:
-// either the image is unchanged, or nothing but file system blocks and the journal superblock's state is.
+// FuzzRecover changes bytes of a log, in half of the cases corrects the checksums afterwards, and recovers the log.
+// The image must be unchanged, or differ only in blocks of the file system and in the state of the journal
+// superblock.
 func FuzzRecover(f *testing.F) {
 	f.Add(uint8(0), []byte{})
 	f.Add(uint8(6), []byte{0, 0, 0x1C, 1, 4, 0, 7, 9})
@@ -40,7 +41,7 @@ func FuzzRecover(f *testing.F) {
 	})
 }
 
-// reseal makes the checksums of all blocks right that have one of their own.
+// reseal corrects the checksums of all blocks that carry one.
 func (c *craft) reseal(log []byte) {
 	super(log).seal()
 	for at := testBlock; at < len(log); at += testBlock {
@@ -61,7 +62,7 @@ func (c *craft) reseal(log []byte) {
 	}
 }
 
-// resealTags makes the tags' checksums right, as far as the tags have the usual form.
+// resealTags corrects the checksums in a descriptor's tags, as long as the tags have the usual format.
 func (c *craft) resealTags(log []byte, at int, tid TID) {
 	p := log[at*testBlock:][:testBlock]
 	off := headerSize

@@ -7,9 +7,9 @@ import (
 	"ext4img/journal/buf"
 )
 
-// A Handle is one step that leaves a valid file system: a group of changes that is in the log whole or not at all.
-// It is also the lock: while it runs, no other handle and no view does. It belongs to one goroutine, which must not
-// wait for a commit, or for anyone who does, before Stop or Cancel.
+// A Handle is one step that leaves a valid file system: a group of changes that is in the log whole or not at all. It
+// is also the lock: while it runs, no other handle and no view does. It belongs to one goroutine. Until Stop or
+// Cancel, that goroutine must not wait for a commit, nor for a goroutine that waits for one.
 type Handle struct {
 	j       *Journal
 	tid     TID
@@ -17,7 +17,7 @@ type Handle struct {
 	done    bool
 
 	blocks  map[uint64]*held
-	order   []*held             // as first touched
+	order   []*held             // in the order of the first access
 	revoked map[uint64]struct{} // by this handle
 	atEnd   []func(ok bool)
 }
@@ -26,7 +26,7 @@ type Handle struct {
 type held struct {
 	b      *buf.Buffer
 	edits  []edit
-	absent bool // not in memory before: a cancelled Create leaves nothing behind
+	absent bool // it was not in memory before: after a cancelled Create it is dropped again
 	next   *held
 }
 
@@ -34,8 +34,8 @@ type held struct {
 type edit struct {
 	ref     buf.Ref
 	before  []byte // the object as it was
-	created bool   // dirty whatever its bytes are: nobody knows what the device holds
-	changed bool   // at Stop
+	created bool   // always dirty: the bytes on the device are not known
+	changed bool   // set at Stop
 }
 
 func (e *edit) bytes(b *buf.Buffer) []byte {
@@ -73,13 +73,13 @@ func (h *Handle) TID() TID { return h.tid }
 // Room is the number of credits left.
 func (h *Handle) Room() int { return max(0, h.credits-len(h.blocks)) }
 
-// AtEnd calls fn when the handle ends: with true after Stop has joined the changes to the transaction, with false
-// after Cancel or a failed Stop, last one first. The handle still holds the lock, so fn starts nothing; it is there to
-// carry along what is kept in memory only.
+// AtEnd calls fn when the handle ends: fn(true) after Stop has joined the changes to the transaction, fn(false) after
+// Cancel or a failed Stop. Functions run in reverse order, the last one first. fn keeps state that is only in memory
+// in step with the handle. The handle still holds the lock, so fn must not start a handle or a view.
 func (h *Handle) AtEnd(fn func(ok bool)) { h.atEnd = append(h.atEnd, fn) }
 
-// Extend adds credits, for work that could as well be done in the next handle. ErrNoCredits if the running transaction has
-// no room: then stop, and go on in another handle.
+// Extend adds credits for work that could be done in the next handle just as well. It returns ErrNoCredits if the
+// running transaction has no room: the caller then stops this handle and goes on in another.
 func (h *Handle) Extend(credits int) error {
 	if h.done {
 		return fmt.Errorf("handle: %w", ErrClosed)
@@ -91,9 +91,9 @@ func (h *Handle) Extend(credits int) error {
 	return nil
 }
 
-// Need makes sure that n credits are left, for work that belongs into this handle. The first handle of a transaction may
-// grow to half of the log. ErrNoCredits: cancel, and try again with a transaction of its own; ErrTooLarge: no transaction
-// has the room.
+// Need makes sure that n credits are left, for work that must be part of this handle. The first handle of a
+// transaction may grow to half of the log. Need returns ErrNoCredits if the running transaction has no room: the
+// caller cancels, and tries again in a transaction of its own. It returns ErrTooLarge if no transaction has the room.
 func (h *Handle) Need(n int) error {
 	more := n - h.Room()
 	if more <= 0 {
@@ -123,8 +123,8 @@ func (h *Handle) Read(r buf.Ref) ([]byte, error) {
 	return h.j.read(r)
 }
 
-// Get returns an object to change, verified. What differs at Stop is journaled; the caller changes only the bytes it
-// means, and only until Stop or Cancel.
+// Get returns an object to change, verified. The caller may change its bytes until Stop or Cancel, and changes only
+// the bytes it means to. Stop journals the object if it differs.
 func (h *Handle) Get(r buf.Ref) ([]byte, error) {
 	if h.done {
 		return nil, fmt.Errorf("%v: handle: %w", r, ErrClosed)
@@ -150,8 +150,8 @@ func (h *Handle) Get(r buf.Ref) ([]byte, error) {
 	return e.bytes(k.b), nil
 }
 
-// Create returns an object to fill, zeroed; its old bytes are neither read nor verified. Where the object is less
-// than its block the rest of the block stays as it is.
+// Create returns an object to fill, zeroed; its old bytes are neither read nor verified. If the object is smaller
+// than its block, the rest of the block stays as it is.
 func (h *Handle) Create(r buf.Ref) ([]byte, error) {
 	if h.done {
 		return nil, fmt.Errorf("%v: handle: %w", r, ErrClosed)
@@ -174,8 +174,9 @@ func (h *Handle) Create(r buf.Ref) ([]byte, error) {
 	return p, nil
 }
 
-// Revoke says that the block is metadata no longer. What this handle and the running transaction have changed in it
-// is dropped at Stop, and copies of it in the log will not be replayed once this transaction has committed.
+// Revoke says that the block is no longer metadata. Stop drops the changes that this handle and the running
+// transaction made in it. Once this transaction has committed, recovery will not replay older copies of the block in
+// the log.
 func (h *Handle) Revoke(block uint64) {
 	if h.revoked == nil {
 		h.revoked = make(map[uint64]struct{})
@@ -183,7 +184,7 @@ func (h *Handle) Revoke(block uint64) {
 	h.revoked[block] = struct{}{}
 }
 
-// hold makes the block one of the handle's, for one credit. With fresh its bytes need not be read.
+// hold adds the block to those that the handle holds, for one credit. If fresh is set, the block need not be read.
 func (h *Handle) hold(block uint64, fresh bool) (*held, error) {
 	if k := h.blocks[block]; k != nil {
 		return k, nil
@@ -217,10 +218,10 @@ func (h *Handle) add(k *held, r buf.Ref) *edit {
 	return &k.edits[len(k.edits)-1]
 }
 
-// maxSpare bounds the memory that is kept for the next handle: its snapshots, and the books of what it holds.
+// maxSpare bounds the number of snapshots and of held structures that are kept for the next handle.
 const maxSpare = 256
 
-// newHeld is an empty held: one that is not needed any more, if there is one.
+// newHeld returns an empty held, a used one if there is one.
 func (j *Journal) newHeld() *held {
 	k := j.idle
 	if k == nil {
@@ -230,7 +231,8 @@ func (j *Journal) newHeld() *held {
 	return k
 }
 
-// snapshot returns n bytes. Those of whole blocks, which are most of all the memory that handles need, are used again.
+// snapshot returns n bytes for a snapshot. Buffers of whole blocks are used again: they are most of the memory that
+// handles need.
 func (j *Journal) snapshot(n int) []byte {
 	if k := len(j.spare); n == j.cfg.BlockSize && k > 0 {
 		p := j.spare[k-1]
@@ -240,7 +242,7 @@ func (j *Journal) snapshot(n int) []byte {
 	return make([]byte, n)
 }
 
-// discard takes back what a handle held a block with, and the snapshots.
+// discard keeps k and its snapshots for later handles.
 func (j *Journal) discard(k *held) {
 	for i := range k.edits {
 		if p := k.edits[i].before; len(p) == j.cfg.BlockSize && len(j.spare) < maxSpare {
@@ -275,7 +277,7 @@ func (h *Handle) restore() {
 	}
 }
 
-// end releases the blocks and the lock, and tells who asked to know.
+// end releases the blocks and the lock, and calls the functions that were given to AtEnd.
 func (h *Handle) end(ok bool) {
 	for _, k := range h.order {
 		h.j.cache.Unpin(k.b)
@@ -299,10 +301,10 @@ func (h *Handle) end(ok bool) {
 	h.j.mu.Unlock()
 }
 
-// Stop checks and seals what the handle has changed and joins it to the running transaction, whose TID it returns. On
-// an error everything is put back, as by Cancel.
+// Stop checks and seals what the handle has changed, joins it to the running transaction, and returns that
+// transaction's TID. On an error every object is put back, as by Cancel.
 //
-// Without changes, the TID is that of the newest transaction that has any.
+// If the handle changed nothing, the TID is that of the newest transaction that has changes.
 func (h *Handle) Stop() (TID, error) {
 	if h.done {
 		return 0, fmt.Errorf("handle: %w", ErrClosed)
@@ -367,7 +369,7 @@ func (h *Handle) check() ([]*held, error) {
 	return changed, nil
 }
 
-// seal stores the checksums of what has changed. Other views of the same bytes are to be verified again.
+// seal stores the checksums of the changed objects. Other objects that overlap them must be verified again.
 func (h *Handle) seal(changed []*held) {
 	for _, k := range changed {
 		for i := range k.edits {
@@ -403,7 +405,7 @@ func (h *Handle) join(changed []*held) error {
 	return nil
 }
 
-// revoke drops the block from memory and the running transaction. A revoke record is needed only if an older
+// revoke drops the block from memory and from the running transaction. It adds a revoke record only if an older
 // transaction in the log may hold a copy.
 func (j *Journal) revoke(block uint64) {
 	t := j.running

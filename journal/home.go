@@ -7,9 +7,9 @@ import (
 	"ext4img/journal/buf"
 )
 
-// writeHome writes a handle's changes where there is no journal. The order keeps what a crash leaves as small as one
-// handle: new objects first and flushed, so that nothing points to old bytes; then the others as the handle touched
-// them. Durable after the next commit.
+// writeHome writes a handle's changes home, in an image without a journal. It writes and flushes new objects first,
+// so that nothing on the device points to old bytes. Then it writes the others in the order in which the handle
+// touched them. So a crash leaves at most one handle half done. The changes are durable after the next commit.
 func (j *Journal) writeHome(changed []*held) error {
 	fresh := false
 	for _, k := range changed {
@@ -45,7 +45,7 @@ func (k *held) created() bool {
 	return false
 }
 
-// writeBlock writes whole blocks home.
+// writeBlock writes p, one block or several, home.
 func (j *Journal) writeBlock(block uint64, p []byte) error {
 	if _, err := j.cfg.Device.WriteAt(p, int64(block)*int64(j.cfg.BlockSize)); err != nil {
 		return fmt.Errorf("block %d: %w", block, err)
@@ -55,12 +55,13 @@ func (j *Journal) writeBlock(block uint64, p []byte) error {
 }
 
 const (
-	homeBatchBytes = 4 << 20   // copied and in flight at once
+	homeBatchBytes = 4 << 20   // the most that is copied and in flight at once
 	homeWriteBytes = 256 << 10 // the most that one request carries
 	homeDepth      = 32
 )
 
-// A homeWriter writes many blocks home, those given in a row with one request, and several at once.
+// A homeWriter writes many blocks home. It writes blocks that follow each other with one request, and keeps several
+// requests in flight.
 type homeWriter struct {
 	queue     aio.Queue
 	blockSize int
@@ -70,7 +71,7 @@ type homeWriter struct {
 	next      uint64 // block after the last one added
 }
 
-// newHomeWriter expects so many blocks.
+// newHomeWriter makes a homeWriter for about that many blocks.
 func newHomeWriter(dev aio.Device, blockSize, blocks int) (*homeWriter, error) {
 	q, err := dev.Queue(homeDepth)
 	if err != nil {
@@ -139,8 +140,9 @@ func (w *homeWriter) close() error {
 	return err
 }
 
-// UpdateHome changes one object in place, outside any log: read, verify, edit, check, seal, write, flush. It is for
-// the few bits that say how the log itself is to be treated, while no journal is open or from Config.Activate.
+// UpdateHome changes one object in place, outside any log: it reads, verifies, edits, checks, seals, writes and
+// flushes it. It is for the few bits that say how the log itself is to be treated. Callers use it while no journal is
+// open, or from Config.Activate.
 func UpdateHome(dev aio.Device, blockSize int, r buf.Ref, edit func([]byte) error) error {
 	if !r.In(blockSize) || r.Block >= uint64(dev.Size())/uint64(blockSize) {
 		return fmt.Errorf("%v: beyond the device: %w", r, ErrCorrupt)

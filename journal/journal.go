@@ -14,8 +14,8 @@ const (
 	defaultCacheBytes = 64 << 20
 	// maxFrozenBytes bounds the copies that wait for a checkpoint, however large the log is.
 	maxFrozenBytes = 24 << 20
-	// maxTransactionBytes bounds what one transaction keeps in memory, however large the log is; but a transaction may
-	// have as many blocks as in the smallest log that mke2fs makes, however large they are.
+	// maxTransactionBytes bounds what one transaction keeps in memory, however large the log is. But a transaction
+	// may always have as many blocks as fit into the smallest log that mke2fs makes, whatever their size.
 	maxTransactionBytes = 12 << 20
 	minTransaction      = 1024 / 4
 	// minLogBlocks is the shortest log that Open takes: a transaction may fill a quarter of it.
@@ -36,27 +36,27 @@ type Journal struct {
 	committing *transaction      // frozen, on its way to the log; nil if none
 	frozen     map[uint64][]byte // newest committed copy of each block that is in the log and not home yet
 	closed     bool
-	spare      [][]byte         // blocks for the snapshots of handles; the running handle's
-	idle       *held            // a list of those that no handle needs
-	held       map[uint64]*held // the running handle's, or empty
+	spare      [][]byte         // block buffers for snapshots; only the running handle uses it
+	idle       *held            // a list of unused held structures
+	held       map[uint64]*held // the blocks of the running handle; empty if none runs
 
 	activate struct {
 		sync.Mutex
 		done bool
 	}
 
-	// state orders commits and checkpoints: whoever sets busy is the committer.
+	// state orders commits and checkpoints: the goroutine that sets busy is the committer.
 	state struct {
 		sync.Mutex
 		turn sync.Cond // busy was cleared, or a transaction has committed
 		busy bool
 	}
 	first, last uint32 // the log's blocks for full commits, last not included; fixed
-	head        uint32 // next log block to write; the committer's
+	head        uint32 // next log block to write; used by the committer only
 
 	superMu sync.Mutex
 	super   super
-	code    *codec // fixed after Open but for FeatureRevoke, which changes no block's form
+	code    *codec // fixed after Open, except for FeatureRevoke, which changes no block's format
 
 	runningTID, committedTID atomic.Uint32
 	failure                  atomic.Pointer[error]
@@ -136,11 +136,11 @@ func (j *Journal) need(blocks, revokes int) int {
 	return blocks + (blocks+t-1)/t + (revokes+r-1)/r + 1
 }
 
-// Whole as credits of Start asks for a transaction of its own.
+// Whole, given to Start as credits, asks for a transaction of its own.
 const Whole = 1 << 30
 
-// most is the number of log blocks that a transaction may take, a quarter of the log; one of a single handle may take
-// twice as much, since that much is free in the log when a transaction begins (see commit).
+// most is the number of log blocks that a transaction may take: a quarter of the log. A transaction of a single
+// handle may take twice as much, since half of the log is free when a transaction begins (see commit).
 func (j *Journal) most() int {
 	return min(j.logBlocks()/4, max(minTransaction, maxTransactionBytes/j.cfg.BlockSize))
 }
@@ -163,10 +163,10 @@ func (j *Journal) share() int {
 	return n
 }
 
-// Start begins a handle that changes about credits distinct blocks. It waits until no other handle and no view runs, and
-// for a commit when the running transaction has no room. credits is an estimate of what the handle needs as a rule: one
-// that needs more grows by itself, as long as there is room (Handle.Need), and one that asks for more than a transaction
-// may hold gets one for itself.
+// Start begins a handle that changes about credits distinct blocks. It waits until no other handle and no view runs.
+// If the running transaction has no room, it also waits for a commit. credits is an estimate: a handle that needs
+// more grows, as long as there is room (Handle.Need). A handle that asks for more than a transaction may hold gets a
+// transaction of its own.
 func (j *Journal) Start(credits int) (*Handle, error) {
 	j.holder.mustNotHold("Start")
 	if err := j.activateOnce(); err != nil {
@@ -197,8 +197,8 @@ func (j *Journal) Start(credits int) (*Handle, error) {
 	}
 }
 
-// activateOnce calls Config.Activate before the first handle. Nothing is dirty yet, so the cache is emptied: what
-// Activate wrote is read again.
+// activateOnce calls Config.Activate before the first handle. Nothing is dirty yet, so it then empties the cache, and
+// the objects that Activate wrote are read again.
 func (j *Journal) activateOnce() error {
 	j.activate.Lock()
 	defer j.activate.Unlock()
@@ -243,12 +243,12 @@ func (j *Journal) Err() error {
 	return nil
 }
 
-// MustNotHold panics, in builds with the tag paranoid, if the calling goroutine holds a handle or a view: it is about to
-// wait for something that perhaps comes only after another handle.
+// MustNotHold panics, in builds with the tag paranoid, if the calling goroutine holds a handle or a view. Callers use
+// it before they wait for something that may need another handle first.
 func (j *Journal) MustNotHold(what string) { j.holder.mustNotHold(what) }
 
-// Abort stops all changes for good: from now on handles and commits fail with err. It is recorded in the journal
-// superblock (s_errno) as far as the device still takes it, and the log stays for recovery.
+// Abort stops all changes for good: from now on handles and commits fail with err. It records the error in the
+// journal superblock (s_errno) if the device still accepts the write. The log stays for recovery.
 func (j *Journal) Abort(err error) {
 	err = fmt.Errorf("journal aborted: %w", err)
 	if !j.failure.CompareAndSwap(nil, &err) || j.log == nil {
@@ -314,7 +314,7 @@ func startTicker(j *Journal, every time.Duration) *ticker {
 			case <-t.quit:
 				return
 			case <-tick.C:
-				_ = j.commitChanges() // a failure is sticky, and reported to whoever comes next
+				_ = j.commitChanges() // a failure is sticky: the next call reports it
 			}
 		}
 	}()

@@ -171,8 +171,8 @@ func TestVerifiedWhenRead(t *testing.T) {
 	}
 }
 
-// TestTooLarge: a handle grows to what a transaction may hold; alone in its transaction to half of the log; and beyond that
-// it fails and leaves nothing behind.
+// TestTooLarge: a handle grows to what a transaction may hold, and to half of the log if it is alone in its
+// transaction. Beyond that it fails and leaves nothing behind.
 func TestTooLarge(t *testing.T) {
 	grow := func(r *rig, credits int) (int, error) {
 		h, err := r.Start(credits)

@@ -22,7 +22,8 @@ func (raw) Verify([]byte) error { return nil }
 func (raw) Check([]byte) error  { return nil }
 func (raw) Seal([]byte)         {}
 
-// TestJudgeOurLog writes logs into file systems made by mke2fs and crashes: e2fsck and debugfs recover what we recover.
+// TestJudgeOurLog writes logs into file systems made by mke2fs and crashes. e2fsck and debugfs must recover the same
+// as we do.
 func TestJudgeOurLog(t *testing.T) {
 	judge.Need(t, "mke2fs", "e2fsck", "debugfs")
 	for _, f := range []struct {
@@ -132,7 +133,8 @@ func compareRecovery(t *testing.T, dir string, crashed *simdev.Device, m *image,
 	}
 }
 
-// run runs a program on a file system whose clock stands still. e2fsck may say that it has mended something.
+// run runs a program on a file system, with a clock that stands still. e2fsck may exit with the code that says that
+// it repaired something.
 func run(t *testing.T, tool string, args ...string) string {
 	t.Helper()
 	cmd := exec.Command(tool, args...)
@@ -144,7 +146,7 @@ func run(t *testing.T, tool string, args ...string) string {
 	return string(out)
 }
 
-// freeBlocks asks debugfs for n free blocks: what a test writes there changes nothing that e2fsck looks at.
+// freeBlocks asks debugfs for n free blocks, in which a test can write without a complaint from e2fsck.
 func freeBlocks(t *testing.T, path string, n int) []uint64 {
 	t.Helper()
 	var blocks []uint64
@@ -160,7 +162,7 @@ func freeBlocks(t *testing.T, path string, n int) []uint64 {
 	return blocks[:n]
 }
 
-// needsRecovery sets the flag in the ext4 superblock, as the caller of a journal does.
+// needsRecovery sets the flag in the ext4 superblock, which is the duty of a journal's caller.
 func needsRecovery(dev *simdev.Device, sum bool) error {
 	return UpdateHome(dev, 1024, buf.Ref{Block: 1, Len: 1024, Type: raw{}}, func(p []byte) error {
 		p[0x60] |= 4

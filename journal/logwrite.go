@@ -8,9 +8,9 @@ import (
 
 // writeLog makes a frozen transaction durable.
 //
-// The first write covers the whole transaction, with zeros where the commit block will be, and is flushed (O2: the
-// commit block must not be there before the rest is; the same flush makes the data durable that O1 is about). Then the
-// commit block goes over the zeros. Only its first sector differs from them, so it cannot be torn.
+// The first write covers the whole transaction, with zeros where the commit block will be, and is flushed. So the
+// commit block is never on the device before the rest is (O2), and the same flush makes file data durable (O1). Then
+// the commit block is written over the zeros. Only its first sector differs from zeros, so it cannot be torn.
 func (j *Journal) writeLog(t *transaction, w *logWrite) error {
 	n := uint32(len(w.buffer) / j.cfg.BlockSize)
 	if n > j.last-j.head {
@@ -47,8 +47,8 @@ func (j *Journal) writeLog(t *transaction, w *logWrite) error {
 	return nil
 }
 
-// startLog says in the journal superblock that the log is not empty and has what this transaction needs, before the
-// flush that precedes its commit block.
+// startLog says in the journal superblock that the log is not empty, and sets the features that this transaction
+// needs. The flush that precedes the commit block makes both durable.
 func (j *Journal) startLog(t *transaction) error {
 	j.superMu.Lock()
 	defer j.superMu.Unlock()
@@ -90,8 +90,8 @@ func (c *codec) fillCommit(p []byte, tid TID, sum uint32, now time.Time) {
 	}
 }
 
-// committed keeps the frozen copies for the checkpoint and lets the blocks go that nobody has changed since. Blocks
-// that the transaction revoked must not be written home any more: they may become file data now.
+// committed keeps the frozen copies for the checkpoint, and unpins the blocks that have not changed since. Blocks
+// that the transaction revoked must no longer be written home: from now on they may hold file data.
 func (j *Journal) committed(t *transaction, w *logWrite) {
 	j.mu.Lock()
 	for b := range t.revoked {

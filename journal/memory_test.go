@@ -7,14 +7,14 @@ import (
 	"ext4img/aio/simdev"
 )
 
-// TestMemoryIsBounded changes far more blocks than may be kept, in logs that would hold all of them: what the running
-// transaction and the copies for the checkpoint take stays within the bounds, and with large blocks a transaction is
-// still as large as it must be for the largest handles.
+// TestMemoryIsBounded changes far more blocks than may be kept in memory, in logs that would hold all of them. The
+// running transaction and the copies for the checkpoint stay within their bounds. With large blocks, a transaction is
+// still large enough for the largest handles.
 func TestMemoryIsBounded(t *testing.T) {
 	for _, bs := range []int{1024, 4096, 65536} {
 		t.Run(fmt.Sprint(bs), func(t *testing.T) {
 			const perHandle = 128
-			blocks := (96 << 20) / bs // 96 MiB of changes
+			blocks := (96 << 20) / bs // changes of 96 MiB
 			log := uint32(4 * blocks)
 			dev := simdev.New(int64(blocks+int(log)) * int64(bs))
 			area := &Area{Blocks: []Run{{Phys: uint64(blocks), Len: log}}, BlockSize: bs}
@@ -26,7 +26,7 @@ func TestMemoryIsBounded(t *testing.T) {
 			if j.most() < minTransaction {
 				t.Errorf("a transaction has %d blocks, want at least %d", j.most(), minTransaction)
 			}
-			dirty, frozen := 0, 0 // the most there were, bytes
+			dirty, frozen := 0, 0 // the highest values seen, in bytes
 			for b := 0; b < blocks; b += perHandle {
 				h, err := j.Start(perHandle)
 				if err != nil {

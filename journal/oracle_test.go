@@ -19,7 +19,7 @@ import (
 	"ext4img/testimages/judge"
 )
 
-// image is a file system image with what these tests need to know of it.
+// image is a file system image, with the facts about it that these tests need.
 type image struct {
 	path  string
 	dev   *simdev.Device
@@ -29,7 +29,7 @@ type image struct {
 
 var statRange = regexp.MustCompile(`\((\d+)(?:-\d+)?\):(\d+)(?:-(\d+))?`)
 
-// loadImage asks debugfs where the journal is; with journal, that file is the external one.
+// loadImage asks debugfs where the journal is. If journal is given, that file is the external journal.
 func loadImage(t *testing.T, path, journal string) *image {
 	t.Helper()
 	m := &image{path: path}
@@ -64,7 +64,7 @@ func loadImage(t *testing.T, path, journal string) *image {
 
 func load(t *testing.T, path string) *simdev.Device { return simdev.FromImage(judge.Load(t, path)) }
 
-// dataSum is the oracle's data_sha: over the blocks that differ, without those of the two superblocks.
+// dataSum counts and hashes the blocks that differ, as the oracle's data_sha does: without the two superblocks.
 func (m *image) dataSum(t *testing.T, before, after *simdev.Device) (int, string) {
 	t.Helper()
 	skip := map[uint64]bool{uint64(1024 / m.block): true}
@@ -96,7 +96,8 @@ func (m *image) dataSum(t *testing.T, before, after *simdev.Device) (int, string
 	return n, hex.EncodeToString(h.Sum(nil))[:16]
 }
 
-// TestOracleReplay recovers logs of every format and compares what changes with what debugfs changes.
+// TestOracleReplay recovers logs of every format, and compares the blocks that change with those that debugfs
+// changes.
 func TestOracleReplay(t *testing.T) {
 	dir := judge.Oracles(t, "e2fsprogs")
 	judge.Need(t, "debugfs")
@@ -115,7 +116,7 @@ func TestOracleReplay(t *testing.T) {
 	}
 }
 
-// corruptLogs are those that must be left alone with an error.
+// corruptLogs are the logs that recovery must refuse with an error and leave alone.
 var corruptLogs = map[string]error{
 	"j_corrupt_commit_csum":   ErrCorrupt,
 	"j_corrupt_revoke_rcount": ErrCorrupt,
@@ -123,11 +124,12 @@ var corruptLogs = map[string]error{
 	"j_corrupt_sb_magic":      ErrCorrupt,
 }
 
-// otherSums are for rows whose sum does not speak of the log alone.
+// otherSums replaces recorded sums that depend on more than the log.
 var otherSums = map[string]string{
-	// The journal device's ext4 superblock has a wrong checksum, which is for the caller to see: the log is whole.
+	// The journal device's ext4 superblock has a wrong checksum. The caller must notice that; the log itself is
+	// whole.
 	"j_corrupt_ext_jnl_sb_csum": "c288b25936a958ab",
-	// debugfs replays nothing where there are fast commits. This is the full transaction alone.
+	// debugfs replays nothing if there are fast commits. This is the sum of the full transaction alone.
 	"j_recover_fast_commit": "11fbe60de0a03169",
 }
 

@@ -6,8 +6,8 @@ import (
 	"ext4img/aio/simdev"
 )
 
-// TestOrderDataBeforeCommit (O1): where a transaction is found after a crash, so is the data that was written before
-// its commit began.
+// TestOrderDataBeforeCommit (O1): if a transaction survives a crash, so does the data that was written before its
+// commit began.
 func TestOrderDataBeforeCommit(t *testing.T) {
 	rnd := seeded(t)
 	r := newRig(t, 0)
@@ -28,7 +28,7 @@ func TestOrderDataBeforeCommit(t *testing.T) {
 	})
 }
 
-// TestOrderLogBeforeCommit (O2): a commit block is never there before all that it commits.
+// TestOrderLogBeforeCommit (O2): if a commit block survives a crash, so does everything that it commits.
 func TestOrderLogBeforeCommit(t *testing.T) {
 	for _, f := range forms {
 		t.Run(f.name, func(t *testing.T) {
@@ -60,7 +60,7 @@ func TestOrderLogBeforeCommit(t *testing.T) {
 	}
 }
 
-// TestOrderCommitBeforeHome (O3): a checkpoint writes what was committed, though the cached block has changed since.
+// TestOrderCommitBeforeHome (O3): a checkpoint writes the committed copy, even if the cached block has changed since.
 func TestOrderCommitBeforeHome(t *testing.T) {
 	r := newRig(t, FeatureCsumV3)
 	r.put(1, 10)
@@ -96,8 +96,8 @@ func TestOrderHomeBeforeReuse(t *testing.T) {
 	}
 }
 
-// TestOrderFreedSpaceRests (O5): Committed does not say that the block is free before that is durable; after that
-// neither recovery nor a checkpoint brings the old metadata back over the new data.
+// TestOrderFreedSpaceRests (O5): Committed does not say that the block is free before the transaction that frees it
+// is durable. After that, neither recovery nor a checkpoint writes the old metadata over the new data.
 func TestOrderFreedSpaceRests(t *testing.T) {
 	rnd := seeded(t)
 	r := newRig(t, FeatureCsumV3)

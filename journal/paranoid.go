@@ -43,7 +43,7 @@ func (h *holder) count(id int64, n int) {
 	}
 }
 
-// mustNotHold panics if the caller holds the handle or a view: it would wait for itself.
+// mustNotHold panics if the calling goroutine holds the handle or a view: it would wait for itself.
 func (h *holder) mustNotHold(what string) {
 	id := goroutine()
 	if h.id.Load() == id {

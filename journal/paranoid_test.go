@@ -4,7 +4,7 @@ package journal
 
 import "testing"
 
-// TestNoCommitUnderHandle: whoever holds a handle or a view and waits for a commit waits for itself.
+// TestNoCommitUnderHandle: a goroutine that waits for a commit while it holds a handle or a view waits for itself.
 func TestNoCommitUnderHandle(t *testing.T) {
 	r := newRig(t, FeatureCsumV3)
 	for name, f := range map[string]func(){

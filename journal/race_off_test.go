@@ -2,5 +2,5 @@
 
 package journal
 
-// underRace: large images take minutes under the race detector, and show it nothing.
+// underRace skips tests of large images, which take minutes under the race detector and teach it nothing new.
 const underRace = false

@@ -10,11 +10,11 @@ import (
 type Recovery struct {
 	Transactions int // committed ones in the log
 	Blocks       int // written home, each once
-	Revoked      int // copies in the log that a revoke record kept from being written
-	First, Next  TID // of the first transaction found; of the next one to be written
+	Revoked      int // copies in the log that were not written, because a revoke record forbids it
+	First, Next  TID // the first transaction found; the next one to be written
 	Errno        int32
-	// Fast are the fast commits that follow the last transaction. They are for the file system to apply, which then
-	// calls Amend, or Finish when it has brought home by itself what they change. Empty if there are none.
+	// Fast are the fast commits that follow the last transaction; empty if there are none. The file system applies
+	// them and then calls Amend. If it wrote the changes home itself, it calls Finish instead.
 	Fast []FastCommit
 
 	dev   aio.Device
@@ -22,8 +22,8 @@ type Recovery struct {
 	super super
 }
 
-// Recover replays the committed transactions of the log home and flushes. Unless there are fast commits to apply, it
-// then marks the log empty.
+// Recover writes home what the committed transactions of the log changed, and flushes. Then it marks the log empty,
+// unless there are fast commits to apply.
 func Recover(dev aio.Device, area Area) (*Recovery, error) {
 	log, err := newLogDevice(dev, area)
 	if err != nil {
@@ -57,7 +57,7 @@ func Recover(dev aio.Device, area Area) (*Recovery, error) {
 	return r, r.Finish()
 }
 
-// Finish marks the log empty. After fast commits were applied, the caller has made that durable first.
+// Finish marks the log empty. If the caller applied fast commits, it must have made their changes durable before.
 func (r *Recovery) Finish() error {
 	if r.super == nil {
 		return fmt.Errorf("recovery: %w", ErrClosed)

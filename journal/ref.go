@@ -6,10 +6,10 @@ import (
 	"ext4img/journal/buf"
 )
 
-// Ref names one metadata object inside one block; it is buf.Ref under a name for those who work through handles alone.
+// Ref names one metadata object inside one block. It is buf.Ref; packages that use handles need not import buf.
 type Ref = buf.Ref
 
-// An ObjectError says that an object which was read is not what it should be.
+// An ObjectError says that an object on the device is not what it should be.
 type ObjectError struct {
 	Ref Ref
 	Err error

@@ -9,7 +9,7 @@ import (
 	"ext4img/journal/buf"
 )
 
-// replayBytes is how much of the log is in memory at once.
+// replayBytes bounds how much of the log is in memory at once.
 const replayBytes = 4 << 20
 
 // A place is the copy of a home block in the log.
@@ -19,8 +19,8 @@ type place struct {
 	escape bool
 }
 
-// replay writes the newest copy of each block home: the log is read from its beginning in batches, each batch written
-// in the order of its home blocks. It returns when all is durable.
+// replay writes the newest copy of each block home. It reads the log from its beginning in batches, and writes each
+// batch in the order of its home blocks. It returns when everything is durable.
 func replay(dev aio.Device, log *logDevice, latest map[uint64]copyInLog) (int, error) {
 	if len(latest) == 0 {
 		return 0, nil

@@ -25,9 +25,9 @@ type copyInLog struct {
 // scanner walks the log from its start to its end, one transaction after the other, and changes nothing. It keeps
 // where each block's newest copy is, not the copies.
 //
-// The end of the log is where the next transaction is not whole: no magic, another sequence, no commit block. That is
-// how every crash leaves a log. A log is corrupt where a transaction was committed and its blocks are not what was
-// written: then nothing at all is to be replayed.
+// The log ends where the next transaction is not whole: a block has no magic or another sequence number, or the
+// commit block is missing. Every crash leaves a log like that. A log is corrupt if a transaction was committed and
+// its blocks are not what was written: then nothing at all may be replayed.
 type scanner struct {
 	log   *logDevice
 	code  *codec
@@ -37,8 +37,8 @@ type scanner struct {
 	limit uint64 // blocks of the file system's device
 
 	pos      uint32 // next log block
-	used     uint32 // log blocks behind us
-	tid      TID    // expected
+	used     uint32 // log blocks passed so far
+	tid      TID    // the TID expected next
 	lastTime uint64 // h_commit_sec of the last commit
 	t        pending
 	found    scanned
@@ -48,7 +48,7 @@ type scanner struct {
 
 // pending is the transaction whose commit block has not been seen yet.
 type pending struct {
-	defect  error // a descriptor or revoke block that is wrong, if the transaction was committed
+	defect  error // a wrong descriptor or revoke block; an error only if the transaction was committed
 	copies  []pendingCopy
 	revokes []uint64
 	badData int    // copies with a wrong checksum
@@ -62,7 +62,7 @@ type pendingCopy struct {
 	bad   bool
 }
 
-// badCopy is a committed copy whose checksum is wrong: harmless only if it was revoked.
+// badCopy is a committed copy whose checksum is wrong. It is harmless only if the block was revoked.
 type badCopy struct {
 	block uint64
 	tid   TID
@@ -118,7 +118,7 @@ func (c *scanner) isRevoked(block uint64, tid TID) bool {
 	return ok && !r.Before(tid)
 }
 
-// step takes one block that is not data. It reports false at the end of the log.
+// step handles the next log block that is not data. It reports false at the end of the log.
 func (c *scanner) step() (bool, error) {
 	at := c.pos
 	p, err := c.in.block(at)
@@ -147,7 +147,8 @@ func (c *scanner) step() (bool, error) {
 	return false, nil
 }
 
-// advance moves n blocks on, around the end of the log to its beginning. The log cannot be longer than its area.
+// advance moves n log blocks forward, from the end of the area back to its beginning. A log that is longer than its
+// area is an error.
 func (c *scanner) advance(at uint32, n int) error {
 	size := c.last - c.first
 	if n > int(size-c.used) {
@@ -165,7 +166,7 @@ func (c *scanner) advance(at uint32, n int) error {
 func (c *scanner) descriptor(p []byte, at uint32) (bool, error) {
 	tags := c.code.tags(p)
 	if !c.code.tailOK(p) {
-		// Perhaps the end of the log, with old bytes: the commit block decides.
+		// This may be the end of the log, with old bytes. Whether a commit block follows decides.
 		c.defect(c.corrupt(at, "descriptor block: checksum is wrong"))
 		if c.advance(at, len(tags)) != nil {
 			return false, nil
@@ -220,7 +221,8 @@ func (c *scanner) defect(err error) {
 	}
 }
 
-// commit ends the transaction. A commit block older than the last one is left from an earlier round of the log.
+// commit ends the transaction. A commit block that is older than the last one is left over from an earlier round of
+// the log.
 func (c *scanner) commit(p []byte, at uint32) (bool, error) {
 	when := binary.BigEndian.Uint64(p[commitSec:])
 	stale := when < c.lastTime
@@ -237,7 +239,7 @@ func (c *scanner) commit(p []byte, at uint32) (bool, error) {
 			return false, nil
 		}
 		if async {
-			// The commit block may have reached the disk before the rest, but only in the last transaction.
+			// In the last transaction, the commit block may have reached the disk before the other blocks.
 			if next, err := c.in.block(c.pos); err != nil {
 				return false, err
 			} else if h, ok := parseHeader(next); !ok || h.tid != c.tid+1 {
@@ -262,12 +264,12 @@ func (c *scanner) commitSumOK(p []byte) bool {
 	}
 	kind, size, sum := p[commitChksumType], p[commitChksumSize], be32(p[commitChksum:])
 	if kind == 0 && size == 0 && sum == 0 {
-		return true // written without
+		return true // the writer stored no checksum
 	}
 	return kind == checksumCRC32 && size == 4 && sum == c.t.sum
 }
 
-// take adds the committed transaction to what the log holds.
+// take adds the transaction, which is committed, to what the log holds.
 func (c *scanner) take() error {
 	for _, p := range c.t.copies {
 		if p.block >= c.limit {
@@ -287,8 +289,9 @@ func (c *scanner) take() error {
 	return nil
 }
 
-// jump looks at a block of another transaction than the expected one. Blocks of an earlier round are older, and the
-// log ends here; a later transaction that is whole and was committed after ours means that something is missing.
+// jump handles a block whose transaction is not the expected one. If the block is older, it is left over from an
+// earlier round, and the log ends here. If it starts a later transaction that is whole and was committed after ours,
+// then a transaction is missing and the log is corrupt.
 func (c *scanner) jump(h header, at uint32) error {
 	size := c.last - c.first
 	if ahead := int32(h.tid - c.tid); ahead <= 0 || uint32(ahead) > size {
@@ -310,13 +313,13 @@ func (c *scanner) jump(h header, at uint32) error {
 		}
 		more, err := probe.step()
 		if err != nil || !more {
-			return nil // not a whole transaction: left from long ago
+			return nil // not a whole transaction: left over from an earlier round
 		}
 	}
 	return c.corrupt(at, "found transaction %d, committed later", h.tid)
 }
 
-// A logReader reads single log blocks through a window, for walks that go forward.
+// A logReader reads single log blocks through a window. It is made for walks that go forward.
 type logReader struct {
 	log    *logDevice
 	last   uint32

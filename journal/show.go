@@ -49,7 +49,7 @@ func ReadInfo(dev aio.Device, area Area) (*Info, error) {
 // Kind says what an Entry is.
 type Kind int
 
-// The kinds of entries. Those of log blocks have the numbers that are on the disk.
+// The kinds of entries. Kinds of log blocks have the numbers of h_blocktype.
 const (
 	KindEnd        Kind = 0 // the walk ends here; TID and Found say why
 	KindDescriptor Kind = typeDescriptor
@@ -63,13 +63,13 @@ type Entry struct {
 	Kind    Kind
 	Block   uint32     // log block
 	TID     TID        // the transaction that the walk expects here
-	SumOK   bool       // the block's own checksum, true where the format has none
+	SumOK   bool       // the block's own checksum is right, or the format has none
 	Tags    []EntryTag // of a descriptor
 	Revoked []uint64   // of a revoke block
 	Time    time.Time  // of a commit
 	Record  FastRecord // of KindFast
 
-	// At the end of the log: the block has the magic, but another sequence or an unknown type.
+	// At the end of the log: the block has the magic, but another sequence number or an unknown type.
 	Magic     bool
 	Found     TID
 	FoundType uint32
@@ -83,9 +83,9 @@ type EntryTag struct {
 	SumOK bool
 }
 
-// Show walks the log block by block from its start and calls fn for each block that is not data, for the block that
-// ends the log, and for each record of the fast commit area. It goes on over wrong checksums, and through an empty log
-// it only reports the fast commit area. An error of fn ends it.
+// Show walks the log block by block from its start. It calls fn for each block that is not data, for the block that
+// ends the log, and for each record of the fast commit area. It does not stop at wrong checksums. If the log is
+// empty, it reports the fast commit area only. An error of fn ends the walk and is returned.
 func Show(dev aio.Device, area Area, fn func(Entry) error) error {
 	log, err := newLogDevice(dev, area)
 	if err != nil {
@@ -115,7 +115,7 @@ func Show(dev aio.Device, area Area, fn func(Entry) error) error {
 	})
 }
 
-// show decodes the block at the walk's place and moves on.
+// show decodes the block at the current place and moves on.
 func (c *scanner) show() (Entry, error) {
 	e := Entry{Block: c.pos, TID: c.tid, SumOK: true}
 	p, err := c.in.block(c.pos)

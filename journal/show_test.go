@@ -10,7 +10,7 @@ import (
 	"ext4img/testimages/judge"
 )
 
-// logdump prints what Show yields as "debugfs -R 'logdump -a'" does.
+// logdump prints the entries of Show in the form of "debugfs -R 'logdump -a'".
 func logdump(t *testing.T, m *image) string {
 	t.Helper()
 	var b strings.Builder
@@ -53,7 +53,7 @@ func logdump(t *testing.T, m *image) string {
 	return b.String()
 }
 
-// TestOracleShow compares the walk with debugfs's, log by log.
+// TestOracleShow compares the entries of Show with debugfs's listing, for each log.
 func TestOracleShow(t *testing.T) {
 	if testing.Short() || underRace {
 		t.Skip("long")

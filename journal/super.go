@@ -57,7 +57,7 @@ func (s super) seal() {
 	}
 }
 
-// setState sets where the log begins and its first TID.
+// setState sets the block where the log begins, and its first TID.
 func (s super) setState(start uint32, sequence TID) {
 	putBE32(s[sStart:], start)
 	putBE32(s[sSequence:], uint32(sequence))
@@ -65,7 +65,7 @@ func (s super) setState(start uint32, sequence TID) {
 
 func (s super) setErrno(errno int32) { putBE32(s[sErrno:], uint32(errno)) }
 
-// upgrade makes version 2 of a version 1 superblock, without features.
+// upgrade turns a version 1 superblock into version 2, without features.
 func (s super) upgrade() {
 	if s.version1() {
 		putBE32(s[sBlocktype:], typeSuperV2)
@@ -74,7 +74,7 @@ func (s super) upgrade() {
 	}
 }
 
-// setFeatures adds features. A checksum version replaces the older ones, as at a kernel's mount.
+// setFeatures adds features. A checksum version replaces the older ones, as it does when the kernel mounts.
 func (s super) setFeatures(f Features) {
 	if f == 0 {
 		return
@@ -89,8 +89,8 @@ func (s super) setFeatures(f Features) {
 	s.seal()
 }
 
-// last is the log block after the last one that full commits use, and fast the first block of the fast commit area,
-// which ends at maxlen; 0 if there is none.
+// last returns the end of the log for full commits: the block after the last one they use. It also returns the first
+// block of the fast commit area, which ends at maxlen, or 0 if there is no such area.
 func (s super) last() (last, fast uint32) {
 	last = s.maxlen()
 	if s.features()&FeatureFastCommit == 0 {
@@ -115,8 +115,8 @@ func (s super) codec(blockSize int) *codec {
 	return c
 }
 
-// check verifies everything about the superblock that does not depend on the log's blocks. The log has blocks blocks
-// of blockSize bytes, and its superblock is block at.
+// check verifies everything about the superblock that does not depend on other log blocks. The log has blocks blocks
+// of blockSize bytes, and its superblock is log block at.
 func (s super) check(blockSize int, blocks uint64, at uint32) error {
 	corrupt := func(format string, args ...any) error {
 		return fmt.Errorf("journal superblock: log block %d: %s: %w", at, fmt.Sprintf(format, args...), ErrCorrupt)

@@ -8,11 +8,11 @@ import (
 	"ext4img/journal/buf"
 )
 
-// Errors that callers tell apart with errors.Is.
+// Errors to be told apart with errors.Is.
 var (
 	// ErrCorrupt: the bytes on the device are wrong.
 	ErrCorrupt = errors.New("corrupt")
-	// ErrUnsupported: the bytes may be right, and this package is not able.
+	// ErrUnsupported: the bytes may be right, but this package cannot handle them.
 	ErrUnsupported = errors.New("unsupported")
 	// ErrNoCredits: the handle needs more blocks than it asked for, and the running transaction has no room for them. A
 	// handle with a transaction of its own, Start(Whole), may have the room.
@@ -51,25 +51,25 @@ type Config struct {
 	// for a file system with 64bit, FeatureCsumV3 for one with metadata_csum. FeatureRevoke is added when needed.
 	Features   Features
 	CacheBytes int // bound for clean blocks; 0: 64 MiB
-	// Activate is called once, before the first handle and so before the log is anything but empty. It makes durable
-	// that the file system needs recovery (UpdateHome). It holds the handle lock: it starts no handle and no view.
-	// What it wrote is read again afterwards.
+	// Activate is called once, before the first handle, while the log is still empty. It makes durable that the file
+	// system needs recovery (see UpdateHome). The caller holds the handle lock: Activate must not start a handle or a
+	// view. Objects that it wrote are read again afterwards.
 	Activate func() error
-	// Damaged is told of every object that was read and is not what it should be; nil: nobody is. It holds or shares the
-	// handle lock: it starts no handle and no view.
+	// Damaged, if not nil, is called with every object that was read and is not what it should be. The caller holds
+	// or shares the handle lock: Damaged must not start a handle or a view.
 	Damaged        func(*ObjectError)
-	CommitInterval time.Duration    // 0: commits come from callers and from fullness alone
+	CommitInterval time.Duration    // 0: only callers and a full transaction cause commits
 	Clock          func() time.Time // the time in commit blocks; nil: time.Now
 }
 
-// An Area is where a log lies.
+// An Area is the place of a log.
 type Area struct {
 	Device    aio.Device // nil: the file system's
-	Blocks    []Run      // log block 0, 1, 2, … in order
+	Blocks    []Run      // of log blocks 0, 1, 2, … in order
 	BlockSize int        // bytes; the file system's
-	// Super is the log block that holds the journal superblock: 0 in a journal inode. An external journal numbers
-	// its log blocks from the start of its device, and its superblock is in the first full block after the ext4
-	// superblock: 1, or 2 with blocks of 1 KiB.
+	// Super is the log block that holds the journal superblock: 0 in a journal inode. An external journal numbers its
+	// log blocks from the start of its device. Its superblock is in the first full block after the ext4 superblock:
+	// block 1, or block 2 if blocks have 1 KiB.
 	Super uint32
 }
 
@@ -94,7 +94,7 @@ const (
 
 // Stats counts what a journal has done since Open.
 type Stats struct {
-	Handles      uint64 // stopped with changes
+	Handles      uint64 // handles that stopped with changes
 	Commits      uint64 // transactions written to the log
 	Logged       uint64 // metadata blocks in them
 	Revoked      uint64 // revoke records in them

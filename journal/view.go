@@ -7,12 +7,12 @@ import (
 	"ext4img/journal/buf"
 )
 
-// A View reads metadata while no handle runs. Many views run at once. A goroutine that holds one starts no handle and
-// waits for no commit.
+// A View reads metadata while no handle runs. Many views run at once. A goroutine that holds a view must not start a
+// handle and must not wait for a commit.
 type View struct {
 	j      *Journal
 	closed atomic.Bool
-	by     viewer // paranoid builds: who began it
+	by     viewer // paranoid builds: the goroutine that began it
 }
 
 // View begins a view.
@@ -75,7 +75,7 @@ func (j *Journal) read(r buf.Ref) ([]byte, error) {
 	return p, nil
 }
 
-// fetch brings a block into the cache: the copy that awaits its checkpoint, or what the device has.
+// fetch brings a block into the cache: the copy that waits for its checkpoint, or else the bytes on the device.
 func (j *Journal) fetch(block uint64) (*buf.Buffer, error) {
 	data := buf.Aligned(j.cfg.BlockSize, j.cfg.Device.Align())
 	if p, ok := j.frozen[block]; ok {

@@ -6,19 +6,22 @@
 //	block 1057  | inode 17 | inode 18 | inode 19 | …        one Buffer
 //	              ok         ok         -                    pieces verified so far
 //
-// Pinned blocks (in use by a handle, or waiting for a commit) stay; the others go in the order of their last use when
-// the bound is passed. Memory handed out is never reused: a slice stays readable after its block has left the cache.
+// Pinned blocks (in use by a handle, or waiting for a commit) stay in the cache. Other blocks leave it when the bound
+// is passed, the least recently used first. Memory that was handed out is never reused: a slice stays readable after
+// its block has left the cache.
 //
-// The caller reads the device (Fill) and keeps writers away from readers; the cache's own lock guards only its books.
+// The caller reads the device (see Insert) and keeps writers away from readers. The cache's own lock guards only its
+// tables.
 package buf
 
 import "strconv"
 
-// A Type is what one object on disk is: how to verify it when it has been read, and how to seal it when it has been
-// changed. Values are comparable: the cache remembers by == what a piece was verified as, and verifies again for
-// another value.
+// A Type says what one object on disk is: how to verify it after it was read, and how to seal it after it was
+// changed. Values are comparable. The cache remembers the value that an object was verified as, and verifies the
+// object again if it is asked for with another value.
 //
-// None of the methods keeps p, and only Seal may write to it, not even for a moment: readers share the bytes.
+// None of the methods keeps p. Only Seal may write to p; the others do not even change it for a moment, because
+// readers share the bytes.
 type Type interface {
 	String() string        // "extent node of inode 12"
 	Verify(p []byte) error // after a read: checksum, then Check

@@ -116,8 +116,8 @@ func (c *Cache) remove(b *Buffer) {
 	}
 }
 
-// Pin keeps b in the cache until as many Unpins. A Buffer that has left the cache while its caller held it comes back.
-// The caller has made sure that nobody else inserts or changes the block meanwhile.
+// Pin keeps b in the cache until Unpin is called as many times as Pin. A Buffer that has left the cache while its
+// caller held it is put back. The caller makes sure that no other goroutine inserts or changes the block meanwhile.
 func (c *Cache) Pin(b *Buffer) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -143,7 +143,7 @@ func (c *Cache) Unpin(b *Buffer) {
 	}
 }
 
-// Discard takes b out of the cache, pinned or not: its block is metadata no longer. Unpins may still follow.
+// Discard takes b out of the cache, pinned or not: its block is no longer metadata. Calls of Unpin may still follow.
 func (c *Cache) Discard(b *Buffer) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -181,7 +181,7 @@ func (c *Cache) Len() int {
 	return len(c.blocks)
 }
 
-// SetVerified records that the object r of b is what r.Type says. A block keeps one Type for each place.
+// SetVerified records that the object r of b was verified as r.Type. A block keeps one Type for each place.
 func (c *Cache) SetVerified(b *Buffer, r Ref) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -192,8 +192,8 @@ func (c *Cache) SetVerified(b *Buffer, r Ref) {
 	b.pieces = append(b.pieces, piece{r.Off, r.Len, r.Type})
 }
 
-// SetChanged records that the object r of b has new bytes, which are what r.Type says: every other object that overlaps
-// it is unverified now.
+// SetChanged records that the object r of b has new bytes, which are valid for r.Type. Every other object that
+// overlaps it now counts as unverified.
 func (c *Cache) SetChanged(b *Buffer, r Ref) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
