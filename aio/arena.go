@@ -7,15 +7,15 @@ import (
 	"unsafe"
 )
 
-// ErrArenaFull is an Alloc that found no room.
+// ErrArenaFull is the error of an Alloc that found no room.
 var ErrArenaFull = errors.New("arena is full")
 
-// An Arena is a bounded piece of memory outside the Go heap, out of which aligned buffers are cut. A queue that knows it
-// (Register) transfers to and from its buffers without pinning their pages again for each request.
-// Its methods may be called from any goroutine.
+// An Arena is a bounded piece of memory outside the Go heap, from which aligned buffers are cut. A queue that was
+// told of the arena (Register) need not pin the pages of these buffers again for each request. Its methods may be
+// called from any goroutine.
 type Arena struct {
 	mem    []byte
-	mapped []byte // mem, and the rest of what the system gave
+	mapped []byte // all memory that the system gave; mem is a part of it
 	align  int
 
 	mu   sync.Mutex
@@ -57,7 +57,7 @@ func (a *Arena) Alloc(n int) ([]byte, error) {
 	return nil, ErrArenaFull
 }
 
-// Free gives a buffer back, which starts where Alloc made it start.
+// Free gives a buffer back. It must start where the buffer from Alloc started.
 func (a *Arena) Free(b []byte) {
 	from, ok := a.offset(b[:cap(b)])
 	if !ok {
@@ -91,7 +91,7 @@ func (a *Arena) Close() error {
 	return unmapMemory(mapped)
 }
 
-// offset says where in the arena b starts, if it lies wholly in it.
+// offset returns the offset of b in the arena, and whether b lies wholly inside the arena.
 func (a *Arena) offset(b []byte) (int, bool) {
 	if len(b) == 0 || len(a.mem) == 0 {
 		return 0, false

@@ -11,11 +11,12 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// maxBehind bounds how deep loop devices stand on files in loop devices.
+// maxBehind bounds the depth of loop devices on files that lie in loop devices.
 const maxBehind = 8
 
-// lockBehind locks the files behind a block device that is a loop device, a partition of one, or mapped to such (device mapper,
-// software RAID): who opens the file itself, or another loop device on it, meets the lock.
+// lockBehind locks the files behind a block device that is a loop device, a partition of one, or mapped to one
+// (device mapper, software RAID). A process that opens such a file itself, or another loop device on it, then finds
+// the lock.
 func lockBehind(dev *os.File, write bool) (locks []*os.File, err error) {
 	st, err := dev.Stat()
 	if err != nil {
@@ -80,8 +81,9 @@ func sysNumber(dir, name string) int64 {
 	return n
 }
 
-// lockBacking locks the file behind a loop device. Where its path does not lead to it (it was deleted, or is of another mount
-// namespace, or may not be opened), the other loop devices on it are locked instead, and the kernel's list of locks is looked at.
+// lockBacking locks the file behind a loop device. Its path may not lead to it: the file was deleted, belongs to
+// another mount namespace, or may not be opened. Then lockBacking locks the other loop devices on the file instead,
+// and looks at the kernel's list of locks.
 func lockBacking(loop, path string, write bool, used part, depth int) ([]*os.File, error) {
 	refuse := func(err error) error { return fmt.Errorf("/dev/%s stands on %s: %w", loop, path, err) }
 	f := openBacking(loop, path, write && used != whole)
@@ -113,12 +115,12 @@ func lockBacking(loop, path string, write bool, used part, depth int) ([]*os.Fil
 // openBacking opens the file behind a loop device; nil if the path leads elsewhere, or it cannot be opened.
 func openBacking(loop, path string, write bool) *os.File {
 	st, err := os.Stat(path)
-	if err != nil || !st.Mode().IsRegular() && st.Mode()&os.ModeDevice == 0 { // a pipe would block
+	if err != nil || !st.Mode().IsRegular() && st.Mode()&os.ModeDevice == 0 { // opening a pipe would block
 		return nil
 	}
 	flags := os.O_RDONLY
 	if write {
-		flags = os.O_RDWR // for a record lock
+		flags = os.O_RDWR // a record lock for writing needs it
 	}
 	f, err := os.OpenFile(path, flags, 0)
 	if err != nil && write {
@@ -156,11 +158,11 @@ func loopFile(loop string) (dev, ino uint64, err error) {
 	return info.Device, info.Inode, nil
 }
 
-// lockSiblings locks the other loop devices on the file behind one, and refuses it if any process holds a lock of that file.
+// lockSiblings locks the other loop devices on the same file, and refuses if any process holds a lock of that file.
 func lockSiblings(loop string, write bool) (locks []*os.File, err error) {
 	dev, ino, err := loopFile(loop)
 	if err != nil {
-		return nil, nil // as far as the system lets one see
+		return nil, nil // without the numbers of the file, nothing can be compared
 	}
 	if holds, err := os.ReadFile("/proc/locks"); err == nil && lockedIn(string(holds), dev, ino, write) {
 		return nil, fmt.Errorf("%w: another process has locked it", ErrInUse)
@@ -184,8 +186,8 @@ func lockSiblings(loop string, write bool) (locks []*os.File, err error) {
 	return locks, nil
 }
 
-// lockedIn says whether the text of /proc/locks has a lock of flock(2) of a file that stands against one of ours. A line, as in
-// proc_locks(5): 1: FLOCK ADVISORY WRITE 4141 08:01:131075 0 EOF
+// lockedIn reports whether the text of /proc/locks lists a lock of flock(2) on the file that conflicts with ours. A
+// line looks as in proc_locks(5): 1: FLOCK ADVISORY WRITE 4141 08:01:131075 0 EOF
 func lockedIn(locks string, dev, ino uint64, write bool) bool {
 	file := fmt.Sprintf("%02x:%02x:%d", unix.Major(dev), unix.Minor(dev), ino)
 	for line := range strings.Lines(locks) {

@@ -35,8 +35,9 @@ func (b *bouncer) get() []byte {
 
 func (b *bouncer) put(p []byte) { b.free <- p }
 
-// window is the part of a transfer of n bytes at off that fits one bounce buffer of room bytes: it starts at the aligned
-// offset from, where the buffer has skip bytes before the transfer's take bytes, and is length bytes long.
+// window is the part of a transfer of n bytes at off that fits into one bounce buffer of room bytes. The part starts
+// at the aligned offset from and is length bytes long. In the buffer, skip bytes come before the take bytes of the
+// transfer.
 func window(off int64, n, align, room int) (from int64, skip, take, length int) {
 	skip = int(off & int64(align-1))
 	from = off - int64(skip)
@@ -52,7 +53,7 @@ func (f *file) bounceRead(p []byte, off int64) (int, error) {
 	for done < len(p) {
 		from, skip, take, length := window(off+int64(done), len(p)-done, f.align, len(b))
 		n, err := f.f.ReadAt(b[:length], from)
-		if n < skip+take { // at the end of a file less than length is right
+		if n < skip+take { // at the end of a file, a read of fewer than length bytes is right
 			return done, noEOF(err)
 		}
 		copy(p[done:done+take], b[skip:])
@@ -61,7 +62,8 @@ func (f *file) bounceRead(p []byte, off int64) (int, error) {
 	return done, nil
 }
 
-// bounceWrite writes p, which lies inside the device, in aligned pieces, keeping what stands beside it in its first and last sector.
+// bounceWrite writes p, which lies inside the device, in aligned pieces. The other bytes of its first and last sector
+// keep their content.
 func (f *file) bounceWrite(p []byte, off int64) (int, error) {
 	f.unaligned.Lock()
 	defer f.unaligned.Unlock()
@@ -95,8 +97,9 @@ func (f *file) bounceWrite(p []byte, off int64) (int, error) {
 	return done, nil
 }
 
-// writeTail writes to the bytes after the last whole sector of a file. Direct I/O cannot, without making the file longer;
-// the page cache can, and the kernel writes it back before a direct read of the same range and in fdatasync.
+// writeTail writes to the bytes after the last whole sector of a file. Direct I/O cannot do that without making the
+// file longer. The page cache can, and the kernel writes it back in fdatasync, and before a direct read of the same
+// range.
 func (f *file) writeTail(p []byte, off int64) (int, error) {
 	f.tailOnce.Do(func() {
 		f.tail, f.tailErr = os.OpenFile(f.path, os.O_WRONLY, 0)
@@ -120,7 +123,7 @@ func sameFile(a, b *os.File) bool {
 	return err == nil && os.SameFile(x, y)
 }
 
-// noEOF is the error of a read that came back short.
+// noEOF returns the error for a read that ended early.
 func noEOF(err error) error {
 	if err == nil || err == io.EOF {
 		return io.ErrUnexpectedEOF

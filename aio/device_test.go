@@ -9,7 +9,7 @@ import (
 	"ext4img/aio/simdev"
 )
 
-// engines lists those that this system should have.
+// engines lists the engines that must work on this system.
 func engines() []string {
 	if runtime.GOOS == "linux" {
 		return []string{aio.EngineIOUring, aio.EngineLibaio, aio.EngineSync}
@@ -76,7 +76,7 @@ func TestOverlayKeepsBase(t *testing.T) {
 	}
 }
 
-// keepOpen is a device that survives Close, to be looked at afterwards.
+// keepOpen is a device that stays open after Close, so that a test can look at it.
 type keepOpen struct{ aio.Device }
 
 func (keepOpen) Close() error { return nil }
@@ -99,7 +99,7 @@ func TestTrace(t *testing.T) {
 	}
 }
 
-// TestTraceEpochs: what a trace says of the order of writes and flushes is what a simulated device says.
+// TestTraceEpochs: a trace and a simulated device record the same order of writes and flushes.
 func TestTraceEpochs(t *testing.T) {
 	sim := simdev.New(devtest.MinSize)
 	sim.Record()

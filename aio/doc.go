@@ -1,21 +1,23 @@
-// Package aio is the block device under everything else: positioned reads and writes, explicit durability, and
-// queues of direct I/O at high depth. It owns no bytes of its own: what it writes is its caller's.
+// Package aio is the block device under everything else: positioned reads and writes, explicit durability, and queues
+// of direct I/O at high depth. It owns no bytes: its callers decide what is written.
 //
 //	Device   Open: a file or block device    Section: a part    Overlay: copy-on-write in memory    Trace: a report of each I/O
 //	  |
 //	Queue    io_uring, libaio, or the portable pool: one contract, which package devtest tests
 //	  |
-//	kernel   O_DIRECT, past the page cache; page cache where a file system has no direct I/O
+//	kernel   O_DIRECT, past the page cache; through the page cache if a file system has no direct I/O
 //
 // # Promises
 //
-// What was reaped without error before a Flush began is durable when the Flush has returned without error: Flush is fdatasync, or
-// its asynchronous form, and is never submitted ahead of what was reaped. Nothing else is promised about the order of writes.
-// Every offset, length and address works; what is not a multiple of Align passes through one of a few bounce buffers.
-// An error reaches the request that met it, and no other. Nothing allocates per request.
+// A write that was reaped without error before a Flush began is durable when the Flush has returned without error.
+// Flush is fdatasync or its asynchronous form, and is never submitted before such a write was reaped. Nothing else is
+// promised about the order of writes. Every offset, length and address works. A transfer that is not aligned to Align
+// passes through one of a few bounce buffers. An error reaches the request that met it, and no other. A request
+// allocates no memory.
 //
-// A device opened for writing is this process's alone, as far as the system can tell: neither mounted, nor attached to a
-// loop device, nor open in another ext4img; one opened for reading has no ext4img writing to it.
+// A device that is open for writing belongs to this process alone, as far as the system can tell: it is neither
+// mounted, nor attached to a loop device, nor open in another ext4img. While a device is open for reading, no ext4img
+// writes to it.
 //
 // # What it asks
 //
@@ -23,8 +25,8 @@
 // flight that share a unit of Align are carried out in any order, even if they share no byte.
 // Buffers from an Arena known to the queue (Register) and a queue that one goroutine uses alone (Pin) are faster.
 //
-// Memory for the kernel to write to may be on the Go heap: the slot of a request keeps its buffer reachable, and Go does not move
-// heap objects. An Arena lies outside, as do the rings.
+// The kernel may write to memory on the Go heap: the slot of a request keeps its buffer reachable, and Go does not
+// move heap objects. An Arena and the rings lie outside the heap.
 //
-// What was found to matter for speed stands where it is measured: scripts/bench/aio.
+// scripts/bench/aio measures what matters for speed, and says so.
 package aio

@@ -23,8 +23,8 @@ func candidates(want string) []string {
 	return []string{want}
 }
 
-// newQueue makes a queue with the first of the engines that works, and drops those before it from the list: all of the
-// system's asynchronous I/O may be in use later, though it was not when f was opened.
+// newQueue makes a queue with the first engine that works, and removes the engines before it from the list. An engine
+// that worked when f was opened may fail later, because all of the system's asynchronous I/O is in use.
 func (f *file) newQueue(depth int) (Queue, error) {
 	f.engineMu.Lock()
 	defer f.engineMu.Unlock()

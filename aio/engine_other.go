@@ -4,7 +4,7 @@ package aio
 
 import "fmt"
 
-// pickEngine finds the engine for the queues of f: there is one.
+// pickEngine sets the engine for the queues of f: only one exists here.
 func pickEngine(f *file, want string) error {
 	if want == EngineIOUring || want == EngineLibaio {
 		return fmt.Errorf("engine %s: needs Linux", want)

@@ -105,7 +105,7 @@ func testFile(t *testing.T, engine string, size int64) *file {
 	return dev.(*file)
 }
 
-// TestAccount: what becomes of each result of the kernel.
+// TestAccount: each result of the kernel has the right effect on its request.
 func TestAccount(t *testing.T) {
 	f := testFile(t, EngineSync, 1<<20)
 	for _, c := range []struct {
@@ -137,7 +137,7 @@ func TestAccount(t *testing.T) {
 	}
 }
 
-// TestAlwaysAgain: a request that the kernel puts off for ever fails in the end.
+// TestAlwaysAgain: a request that the kernel always puts off fails in the end.
 func TestAlwaysAgain(t *testing.T) {
 	s := newSlots(testFile(t, EngineSync, 1<<20), 1)
 	r := &Request{Op: Write, Buf: make([]byte, 8192)}
@@ -152,7 +152,7 @@ func TestAlwaysAgain(t *testing.T) {
 	}
 }
 
-// TestShortTransfers makes every submission transfer one block only, so that all go through the queues many times.
+// TestShortTransfers makes every submission transfer only one block, so that each request is submitted many times.
 func TestShortTransfers(t *testing.T) {
 	const depth, length = 8, 64 << 10
 	for _, engine := range []string{EngineIOUring, EngineLibaio} {
@@ -238,7 +238,7 @@ func TestNoAllocations(t *testing.T) {
 	}
 }
 
-// TestRefusedByKernel closes the descriptors beneath the queues: the errors reach the requests, the queues end.
+// TestRefusedByKernel closes the descriptors beneath the queues: the requests carry the errors, and the queues end.
 func TestRefusedByKernel(t *testing.T) {
 	for _, engine := range []string{EngineIOUring, EngineLibaio} {
 		f := testFile(t, engine, 1<<20)
@@ -270,7 +270,7 @@ func TestRefusedByKernel(t *testing.T) {
 	}
 }
 
-// TestLibaioExhausted takes all of the system's asynchronous I/O, and so disturbs others.
+// TestLibaioExhausted takes all of the system's asynchronous I/O; other programs cannot use any meanwhile.
 func TestLibaioExhausted(t *testing.T) {
 	if os.Getenv("EXT4IMG_LONG") == "" {
 		t.Skip("disturbs other processes; EXT4IMG_LONG=1 runs it")

@@ -5,16 +5,16 @@ import (
 	"fmt"
 )
 
-// Errors of this package. What the kernel reports comes wrapped, as a syscall.Errno.
+// Errors of this package. Errors of the kernel come wrapped, as a syscall.Errno.
 var (
 	ErrClosed = errors.New("closed")
 	ErrFull   = errors.New("more requests than the depth of the queue")
 	ErrDepth  = errors.New("queue depth out of range")
-	// ErrRange is a transfer that is not inside the device.
+	// ErrRange: the transfer is not inside the device.
 	ErrRange = errors.New("outside the device")
-	// ErrInUse is an image or a device that is mounted, attached or locked by another process.
+	// ErrInUse: the image or device is mounted, attached, or locked by another process.
 	ErrInUse = errors.New("in use")
-	// ErrReadOnly is a write to a device opened for reading.
+	// ErrReadOnly: a write to a device that was opened for reading.
 	ErrReadOnly = errors.New("opened read-only")
 )
 

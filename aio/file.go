@@ -10,20 +10,20 @@ import (
 // file is a regular file or a block device.
 type file struct {
 	f        *os.File
-	locks    []*os.File // hold the locks, where f does not: of the file itself, then of files behind loop devices
+	locks    []*os.File // descriptors that hold locks, if f does not: the file itself, then the files behind loop devices
 	path     string
 	size     int64
 	align    int // of offsets and lengths
 	memAlign int // of buffer addresses
-	sector   int // of a block device, or 0
+	sector   int // sector size of a block device, or 0
 	write    bool
 	direct   bool
 	cut      cutShort
 
 	engineMu sync.Mutex
-	engines  []string // that may still be tried, best first
-	engine   string   // of the last queue
-	reason   string   // why not direct, or not a better engine
+	engines  []string // engines that may still be tried, best first
+	engine   string   // engine of the last queue
+	reason   string   // why I/O is not direct, or why the engine is not a better one
 
 	// unaligned serializes the writes that read the rest of a sector, change part of it and write it back.
 	unaligned sync.Mutex
@@ -34,15 +34,15 @@ type file struct {
 	tailErr  error
 }
 
-// defaultAlign is reported where no alignment is needed: what an arena for any device starts with.
+// defaultAlign is the alignment that is reported if none is needed. An arena for any device starts with it.
 const defaultAlign = 512
 
-// Open opens an image file or a block device, for direct I/O if the file system can. It takes locks that keep other
-// processes of this program out, shared for reading, exclusive with Write, and on Linux those of QEMU; of a loop device
-// the file behind it is locked too. With Write it also refuses what is mounted, attached to a loop device, or open for
-// writing in any process that can be seen.
+// Open opens an image file or a block device, for direct I/O if the file system supports it. It takes locks that keep
+// other processes of this program out: shared for reading, exclusive with Write. On Linux it also takes QEMU's locks,
+// and locks the file behind a loop device. With Write it refuses an image that is mounted, attached to a loop device,
+// or open for writing in any process that can be seen.
 //
-// Errors: what the system says, ErrInUse.
+// Errors: those of the system, ErrInUse.
 func Open(path string, o Options) (Device, error) {
 	if err := checkEngine(o.Engine); err != nil {
 		return nil, err
@@ -118,7 +118,7 @@ func (f *file) WriteAt(p []byte, off int64) (int, error) {
 	return n, nil
 }
 
-// wrap adds where to an error. The file shrank if it ends before its size.
+// wrap adds the place to an error. If the file ends before the size it had at Open, the error says that it shrank.
 func (f *file) wrap(what string, n int, off int64, err error) error {
 	if err == io.EOF || err == nil || err == io.ErrUnexpectedEOF {
 		err = f.intact()

@@ -14,9 +14,10 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// checkUnused refuses a block device that is mounted, and what is attached to a loop device: the kernel would write to it, from its
-// own page cache, beside us. What it cannot look at (no /proc, no /sys, another mount namespace) it does not refuse; the exclusive
-// claim of lockFile sees other namespaces, for block devices.
+// checkUnused refuses a block device that is mounted, and an image that is attached to a loop device: the kernel
+// would write to it from its own page cache at the same time as we do. If something cannot be looked at (no /proc, no
+// /sys, another mount namespace), checkUnused does not refuse. For block devices, the exclusive claim of lockFile
+// covers other namespaces.
 func checkUnused(st os.FileInfo, block bool) error {
 	sys, ok := st.Sys().(*syscall.Stat_t)
 	if !ok {
@@ -45,8 +46,9 @@ func checkUnused(st os.FileInfo, block bool) error {
 	return nil
 }
 
-// loopBacks says whether the loop device dev stands on the file with status st. attr is the file of sysfs that has the path of its
-// file; where that path leads nowhere (deleted, or of another namespace), the device itself is asked.
+// loopBacks reports whether the file behind loop device dev is the one with status st. attr is the file of sysfs that
+// holds the path of the file behind. If that path leads nowhere (deleted, or of another namespace), loopBacks asks
+// the device itself.
 func loopBacks(attr, dev string, st os.FileInfo, sys *syscall.Stat_t) bool {
 	path, err := os.ReadFile(attr)
 	if err != nil {
@@ -74,7 +76,7 @@ type mount struct {
 	point, source string
 }
 
-// mountPoint returns where the first mount is that match accepts, or "".
+// mountPoint returns where the first mount that match accepts is mounted, or "".
 func mountPoint(match func(mount) bool) string {
 	f, err := os.Open("/proc/self/mountinfo")
 	if err != nil {
@@ -107,7 +109,7 @@ func parseMounts(r io.Reader) []mount {
 	return ms
 }
 
-// unescape puts back the spaces, tabs, newlines and backslashes, which stand there as \ooo.
+// unescape decodes \ooo to spaces, tabs, newlines and backslashes.
 func unescape(s string) string {
 	var b strings.Builder
 	for i := 0; i < len(s); i++ {

@@ -7,29 +7,29 @@ import (
 
 // engine is what differs between io_uring and libaio.
 type engine interface {
-	fill(r *Request, slot uint32) // makes what is left of a request the next one for the kernel; sq and mu are held
-	start()                       // gives what is filled to the kernel, or leaves it to await; sq is held
-	submit()                      // gives what is filled to the kernel, at once; sq is held
+	fill(r *Request, slot uint32) // adds what is left of a request to the batch for the kernel; sq and mu are held
+	start()                       // gives the batch to the kernel, or leaves that to await; sq is held
+	submit()                      // gives the batch to the kernel at once; sq is held
 	await(least int) error        // collects completions until least are ready or nothing is in flight; cq is held
-	destroy() error               // gives the kernel's side back; nothing is in flight, cq and sq are held
+	destroy() error               // frees the kernel's resources; nothing is in flight, cq and sq are held
 }
 
 // kernelQueue is the Queue of the two kernel engines.
 //
-// Submit and Reap meet in the slots, where mu protects for a few instructions. Order of the locks: cq, sq, mu. Only cq is
-// held while waiting for completions.
+// Submit and Reap share the slots, which mu protects for a few instructions at a time. Order of the locks: cq, sq,
+// mu. While a goroutine waits for completions it holds only cq.
 type kernelQueue struct {
 	engine engine
 
-	cq      sync.Mutex // the completions: one Reap at a time
+	cq      sync.Mutex // protects the completions: one Reap at a time
 	again   []uint32   // under cq: slots to be submitted again
 	yielder yielder    // under cq
 
-	sq       sync.Mutex // the submissions
-	unbuffed []*Request // under sq: those of a batch that need a bounce buffer
+	sq       sync.Mutex // protects the submissions
+	unbuffed []*Request // under sq: requests of a batch that need a bounce buffer
 
 	mu      sync.Mutex
-	waiting int // filled and not taken by the kernel
+	waiting int // number of requests in the batch that the kernel has not taken
 	slots
 }
 
@@ -37,7 +37,7 @@ func newKernelQueue(e engine, f *file, depth int) kernelQueue {
 	return kernelQueue{engine: e, again: make([]uint32, 0, depth), unbuffed: make([]*Request, 0, depth), slots: newSlots(f, depth)}
 }
 
-// Submit implements Queue: one system call for the batch, as a rule.
+// Submit implements Queue. As a rule it makes one system call for the whole batch.
 func (q *kernelQueue) Submit(reqs ...*Request) error {
 	q.sq.Lock()
 	defer q.sq.Unlock()
@@ -87,7 +87,7 @@ func (q *kernelQueue) Reap(min int) ([]*Request, error) {
 	return q.handOver(), nil
 }
 
-// resubmit submits again what the kernel has completed in part. cq is held.
+// resubmit submits again the requests that the kernel has completed only in part. cq is held.
 func (q *kernelQueue) resubmit() {
 	q.sq.Lock()
 	defer q.sq.Unlock()

@@ -1,7 +1,7 @@
 package aio
 
-// The kernel's interface of asynchronous I/O, as in include/uapi/linux/aio_abi.h and, for the ring in user space,
-// struct aio_ring of fs/aio.c, whose magic says that the layout is this one. The sizes and offsets are checked by TestLibaioABI.
+// The kernel's interface of asynchronous I/O, as in include/uapi/linux/aio_abi.h. The ring in user space is struct
+// aio_ring of fs/aio.c; its magic says that the layout is the one known here. TestLibaioABI checks sizes and offsets.
 
 // iocb is struct iocb on a little-endian machine.
 type iocb struct {
@@ -27,7 +27,7 @@ type ioEvent struct {
 	res2 int64
 }
 
-// aioRing is the head of the ring of completions, which stands at the address of the context.
+// aioRing is the head of the ring of completions. The address of the context points to it.
 type aioRing struct {
 	id           uint32
 	nr           uint32

@@ -14,8 +14,8 @@ type libaio struct {
 	ctx uintptr
 	// shared is the context's ring of completions in user space, nil if its layout is not the one known here.
 	shared *aioRing
-	events []ioEvent // in shared
-	got    []ioEvent // under cq: from io_getevents
+	events []ioEvent // the events in shared
+	got    []ioEvent // under cq: events from io_getevents
 
 	// Under sq.
 	iocbs []iocb // by slot
@@ -42,7 +42,7 @@ func newLibaio(f *file, depth int) (*libaio, error) {
 	return q, nil
 }
 
-// findRing looks at the memory of the context, which the kernel mapped.
+// findRing looks for the ring in the memory of the context, which the kernel has mapped.
 func (q *libaio) findRing() {
 	r := *(**aioRing)(unsafe.Pointer(&q.ctx))
 	if r.magic != aioRingMagic || r.incompat != 0 || r.headerLength != uint32(unsafe.Sizeof(*r)) {
@@ -75,8 +75,8 @@ func (q *libaio) fill(r *Request, slot uint32) {
 // start implements engine.
 func (q *libaio) start() { q.submit() }
 
-// submit gives the batch to the kernel. What it cannot take now stays for the next time; a request that it refuses, which is the
-// first of what is left, has failed. sq is held.
+// submit gives the batch to the kernel. Requests that the kernel cannot take now stay for the next time. If it
+// refuses a request, which is the first of those left, that request has failed. sq is held.
 func (q *libaio) submit() {
 	busy := q.busy()
 	for len(q.batch) > 0 {
@@ -124,9 +124,9 @@ func (q *libaio) await(least int) error {
 			return nil
 		}
 		if waiting > 0 {
-			// Submit may be at work: then some of those counted as waiting are complete already.
+			// Submit may be at work: some of the requests counted as waiting may be complete already.
 			if q.retry(); waiting >= inKernel {
-				continue // there was nothing to wait for
+				continue // there is nothing to wait for
 			}
 		}
 		if err := q.collect(min(missing, inKernel-waiting)); err != nil {
@@ -135,8 +135,8 @@ func (q *libaio) await(least int) error {
 	}
 }
 
-// retry submits what the kernel did not take before. If nothing at all is in flight, waiting will not help: then those that it
-// still does not take have failed.
+// retry submits the requests that the kernel did not take before. If nothing at all is in flight, waiting will not
+// help: the requests that the kernel still does not take have failed.
 func (q *libaio) retry() {
 	q.sq.Lock()
 	defer q.sq.Unlock()
@@ -146,7 +146,8 @@ func (q *libaio) retry() {
 	}
 }
 
-// collect takes completions: those in the shared ring without a system call, else at least least of them.
+// collect takes completions from the shared ring, without a system call. If there are none, it waits for at least
+// least completions with io_getevents.
 func (q *libaio) collect(least int) error {
 	n := q.peek()
 	if n == 0 && (least > 0 || q.shared == nil) {

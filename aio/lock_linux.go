@@ -9,10 +9,14 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// lockImage takes the locks of a file or block device: flock, which keeps other processes of this program out; QEMU's; on a
-// block device to be written the kernel's exclusive claim, which mounts and other drivers make too; and those of the
-// files behind a loop device. The first returned file is the image. They stand on descriptors of their own, because the one
-// for I/O may live on for a moment after the end of the process: a killed process's ring keeps it.
+// lockImage takes the locks of a file or block device:
+//   - flock, which keeps other processes of this program out;
+//   - QEMU's locks;
+//   - on a block device to be written, the kernel's exclusive claim, which mounts and other drivers also make;
+//   - the locks of the files behind a loop device.
+//
+// The first returned file is the image. The locks have descriptors of their own, because the descriptor for I/O may
+// live on for a moment after the process has ended: the ring of a killed process keeps it.
 func lockImage(path string, write, block bool) ([]*os.File, error) {
 	flags := os.O_RDONLY
 	if write && block {
@@ -39,7 +43,7 @@ func lockImage(path string, write, block bool) ([]*os.File, error) {
 	return locks, nil
 }
 
-// bare takes the path off an error of package os.
+// bare removes the path from an error of package os.
 func bare(err error) error {
 	var pe *os.PathError
 	if errors.As(err, &pe) {
@@ -54,7 +58,7 @@ type part struct{ off, size int64 }
 // whole is all of a file, whatever its size.
 var whole = part{0, 0}
 
-// lockFile takes the locks of a file: all of it, or a part of it, beside those that use other parts.
+// lockFile locks a whole file, or a part of it. Locks of different parts do not exclude each other.
 func lockFile(f *os.File, write bool, p part) error {
 	if err := lockFlock(f, write && p == whole); err != nil {
 		return err
@@ -67,17 +71,17 @@ func lockFile(f *os.File, write bool, p part) error {
 			return err
 		}
 	}
-	// What another holds for writing, such as a part.
+	// Look for a lock that another process holds for writing, for example on a part.
 	if l, err := getLock(f, unix.F_RDLCK, p); err == nil && l.Type != unix.F_UNLCK {
 		return fmt.Errorf("%w: bytes from %d on are locked for writing by %s", ErrInUse, l.Start, holder(l))
 	}
-	if write && p == whole { // the writer of another part has the file open, too
+	if write && p == whole { // not for a part: the writer of another part has the file open, too
 		return checkWriters(f)
 	}
 	return nil
 }
 
-// lockFlock takes the lock of flock(2). Network file systems without locks are taken as they are.
+// lockFlock takes the lock of flock(2). On network file systems without such locks it takes none.
 func lockFlock(f *os.File, exclusive bool) error {
 	how, who := unix.LOCK_SH, "open for writing by another ext4img"
 	if exclusive {
@@ -93,7 +97,7 @@ func lockFlock(f *os.File, exclusive bool) error {
 	return fmt.Errorf("lock: %w", err)
 }
 
-// noLocks says whether an error means that the file system or the kernel has no such locks.
+// noLocks reports whether an error means that the file system or the kernel has no such locks.
 func noLocks(err error) bool {
 	for _, e := range []error{unix.ENOLCK, unix.ENOTSUP, unix.ENOSYS, unix.EINVAL} {
 		if errors.Is(err, e) {
@@ -103,8 +107,8 @@ func noLocks(err error) bool {
 	return false
 }
 
-// QEMU's image locks, as in its block/file-posix.c: read locks of one byte, of open file descriptions. Byte 100+p is held by a
-// process that has permission p, byte 200+p by one that does not share it with others.
+// QEMU's image locks, as in its block/file-posix.c: read locks of one byte each, of open file descriptions. A process
+// that has permission p locks byte 100+p. A process that does not share permission p with others locks byte 200+p.
 const (
 	qemuHas     = 100
 	qemuUnshare = 200
@@ -114,9 +118,9 @@ const (
 	qemuResize = 3
 )
 
-// lockQEMU takes the locks that QEMU would take for the same use, and refuses where it would. A reader does not share writing, and is
-// refused beside a writer, as qemu-img convert is. Those that write parts of a file share writing among themselves: they keep QEMU out, and
-// each other only by lockRecord.
+// lockQEMU takes the locks that QEMU would take for the same use, and refuses where QEMU would. A reader does not
+// share the permission to write and is refused beside a writer, as qemu-img convert is. Writers of parts of a file
+// share that permission among themselves. So they keep QEMU out; only lockRecord keeps them out of each other's part.
 func lockQEMU(f *os.File, write bool, p part) error {
 	has, unshare := []int64{qemuRead}, []int64{qemuWrite}
 	switch {
@@ -125,7 +129,7 @@ func lockQEMU(f *os.File, write bool, p part) error {
 	case write:
 		unshare = []int64{qemuWrite, qemuResize}
 	}
-	// All are taken before the first is looked for: of two that come at once, one at least sees the other.
+	// Take all locks before looking for those of others: if two processes come at once, at least one sees the other.
 	for _, p := range has {
 		if err := setLock(f, unix.F_RDLCK, part{qemuHas + p, 1}); err != nil {
 			return recordError(err)
@@ -149,7 +153,8 @@ func lockQEMU(f *os.File, write bool, p part) error {
 	return nil
 }
 
-// recordError is what the result of taking a record lock means: another may hold a write lock there, or there are no locks here.
+// recordError interprets the result of taking a record lock: another process holds a write lock, or locks are missing
+// here.
 func recordError(err error) error {
 	switch {
 	case err == nil, noLocks(err):
@@ -160,7 +165,8 @@ func recordError(err error) error {
 	return fmt.Errorf("lock: %w", err)
 }
 
-// lockRecord locks a part of a file. For writing that takes a descriptor that could write: without one, the part is only looked at.
+// lockRecord locks a part of a file. A lock for writing needs a descriptor that is open for writing. Without one,
+// lockRecord only looks for locks of others.
 func lockRecord(f *os.File, write bool, p part) error {
 	kind := int16(unix.F_RDLCK)
 	if write {
@@ -189,7 +195,7 @@ func setLock(f *os.File, kind int16, p part) error {
 	return unix.FcntlFlock(f.Fd(), unix.F_OFD_SETLK, &l)
 }
 
-// getLock asks for a lock of others that stands against one of ours. Its Type is F_UNLCK if there is none.
+// getLock asks for a lock of another process that conflicts with ours. Its Type is F_UNLCK if there is none.
 func getLock(f *os.File, kind int16, p part) (unix.Flock_t, error) {
 	l := unix.Flock_t{Type: kind, Whence: io.SeekStart, Start: p.off, Len: p.size}
 	err := unix.FcntlFlock(f.Fd(), unix.F_OFD_GETLK, &l)

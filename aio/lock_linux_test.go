@@ -16,7 +16,8 @@ import (
 	"ext4img/aio"
 )
 
-// holding runs a program that ends when its standard input does, and waits until ready says that it has begun.
+// holding runs a program that ends when its standard input ends. It returns once ready reports that the program is at
+// work.
 func holding(t *testing.T, ready func() bool, name string, args ...string) (end func()) {
 	t.Helper()
 	if _, err := exec.LookPath(name); err != nil {
@@ -45,7 +46,7 @@ func holding(t *testing.T, ready func() bool, name string, args ...string) (end 
 		_ = c.Wait()
 	}
 	t.Cleanup(end)
-	for begin := time.Now(); !ready(); time.Sleep(5 * time.Millisecond) { // another process: there is nothing to wait on
+	for begin := time.Now(); !ready(); time.Sleep(5 * time.Millisecond) { // another process cannot signal its progress
 		if time.Since(begin) > 20*time.Second {
 			t.Fatalf("%s does not begin: %s", name, out.String())
 		}
@@ -80,13 +81,13 @@ func opens(t *testing.T, path string, write bool) bool {
 	return false
 }
 
-// TestQEMUHolds: what QEMU's programs have open, and how, decides who else may come: as among themselves.
+// TestQEMUHolds: beside QEMU's programs, ours may open an image in the same cases in which QEMU's own may.
 func TestQEMUHolds(t *testing.T) {
 	for _, c := range []struct {
 		name        string
 		command     []string
-		byte        int64 // that it locks when it is ready
-		read, write bool  // allowed beside it
+		byte        int64 // the byte that the program locks when it is ready
+		read, write bool  // what may be opened beside it
 	}{
 		{"qemu-nbd", []string{"qemu-nbd", "-f", "raw", "-t", "-k", "SOCKET", "IMAGE"}, 101, false, false},
 		{"qemu-nbd shared", []string{"qemu-nbd", "-f", "raw", "-t", "-e", "5", "-k", "SOCKET", "IMAGE"}, 101, false, false},
@@ -117,15 +118,15 @@ func TestQEMUHolds(t *testing.T) {
 	}
 }
 
-// TestQEMUMeetsUs: what QEMU's programs say beside us.
+// TestQEMUMeetsUs: QEMU's programs accept or refuse an image that we hold.
 func TestQEMUMeetsUs(t *testing.T) {
 	image := newFile(t, 1<<20)
 	for _, c := range []struct {
 		args        []string
-		read, write bool // allowed beside a reader, a writer
+		read, write bool // allowed beside a reader of ours, beside a writer of ours
 	}{
 		{[]string{"qemu-img", "resize", "-f", "raw", "IMAGE", "2M"}, false, false},
-		{[]string{"qemu-img", "info", "-f", "raw", "IMAGE"}, true, true}, // shares writing, as all that reads a raw file without copying it
+		{[]string{"qemu-img", "info", "-f", "raw", "IMAGE"}, true, true}, // shares writing: it reads without copying
 		{[]string{"qemu-img", "info", "-U", "-f", "raw", "IMAGE"}, true, true},
 		{[]string{"qemu-img", "convert", "-f", "raw", "-O", "raw", "IMAGE", "IMAGE.copy"}, true, false},
 		{[]string{"qemu-io", "-f", "raw", "-c", "write 0 512", "IMAGE"}, false, false},
@@ -177,7 +178,7 @@ func TestOtherWriters(t *testing.T) {
 	}
 }
 
-// TestRecordLocks: another description's write lock anywhere in the file.
+// TestRecordLocks: another open file description holds a write lock anywhere in the file.
 func TestRecordLocks(t *testing.T) {
 	image := newFile(t, 1<<20)
 	for _, at := range []int64{0, 100, 101, 203, 4096, 1 << 40} {
@@ -199,7 +200,8 @@ func TestRecordLocks(t *testing.T) {
 	}
 }
 
-// TestBehindLoop: the file, a loop device on it and another one are the same to those that want to write, in every order.
+// TestBehindLoop: writers of the file, of a loop device on it and of another loop device exclude each other, in every
+// order.
 func TestBehindLoop(t *testing.T) {
 	image := newFile(t, 8<<20)
 	first := opened(image, aio.Options{Write: true})(t)
@@ -270,7 +272,7 @@ func TestBehindLoops(t *testing.T) {
 	dev.Close()
 }
 
-// TestBehindPartitions: two partitions of one loop device have nothing to do with each other, but with the whole.
+// TestBehindPartitions: two partitions of one loop device do not exclude each other; each excludes the whole device.
 func TestBehindPartitions(t *testing.T) {
 	need(t, "losetup", "addpart", "delpart")
 	image := newFile(t, 16<<20)
@@ -306,7 +308,7 @@ func TestBehindPartitions(t *testing.T) {
 // lockHelper is the environment variable that makes TestHelperLocks hold an image open until standard input ends.
 const lockHelper = "AIO_TEST_HOLD"
 
-// TestHelperLocks is another process that writes.
+// TestHelperLocks runs as another process that writes.
 func TestHelperLocks(t *testing.T) {
 	path := os.Getenv(lockHelper)
 	if path == "" {
@@ -322,7 +324,7 @@ func TestHelperLocks(t *testing.T) {
 			t.Fatalf("helper: %q, %v", line, err)
 		}
 		refused(t, image, "open in another ext4img")
-		if err := cmd.Process.Kill(); err != nil { // its ring may live on for a moment
+		if err := cmd.Process.Kill(); err != nil { // the killed process's ring may live on for a moment
 			t.Fatal(err)
 		}
 		in.Close()

@@ -2,7 +2,8 @@ package aio
 
 import "testing"
 
-// TestArenaHuge: an arena that fills half a huge page or more begins at one, and has no more room than was asked for.
+// TestArenaHuge: an arena that fills half a huge page or more starts at a huge page, and has no more room than asked
+// for.
 func TestArenaHuge(t *testing.T) {
 	const huge = 2 << 20
 	for _, size := range []int{huge / 2, huge, 3*huge - 4096, 5 << 20} {

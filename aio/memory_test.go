@@ -42,7 +42,7 @@ func TestArena(t *testing.T) {
 		held = append(held, b)
 	}
 	for _, b := range held {
-		a.Free(b[:0]) // however it was cut since
+		a.Free(b[:0]) // only the start of the slice matters
 	}
 	if b, err := a.Alloc(1 << 20); err != nil || len(b) != 1<<20 {
 		t.Fatalf("all of it: %v", err)
@@ -66,7 +66,7 @@ func TestSectionRange(t *testing.T) {
 	}
 }
 
-// zeros is a device that can only be read.
+// zeros is a device of zeros that can only be read.
 type zeros int64
 
 func (z zeros) ReadAt(p []byte, _ int64) (int, error)  { clear(p); return len(p), nil }

@@ -45,7 +45,7 @@ func openFile(path string, o Options) (*file, error) {
 	return f, nil
 }
 
-// openDirect opens with O_DIRECT, or without where the file system refuses it.
+// openDirect opens with O_DIRECT, or without it if the file system refuses.
 func (f *file) openDirect(path string, o Options) (err error) {
 	flags := os.O_RDONLY
 	if o.Write {
@@ -68,8 +68,8 @@ func (f *file) openDirect(path string, o Options) (err error) {
 	return err
 }
 
-// findAlign asks the kernel for the alignment of direct I/O: statx since 6.1, else the sector size of a block device; for a
-// file on an older kernel the system's page size, which suffices everywhere.
+// findAlign asks the kernel for the alignment of direct I/O, with statx since Linux 6.1. On an older kernel it takes
+// the sector size of a block device, and for a file the system's page size, which suffices everywhere.
 func (f *file) findAlign(block bool) error {
 	f.align, f.memAlign = defaultAlign, defaultAlign
 	if block {
@@ -104,7 +104,7 @@ func (f *file) setAlign(offset, mem int) error {
 	return nil
 }
 
-// fallBack takes O_DIRECT off an open file.
+// fallBack turns O_DIRECT off for an open file.
 func (f *file) fallBack(reason string) error {
 	flags, err := unix.FcntlInt(f.f.Fd(), unix.F_GETFL, 0)
 	if err != nil {

@@ -10,7 +10,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// openFile opens path and takes the lock. Without O_DIRECT the page cache is between: macOS is asked to keep out of it.
+// openFile opens path and takes the lock. I/O goes through the page cache, because there is no O_DIRECT. On macOS it
+// asks the system not to cache.
 func openFile(path string, o Options) (*file, error) {
 	flags := os.O_RDONLY
 	how := unix.LOCK_SH

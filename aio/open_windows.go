@@ -7,7 +7,7 @@ import (
 	"syscall"
 )
 
-// openFile opens path so that nobody else can write it, nor, with Write, read it: the system's own lock.
+// openFile opens path with the system's own lock: no other process can write the file, nor, with Write, read it.
 func openFile(path string, o Options) (*file, error) {
 	name, err := syscall.UTF16PtrFromString(path)
 	if err != nil {

@@ -14,19 +14,19 @@ const (
 type Options struct {
 	Write  bool
 	Engine string // "" is EngineAuto
-	// Buffered goes through the page cache, although direct I/O might work.
+	// Buffered uses the page cache even if direct I/O would work.
 	Buffered bool
-	// Warn is told, at most once, that direct I/O was not possible. nil: nobody is; Describe still says so.
+	// Warn, if not nil, is called at most once, to say that direct I/O is not possible. Describe says so as well.
 	Warn func(message string)
 }
 
 // A Description says how a device does its I/O.
 type Description struct {
 	Path   string
-	Engine string // of its queues; "memory" if there is no file behind it
-	Direct bool   // past the page cache
-	Reason string // why not Direct, or why not a better engine
-	// SectorSize is that of a block device, bytes; 0 for a file.
+	Engine string // the engine of its queues; "memory" if there is no file behind it
+	Direct bool   // I/O does not use the page cache
+	Reason string // why I/O is not direct, or why the engine is not a better one
+	// SectorSize is the sector size of a block device, bytes; 0 for a file.
 	SectorSize int
 }
 

@@ -8,8 +8,8 @@ import (
 
 const overlayPage = 4096
 
-// An Overlay is a device that reads from another and keeps in memory what is written to it. The base is never written
-// and never flushed. Its memory is what was written, rounded to 4 KiB.
+// An Overlay is a device that reads from a base device and keeps in memory what is written to the overlay. The base
+// is never written and never flushed. The memory used is the amount written, rounded up to 4 KiB pages.
 type Overlay struct {
 	base  Device
 	mu    sync.RWMutex
@@ -27,7 +27,7 @@ func (o *Overlay) Size() int64 { return o.base.Size() }
 // Align implements Device.
 func (o *Overlay) Align() int { return o.base.Align() }
 
-// Flush implements Device: nothing here outlives the process.
+// Flush implements Device. It does nothing, because an overlay does not outlive the process.
 func (o *Overlay) Flush() error { return nil }
 
 // Close implements Device.
@@ -79,7 +79,8 @@ func (o *Overlay) ReadAt(p []byte, off int64) (int, error) {
 	return len(p), end
 }
 
-// run says how many bytes at the start of p, which belongs at off, come from one place: from the returned bytes, or from the base if nil.
+// run returns how many bytes at the start of p, for offset off, come from one place, and that place: bytes in memory,
+// or nil for the base.
 func (o *Overlay) run(p []byte, off int64) (int, []byte) {
 	in := int(off % overlayPage)
 	n := min(len(p), overlayPage-in)
@@ -116,7 +117,7 @@ func (o *Overlay) WriteAt(p []byte, off int64) (int, error) {
 	return len(p), nil
 }
 
-// page returns page i to be changed; unless all of it will be, with what the base has there.
+// page returns page i to be changed. Unless the whole page will be overwritten, it holds the base's bytes.
 func (o *Overlay) page(i int64, whole bool) ([]byte, error) {
 	if page := o.pages[i]; page != nil {
 		return page, nil

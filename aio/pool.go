@@ -58,7 +58,7 @@ func perform(dev Device, r *Request) error {
 	}
 	n, err := dev.ReadAt(r.Buf, r.Off)
 	if n == len(r.Buf) {
-		return nil // io.EOF may come with the last byte
+		return nil // ReadAt may return io.EOF together with the last byte
 	}
 	return err
 }
@@ -75,7 +75,7 @@ func (q *pool) Submit(reqs ...*Request) error {
 	}
 	q.inFlight += len(reqs)
 	for _, r := range reqs {
-		q.work <- r // has room: its capacity is the depth
+		q.work <- r // never blocks: the channel's capacity is the depth
 	}
 	return nil
 }

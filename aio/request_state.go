@@ -1,9 +1,9 @@
 package aio
 
-// requestState is what the layers below the submitter keep in a request while they own it.
+// requestState is the data that the layers below the submitter keep in a request while they own it.
 type requestState struct {
 	done  int // bytes transferred so far
-	tries int // refusals for the moment so far
+	tries int // how often the kernel put the request off so far
 	cut   cut
-	epoch int // of a Trace: when it was submitted
+	epoch int // used by a Trace: the epoch in which it was submitted
 }

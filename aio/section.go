@@ -55,16 +55,16 @@ func (s *section) Queue(depth int) (Queue, error) {
 	return &sectionQueue{q, s}, nil
 }
 
-// sectionQueue moves the offsets of requests by the section's own while they are in flight. One that is not inside the
-// section travels as a read of no bytes, so that it gets its error in its turn, like any other.
+// sectionQueue adds the section's own offset to requests while they are in flight. A request that is not inside the
+// section is passed on as a read of no bytes, so that it completes with its error in turn, like any other.
 type sectionQueue struct {
 	q Queue
 	s *section
 }
 
-// cut is what a section took out of a request that it must not let through.
+// cut is what a section removes from a request that it must not pass on.
 type cut struct {
-	by  *sectionQueue // nil: nothing
+	by  *sectionQueue // nil: nothing was removed
 	op  Op
 	buf []byte
 	off int64

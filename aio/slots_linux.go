@@ -9,20 +9,21 @@ import (
 )
 
 const (
-	// maxDepth bounds a queue: every kernel with io_uring makes a ring of 32768, and asynchronous I/O is short on many systems.
+	// maxDepth bounds a queue. Every kernel with io_uring can make a ring of 32768, but many systems allow little
+	// asynchronous I/O.
 	maxDepth = 4096
 	// maxTransfer is the most that one submission asks for; the rest follows as after a short transfer. Linux ends a
 	// transfer at 2 GiB less a page.
 	maxTransfer = 1 << 30
 )
 
-// slots is what the two kernel engines share: the requests in flight by number, and those complete and not yet reaped.
-// Its owner's mutex protects it.
+// slots is the part that both kernel engines share: the requests in flight, by number, and the requests that are
+// complete and not yet reaped. Its owner's mutex protects it.
 type slots struct {
 	f        *file
 	depth    int
-	limit    int        // maxTransfer, but for tests
-	requests []*Request // by slot; the kernel's side knows the number alone. Keeps request and buffer alive
+	limit    int        // maxTransfer, except in tests
+	requests []*Request // by slot, whose number is all that the kernel knows; keeps request and buffer alive
 	free     []uint32
 	ready    []*Request // complete
 	out      []*Request // what the last Reap returned
@@ -53,7 +54,8 @@ func (s *slots) accept(n int) error {
 	return nil
 }
 
-// settled says whether a request needs no kernel: it is empty, or wrong. Then it is complete.
+// settled reports whether a request needs no kernel, because there is nothing to do or it is wrong. Such a request is
+// complete.
 func (s *slots) settled(r *Request) bool {
 	r.Err = nil
 	r.state.done, r.state.tries = 0, 0
@@ -89,7 +91,7 @@ func (s *slots) release(i uint32) *Request {
 	return r
 }
 
-// inKernel is the number of slots taken.
+// inKernel is the number of slots in use.
 func (s *slots) inKernel() int { return s.depth - len(s.free) }
 
 // handOver moves what is ready to the slice that Reap returns.
@@ -99,8 +101,8 @@ func (s *slots) handOver() []*Request {
 	return s.out
 }
 
-// account takes the kernel's result for a request and says whether the request must be submitted again: for the rest of a short
-// transfer, or because the kernel says so.
+// account takes the kernel's result for a request and reports whether the request must be submitted again: for the
+// rest of a short transfer, or because the kernel asks for that.
 func (s *slots) account(r *Request, res int64) (again bool) {
 	if res < 0 {
 		const enough = 100
@@ -121,7 +123,7 @@ func (s *slots) account(r *Request, res int64) (again bool) {
 	if done >= len(r.Buf) {
 		return false
 	}
-	// The rest must start aligned. A transfer that stops twice at one place goes no further.
+	// The rest must start aligned. A transfer that stops twice at the same place will not get further.
 	done &^= s.f.align - 1
 	if done <= r.state.done {
 		r.Err = s.f.requestError(r, io.ErrUnexpectedEOF)
@@ -131,7 +133,7 @@ func (s *slots) account(r *Request, res int64) (again bool) {
 	return true
 }
 
-// requestError adds where to the error of a request.
+// requestError adds the place to the error of a request.
 func (f *file) requestError(r *Request, err error) error {
 	switch r.Op {
 	case Read:
@@ -142,9 +144,9 @@ func (f *file) requestError(r *Request, err error) error {
 	return f.wrap("flush", 0, 0, err)
 }
 
-// ramp says how many of waiting requests to submit with one system call, when the kernel already works on busy others. It
-// prepares all that comes in one call before it starts the first; a disk with little to do is better started at once. The
-// numbers are measured (scripts/bench/aio, random writes at depth 16 and 32).
+// ramp returns how many of waiting requests to submit with one system call, if the kernel already works on busy
+// others. The kernel prepares all requests of one call before it starts the first, so a disk with little to do gets
+// its first requests in a small call. The numbers are measured (scripts/bench/aio, random writes at depth 16 and 32).
 func ramp(waiting, busy int) int {
 	switch {
 	case busy >= 32:
@@ -155,9 +157,9 @@ func ramp(waiting, busy int) int {
 	return min(waiting, 2)
 }
 
-// A yielder keeps a goroutine that does nothing but wait in system calls on good terms with Go's scheduler. That one takes
-// the processor (P) away from a goroutine in a system call, at once and every time, if it has run for 10 ms without
-// a break of its own, and threads change at each I/O. With a break now and then it leaves the P where it is.
+// A yielder yields for a goroutine that does nothing but wait in system calls. When such a goroutine has run for 10
+// ms without yielding, Go's scheduler takes its processor (P) away at each system call, and the threads change at
+// every I/O. If the goroutine yields now and then, it keeps its P.
 type yielder struct{ last time.Time }
 
 func (y *yielder) yield() {

@@ -19,7 +19,7 @@ import (
 	"ext4img/aio/devtest"
 )
 
-// need skips the test unless the programs are there and may be used.
+// need skips the test unless the programs exist and may be run.
 func need(t *testing.T, programs ...string) {
 	t.Helper()
 	if os.Getuid() != 0 {
@@ -109,11 +109,11 @@ func TestRefuseMounted(t *testing.T) {
 		refused(t, link, dev)
 	}
 	for _, path := range []string{image, dev} {
-		opened(path, aio.Options{})(t).Close() // reading is allowed
+		opened(path, aio.Options{})(t).Close() // reading must be allowed
 	}
 }
 
-// TestRefuseDeleted: the path in sysfs leads nowhere, the inode is the same.
+// TestRefuseDeleted: the path in sysfs leads nowhere, but the inode is the same.
 func TestRefuseDeleted(t *testing.T) {
 	image := newFile(t, 1<<20)
 	dev := loop(t, image)
@@ -148,7 +148,7 @@ func TestLocks(t *testing.T) {
 	refused(t, path, "open in another")
 	a.Close()
 	b.Close()
-	for range 5 { // at once, although the rings of before may not be gone
+	for range 5 { // at once, although the rings of the process before may still exist
 		opened(path, aio.Options{Write: true})(t).Close()
 	}
 }
@@ -182,7 +182,7 @@ func TestOpenErrors(t *testing.T) {
 	}
 }
 
-// TestBufferedFallback: tmpfs has no alignment for direct I/O; some file systems refuse it.
+// TestBufferedFallback: tmpfs reports no alignment for direct I/O; some file systems refuse direct I/O.
 func TestBufferedFallback(t *testing.T) {
 	var st unix.Statfs_t
 	if unix.Statfs("/dev/shm", &st) != nil || st.Type != unix.TMPFS_MAGIC {
@@ -278,7 +278,7 @@ func fullDisk(t *testing.T, d aio.Device, blocks int) {
 	}
 }
 
-// TestShrunk: a file that became shorter than its size at Open.
+// TestShrunk: the file has become shorter than it was at Open.
 func TestShrunk(t *testing.T) {
 	for _, engine := range engines() {
 		path := newFile(t, 1<<20)
@@ -309,7 +309,7 @@ func TestShrunk(t *testing.T) {
 	}
 }
 
-// TestShrunkDevice: a block device that became shorter. What lies beyond its end fails, and nothing else.
+// TestShrunkDevice: the block device has become shorter. Transfers beyond its end fail, and no others.
 func TestShrunkDevice(t *testing.T) {
 	for _, engine := range engines() {
 		path := newFile(t, 4<<20)
@@ -344,7 +344,7 @@ func TestShrunkDevice(t *testing.T) {
 	}
 }
 
-// TestBadSectors: a device of the kernel of which a part always fails.
+// TestBadSectors: a device of the kernel that fails in one part.
 func TestBadSectors(t *testing.T) {
 	need(t, "dmsetup")
 	under := loop(t, newFile(t, 4<<20))
@@ -383,7 +383,8 @@ func TestBadSectors(t *testing.T) {
 	}
 }
 
-// forbid is the environment variable that names the system calls this process, the test run again, must do without.
+// forbid is the environment variable that names the system calls which this process, a second run of the test, may
+// not use.
 const forbid = "AIO_TEST_FORBID"
 
 // TestFallback makes the system calls of the engines fail as a container's filter does.
@@ -410,7 +411,7 @@ func TestFallback(t *testing.T) {
 	}
 }
 
-// forbidden opens the file under a filter and says which engine it got, or the error.
+// forbidden opens the file under a filter and prints the engine it got, or the error.
 func forbidden(t *testing.T) {
 	prog := []unix.SockFilter{{Code: unix.BPF_LD | unix.BPF_W | unix.BPF_ABS, K: 0}}
 	for _, c := range strings.Split(os.Getenv(forbid), ",") {

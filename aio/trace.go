@@ -2,18 +2,18 @@ package aio
 
 import "sync"
 
-// An Event is one I/O that a Trace saw come to its end.
+// An Event is one I/O that a Trace saw end.
 type Event struct {
 	Op   Op
 	Off  int64
 	Data []byte // read or written; not valid after the call
-	// Epoch is the number of flushes that had succeeded when the I/O began, Until the number when it ended: from then on the next
-	// flush makes it durable.
+	// Epoch is the number of flushes that had succeeded when the I/O began; Until is that number when it ended. The
+	// next flush after Until makes the I/O durable.
 	Epoch, Until int
 	Err          error
 }
 
-// A Trace passes everything on to another device and reports each I/O when it has ended.
+// A Trace passes every I/O on to another device, and reports each when it has ended.
 type Trace struct {
 	dev    Device
 	mu     sync.Mutex

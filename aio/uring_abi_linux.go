@@ -1,7 +1,7 @@
 package aio
 
-// The kernel's interface of io_uring, as in include/uapi/linux/io_uring.h. golang.org/x/sys has its system call numbers alone.
-// The sizes and offsets are checked by TestUringABI.
+// The kernel's interface of io_uring, as in include/uapi/linux/io_uring.h. golang.org/x/sys has only its system call
+// numbers. TestUringABI checks the sizes and offsets.
 
 // uringSQE is struct io_uring_sqe.
 type uringSQE struct {

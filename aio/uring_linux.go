@@ -13,10 +13,10 @@ import (
 type uring struct {
 	kernelQueue
 	ring     *ring
-	fd       int32 // or 0, the registered file
+	fd       int32 // a descriptor, or 0 for the registered file
 	fileFlag uint8
 	arena    *Arena // registered
-	pinned   bool   // one goroutine does all, on one thread
+	pinned   bool   // one goroutine makes all calls, on one thread
 }
 
 func newUring(f *file, depth int) (*uring, error) {
@@ -70,7 +70,8 @@ func (q *uring) pin() bool {
 	return true
 }
 
-// register implements registrar. Where the limit of locked memory is too low nothing is registered, and all works as before.
+// register implements registrar. If the limit of locked memory is too low, nothing is registered and everything works
+// as before.
 func (q *uring) register(a *Arena) bool {
 	if q.arena != nil || q.ring.registerBuffer(a.mem) != nil {
 		return false
@@ -117,8 +118,8 @@ func (q *uring) start() {
 	}
 }
 
-// submit gives the filled entries to the kernel. What it cannot take now (memory is short, or completions must be reaped
-// first) stays for the next time; if it refuses, the error is the requests'. sq is held.
+// submit gives the filled entries to the kernel. Entries that it cannot take now (memory is short, or completions
+// must be reaped first) stay for the next time. If it refuses, the requests fail with its error. sq is held.
 func (q *uring) submit() {
 	q.ring.publish()
 	busy := q.busy()
@@ -142,7 +143,8 @@ func (q *uring) submit() {
 	}
 }
 
-// refuse takes back the entries that the kernel has not taken. Between two calls of enter under sq it does not look at them.
+// refuse takes back the entries that the kernel has not taken. The kernel does not look at them between two calls of
+// enter under sq.
 func (q *uring) refuse(err error) {
 	for ; q.waiting > 0; q.waiting-- {
 		q.ring.tail--
@@ -173,9 +175,9 @@ func (q *uring) await(least int) error {
 			return nil
 		}
 		if waiting > 0 {
-			// Submit may be at work: then some of those counted as waiting are complete already.
+			// Submit may be at work: some of the requests counted as waiting may be complete already.
 			if q.retry(); waiting >= inKernel {
-				continue // there was nothing to wait for
+				continue // there is nothing to wait for
 			}
 		}
 		q.yielder.yield()
@@ -186,7 +188,8 @@ func (q *uring) await(least int) error {
 	}
 }
 
-// submitAndWait does both with one system call, after those that start an idle disk. A kernel that cannot take every entry cuts it short.
+// submitAndWait submits and waits with one system call. If the disk is idle, the call submits only the first requests
+// and does not wait. If the kernel cannot take every entry, it does not wait either.
 func (q *uring) submitAndWait(wait int) {
 	q.sq.Lock()
 	defer q.sq.Unlock()
@@ -214,8 +217,8 @@ func (q *uring) submitAndWait(wait int) {
 
 func transient(err error) bool { return err == unix.EINTR || err == unix.EAGAIN || err == unix.EBUSY }
 
-// retry submits what the kernel did not take before. If nothing at all is in flight, waiting will not help: then those that it
-// still does not take have failed.
+// retry submits the requests that the kernel did not take before. If nothing at all is in flight, waiting will not
+// help: the requests that the kernel still does not take have failed.
 func (q *uring) retry() {
 	q.sq.Lock()
 	defer q.sq.Unlock()

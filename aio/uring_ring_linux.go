@@ -12,9 +12,9 @@ import (
 
 // A ring is the memory shared with the kernel and the system calls on it.
 //
-// Both rings have one producer and one consumer. The producer fills entries and then stores the tail; the consumer loads
-// the tail, reads entries and then stores the head. Stores and loads of sync/atomic are ordered at least as strongly
-// as the release and acquire that the kernel's side uses, so no entry is read before it is whole, nor
+// Both rings have one producer and one consumer. The producer fills entries and then stores the tail; the consumer
+// loads the tail, reads entries and then stores the head. Loads and stores of sync/atomic are ordered at least as
+// strongly as the acquire and release that the kernel uses. So no entry is read before it is complete, and none is
 // overwritten before it was read. The indices run freely in 32 bits; the mask takes them to an entry.
 type ring struct {
 	fd     int
@@ -27,12 +27,12 @@ type ring struct {
 	sqMask, cqMask          uint32
 	sqes                    []uringSQE
 	cqes                    []uringCQE
-	tail                    uint32 // of the submission ring, ours
+	tail                    uint32 // tail of the submission ring, as far as we filled it
 
-	hasFile, hasBuffer bool // registered
+	hasFile, hasBuffer bool // a file, a buffer is registered
 }
 
-// newRing makes a ring for entries requests with the set-up flags that this kernel takes: the first of these lists that is not refused.
+// newRing makes a ring for entries requests. It uses the first of the lists of set-up flags that this kernel accepts.
 func newRing(entries int, pinned bool) (*ring, error) {
 	flags := []uint32{uringSetupNoSQArray, 0}
 	if pinned {
@@ -92,13 +92,13 @@ func (r *ring) mapRings() error {
 	if p.flags&uringSetupNoSQArray == 0 {
 		array := unsafe.Slice((*uint32)(at(p.sq.array)), p.sqEntries)
 		for i := range array {
-			array[i] = uint32(i) // entry i always stands in slot i
+			array[i] = uint32(i) // slot i of the array always points to entry i
 		}
 	}
 	return nil
 }
 
-// next returns the entry to fill. There is room: the ring is as long as the queue is deep.
+// next returns the entry to fill. There is always room: the ring is as long as the queue is deep.
 func (r *ring) next() *uringSQE {
 	e := &r.sqes[r.tail&r.sqMask]
 	r.tail++
@@ -120,7 +120,7 @@ func (r *ring) enter(n, wait, flags uint32) (int, error) {
 	return int(got), nil
 }
 
-// needsEnter says whether completions wait inside the kernel for the next enter to be shown.
+// needsEnter reports whether the kernel holds completions back that only the next enter puts into the ring.
 func (r *ring) needsEnter() bool {
 	return atomic.LoadUint32(r.sqFlags)&(uringSQCQOverflow|uringSQTaskrun) != 0
 }
@@ -151,7 +151,7 @@ func (r *ring) registerBuffer(mem []byte) error {
 	return err
 }
 
-// probe says whether the kernel has every operation that the queue uses, and whether a filter lets enter through.
+// probe checks that the kernel has every operation that the queue uses, and that no filter forbids enter.
 func (r *ring) probe() error {
 	if _, err := r.enter(0, 0, 0); err != nil && err != unix.EINTR {
 		return fmt.Errorf("io_uring_enter: %w", err)
@@ -168,8 +168,8 @@ func (r *ring) probe() error {
 	return nil
 }
 
-// close ends the ring. The kernel frees it a while later; what was registered is let go of before, lest a file that
-// is closed stays busy until then.
+// close ends the ring. It first unregisters file and buffer: the kernel frees the ring a while later, and until then
+// a registered file would stay busy although it is closed.
 func (r *ring) close() {
 	if r.hasFile {
 		r.register(uringUnregisterFiles, nil, 0)

@@ -10,9 +10,9 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// checkWriters refuses a regular file that another process has open for writing. The kernel says whether any has: it then grants
-// no lease for reading. Which one, and that it is a process at all (a loop device may be it, or what is left of one that was
-// killed), is seen in /proc, as far as that shows other processes.
+// checkWriters refuses a regular file that another process has open for writing: then the kernel grants no lease for
+// reading. /proc shows which process it is, as far as it shows other processes. There may be no such process: the
+// writer can be a loop device, or the remains of a process that was killed.
 func checkWriters(f *os.File) error {
 	st, err := f.Stat()
 	if err != nil || !st.Mode().IsRegular() {

@@ -1,6 +1,7 @@
-// Package devtest is the contract of package aio as a test: Run passes for every device and every engine, or it is not one.
+// Package devtest is the contract of package aio as a test: Run passes for every device and every engine.
 //
-// It owns nothing. The device it is given is overwritten; it must be at least MinSize bytes long, and nobody else may use it.
+// It owns nothing. It overwrites the device it is given, which must be at least MinSize bytes long and in use by
+// nobody else.
 package devtest
 
 import (
@@ -18,8 +19,8 @@ import (
 // MinSize is the least size of a device under test.
 const MinSize = 4 << 20
 
-// Run tests a device. open returns it, always with the same content, whatever that is; it is called once for each part of the
-// contract, after the device of the part before was closed.
+// Run tests a device. open returns it, always with the same content, whatever that is. Run calls open once for each
+// part of the contract, after it has closed the device of the part before.
 func Run(t *testing.T, open func(t *testing.T) aio.Device) {
 	for _, part := range []struct {
 		name string
@@ -94,7 +95,7 @@ func readWrite(t *testing.T, dev aio.Device) {
 	expect(t, dev, want, 0)
 }
 
-// ends: a transfer that reaches past the end is an error, and a read returns what is there.
+// ends: a transfer beyond the end is an error, and a read returns the bytes before the end.
 func ends(t *testing.T, dev aio.Device) {
 	size, p := dev.Size(), make([]byte, 1000)
 	for i := range p {
@@ -130,7 +131,7 @@ func queue(t *testing.T, dev aio.Device) {
 	exercise(t, dev, q, depth, 300, func(n int) []byte { return buffer(dev, n) })
 }
 
-// exercise runs rounds of batches on distinct blocks through q, whose buffers are cut by alloc.
+// exercise runs rounds of batches on distinct blocks through q, with buffers from alloc.
 func exercise(t *testing.T, dev aio.Device, q aio.Queue, depth, total int, alloc func(int) []byte) {
 	t.Helper()
 	r, u := seeded(t), unit(dev)
@@ -198,7 +199,7 @@ func unalignedRequests(t *testing.T, dev aio.Device) {
 	reapGood(t, q, 1)
 }
 
-// neighbours: unaligned writes in flight together that share sectors, but no byte, do not lose each other's.
+// neighbours: unaligned writes in flight that share sectors, but no byte, do not undo each other.
 func neighbours(t *testing.T, dev aio.Device) {
 	const n, length = 64, 100
 	q := newQueue(t, dev, n)
@@ -215,7 +216,8 @@ func neighbours(t *testing.T, dev aio.Device) {
 	expect(t, dev, want, 0)
 }
 
-// overlapping writes in flight leave a mixture of them, by sector, and nothing else; their neighbours stay.
+// overlapping: writes in flight that overlap leave a mixture of them, sector by sector, and nothing else. Bytes
+// beside them stay.
 func overlapping(t *testing.T, dev aio.Device) {
 	const depth = 16
 	u := unit(dev)
@@ -242,13 +244,13 @@ func overlapping(t *testing.T, dev aio.Device) {
 	}
 }
 
-// errorsInBatch: an error belongs to its request alone.
+// errorsInBatch: only the request that met an error carries it.
 func errorsInBatch(t *testing.T, dev aio.Device) {
 	const n = 12
 	u := unit(dev)
 	q := newQueue(t, dev, n)
 	defer closeQueue(t, q)
-	for round := range 3 { // and the queue works as before
+	for round := range 3 { // the queue still works after errors
 		reqs := make([]*aio.Request, n)
 		for i := range reqs {
 			buf := buffer(dev, u)
@@ -286,7 +288,7 @@ func errorsInBatch(t *testing.T, dev aio.Device) {
 	}
 }
 
-// fullQueue: more than the depth is refused as a whole.
+// fullQueue: a batch that is larger than the depth is refused as a whole.
 func fullQueue(t *testing.T, dev aio.Device) {
 	u := unit(dev)
 	q := newQueue(t, dev, 4)
@@ -312,7 +314,7 @@ func fullQueue(t *testing.T, dev aio.Device) {
 	}
 }
 
-// reuse: a request that came back, also with an error, can be submitted again.
+// reuse: a request that came back, even with an error, can be submitted again.
 func reuse(t *testing.T, dev aio.Device) {
 	u := unit(dev)
 	q := newQueue(t, dev, 1)
@@ -330,7 +332,7 @@ func reuse(t *testing.T, dev aio.Device) {
 	}
 }
 
-// flush works alone, in a batch, and on the device while the queue is in use.
+// flush: a flush works alone, in a batch, and on the device while the queue is in use.
 func flush(t *testing.T, dev aio.Device) {
 	u := unit(dev)
 	q := newQueue(t, dev, 8)
@@ -401,7 +403,7 @@ func apart(t *testing.T, dev aio.Device) {
 	}
 }
 
-// manyQueues: queues and plain transfers on one device at once.
+// manyQueues: several queues and plain transfers use one device at once.
 func manyQueues(t *testing.T, dev aio.Device) {
 	u := unit(dev)
 	var wg sync.WaitGroup
@@ -450,7 +452,7 @@ func worker(dev aio.Device, base int64, u int, mark byte) error {
 	return q.Close()
 }
 
-// closing: Close waits for what is in flight; then everything is refused.
+// closing: Close waits for requests in flight; afterwards every call is refused.
 func closing(t *testing.T, dev aio.Device) {
 	u := unit(dev)
 	q := newQueue(t, dev, 16)
@@ -474,7 +476,7 @@ func closing(t *testing.T, dev aio.Device) {
 	}
 }
 
-// farOffsets writes around 2^31 and 2^32 bytes and at the end, where the device is that long.
+// farOffsets writes around 2^31 and 2^32 bytes and at the end, if the device is that long.
 func farOffsets(t *testing.T, dev aio.Device) {
 	u := int64(unit(dev))
 	q := newQueue(t, dev, 8)
@@ -502,7 +504,7 @@ func farOffsets(t *testing.T, dev aio.Device) {
 	}
 }
 
-// arena: buffers of a registered arena, mixed with others.
+// arena: buffers of a registered arena work, mixed with others.
 func arena(t *testing.T, dev aio.Device) {
 	const depth = 16
 	a, err := aio.NewArena(depth/2*unit(dev), min(4096, unit(dev)))
@@ -521,7 +523,7 @@ func arena(t *testing.T, dev aio.Device) {
 	})
 }
 
-// pinned: the same by one goroutine on one thread.
+// pinned: the same works if one goroutine on one thread makes all calls.
 func pinned(t *testing.T, dev aio.Device) {
 	q := newQueue(t, dev, 16)
 	defer closeQueue(t, q)

@@ -8,7 +8,7 @@ import (
 	"hash/crc32"
 )
 
-// The GPT header, of UEFI 2.10 section 5.3.2: where its fields stand.
+// Offsets of the fields of the GPT header (UEFI 2.10 section 5.3.2).
 const (
 	gptSignature  = "EFI PART"
 	gptHeaderSize = 12 // le32
@@ -29,8 +29,8 @@ const (
 	gptMaxArray   = 4 << 20 // bytes, as in the kernel: KMALLOC_MAX_SIZE
 )
 
-// findGPT looks for a GPT in sectors of each size, then for the copies at the end. The copy of a disk whose MBR does not promise
-// a GPT is what is left of another table, and is not looked for.
+// findGPT looks for a primary GPT in sectors of each size, then for the copies at the end of the disk. If the MBR
+// does not promise a GPT, a copy at the end is left over from another table, and findGPT does not look for it.
 func findGPT(disk Disk, sectors []int, protective bool) (*Table, error) {
 	reason := fmt.Errorf("GPT: no header: %w", ErrDamaged)
 	found := false
@@ -66,7 +66,7 @@ func findGPT(disk Disk, sectors []int, protective bool) (*Table, error) {
 
 // readGPT reads the table whose header is in sector lba.
 //
-// Errors: ErrNone where no header is, ErrDamaged where it or its entries are wrong, or of the disk.
+// Errors: ErrNone if there is no header, ErrDamaged if the header or its entries are wrong, or an error of the disk.
 func readGPT(disk Disk, sector int, lba int64) (*Table, error) {
 	h, err := readAt(disk, lba*int64(sector), sector)
 	if err != nil {

@@ -55,7 +55,7 @@ func newDisk(t *testing.T, size int64) string {
 	return path
 }
 
-// seeded is a generator whose seed is EXT4IMG_SEED, or new.
+// seeded returns a random generator with the seed EXT4IMG_SEED, or with a new seed.
 func seeded(t *testing.T) *rand.Rand {
 	seed := rand.Uint64()
 	if s, err := strconv.ParseUint(os.Getenv("EXT4IMG_SEED"), 10, 64); err == nil {
@@ -76,7 +76,7 @@ func rounds(short int) int {
 	return short
 }
 
-// entry is what a judge says of a partition, in sectors.
+// entry is one partition as a judge lists it, in sectors.
 type entry struct{ number, start, size int64 }
 
 func entriesOf(tb *parttable.Table) (out []entry) {
@@ -87,7 +87,7 @@ func entriesOf(tb *parttable.Table) (out []entry) {
 	return out
 }
 
-// bySfdisk is what sfdisk reads.
+// bySfdisk lists the partitions that sfdisk reads.
 func bySfdisk(t *testing.T, path string) (out []entry) {
 	t.Helper()
 	var dump struct {
@@ -117,10 +117,10 @@ func bySfdisk(t *testing.T, path string) (out []entry) {
 	return out
 }
 
-// bySgdisk is what sgdisk reads.
+// bySgdisk lists the partitions that sgdisk reads.
 func bySgdisk(t *testing.T, path string) (out []entry) {
 	t.Helper()
-	text, _ := exec.Command("sgdisk", "-p", path).CombinedOutput() // its status tells of damage
+	text, _ := exec.Command("sgdisk", "-p", path).CombinedOutput() // its exit status only tells of damage
 	for _, m := range regexp.MustCompile(`(?m)^ +(\d+) +(\d+) +(\d+) +\S+ [KMGT]?i?B`).FindAllStringSubmatch(string(text), -1) {
 		var n [3]int64
 		for i := range n {
@@ -131,8 +131,8 @@ func bySgdisk(t *testing.T, path string) (out []entry) {
 	return out
 }
 
-// byPartx is what libblkid reads, as the kernel does. It counts in sectors of 512 bytes and cuts the size of extended partitions,
-// as the kernel does, too.
+// byPartx lists the partitions that libblkid reads, which agrees with the kernel. Like the kernel it counts in
+// sectors of 512 bytes and cuts the size of extended partitions.
 func byPartx(t *testing.T, path string) (out []entry) {
 	t.Helper()
 	text, err := exec.Command("partx", "-s", "-g", "-o", "NR,START,SECTORS", path).CombinedOutput()
@@ -148,7 +148,8 @@ func byPartx(t *testing.T, path string) (out []entry) {
 	return out
 }
 
-// TestRandomMBR: primary, extended and logical partitions, some deleted, in sectors of both sizes: as sfdisk reads them.
+// TestRandomMBR: random primary, extended and logical partitions, some deleted, in sectors of both sizes. We must
+// read what sfdisk reads.
 func TestRandomMBR(t *testing.T) {
 	judge.Need(t, "sfdisk")
 	r := seeded(t)
@@ -161,9 +162,9 @@ func TestRandomMBR(t *testing.T) {
 			sector, dev = 4096, attach(t, path)
 		}
 		if !sfdisk(dev, mbrScript(r, int64(512<<20/sector))) {
-			continue // not every script can be
+			continue // sfdisk refuses some scripts
 		}
-		if logical := r.IntN(4); logical > 0 { // those after it get other numbers
+		if logical := r.IntN(4); logical > 0 { // the partitions after it get other numbers
 			_ = exec.Command("sfdisk", "-q", "--no-reread", "--delete", dev, strconv.Itoa(4+logical)).Run()
 		}
 		want := bySfdisk(t, dev)
@@ -191,7 +192,7 @@ func TestRandomMBR(t *testing.T) {
 	t.Logf("%d tables", judged)
 }
 
-// mbrScript is a random script for sfdisk.
+// mbrScript returns a random script for sfdisk.
 func mbrScript(r *rand.Rand, sectors int64) string {
 	lines := []string{"label: dos"}
 	extended := r.IntN(4)
@@ -219,7 +220,7 @@ func mbrScript(r *rand.Rand, sectors int64) string {
 	return strings.Join(lines, "\n") + "\n"
 }
 
-// sfdisk runs a script and says whether that could be.
+// sfdisk runs a script and reports whether sfdisk accepted it.
 func sfdisk(dev, script string) bool {
 	cmd := exec.Command("sfdisk", "-q", "--no-reread", "--no-tell-kernel", dev)
 	cmd.Stdin = strings.NewReader(script)
@@ -267,7 +268,7 @@ func TestRandomGPT(t *testing.T) {
 		if r.IntN(3) == 0 {
 			args = append(args, "-h", strconv.Itoa(first))
 		}
-		_ = exec.Command("sgdisk", append(args, dev)...).Run() // a number drawn twice is refused, what came before is kept or not: the judges say
+		_ = exec.Command("sgdisk", append(args, dev)...).Run() // it may refuse a part: the judges tell
 		want := bySgdisk(t, dev)
 		if len(want) == 0 {
 			continue
@@ -288,7 +289,7 @@ func TestRandomGPT(t *testing.T) {
 	}
 }
 
-// hurt damages a GPT: 1 its header, 2 its entries, 3 the copy.
+// hurt damages a part of a GPT: 1 the header, 2 the entries, 3 the copy.
 func hurt(t *testing.T, path string, sector int64, what int) {
 	t.Helper()
 	f, err := os.OpenFile(path, os.O_RDWR, 0)
@@ -323,8 +324,8 @@ func put(p []byte, slot int, kind byte, start, count uint32) {
 	p[510], p[511] = 0x55, 0xAA
 }
 
-// TestChains: chains of EBRs that no program writes, but the kernel reads: in any order, with empty members, garbage in the third
-// and fourth entry, several extended partitions. What partx reads is right.
+// TestChains: chains of EBRs that no program writes, but the kernel reads: in any order, with empty members, with
+// garbage in the third and fourth entry, with several extended partitions. We must read what partx reads.
 func TestChains(t *testing.T) {
 	judge.Need(t, "partx")
 	r := seeded(t)
@@ -339,7 +340,7 @@ func TestChains(t *testing.T) {
 			at := uint32(0)
 			for i := range 1 + r.IntN(7) {
 				ebr := b[(ext+at)*512:][:512]
-				put(ebr, 0, 0x83, 1+uint32(r.IntN(4)), uint32(r.IntN(3)*20)) // a third is empty
+				put(ebr, 0, 0x83, 1+uint32(r.IntN(4)), uint32(r.IntN(3)*20)) // one in three is empty
 				if r.IntN(3) == 0 {
 					put(ebr, 2+r.IntN(2), 0x83, uint32(30+r.IntN(70)), uint32(r.IntN(100)))
 				}

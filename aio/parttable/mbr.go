@@ -37,7 +37,7 @@ func entries(p []byte) (all [4]mbrEntry) {
 	return all
 }
 
-// isProtective says whether the MBR stands before a GPT. A hybrid one has other entries as well.
+// isProtective reports whether the MBR promises a GPT. A hybrid MBR has other entries as well.
 func isProtective(p []byte) bool {
 	for _, e := range entries(p) {
 		if e.kind == typeProtective {
@@ -47,11 +47,11 @@ func isProtective(p []byte) bool {
 	return false
 }
 
-// isExtended says whether an entry is an extended partition: of DOS, Windows 95 or Linux.
+// isExtended reports whether an entry is an extended partition: of DOS, Windows 95 or Linux.
 func (e mbrEntry) isExtended() bool { return e.kind == 0x05 || e.kind == 0x0F || e.kind == 0x85 }
 
-// readMBR reads the table whose first sector is p; nil if it is none. A boot sector has the same signature: it shows by
-// entries that are neither bootable (0x80) nor not (0).
+// readMBR reads the table whose first sector is p. It returns nil if p is no table. A boot sector has the same
+// signature, but its entries are neither bootable (0x80) nor not bootable (0).
 func readMBR(disk Disk, p []byte, sector int) (*Table, error) {
 	if !hasSignature(p) {
 		return nil, nil
@@ -79,8 +79,9 @@ func readMBR(disk Disk, p []byte, sector int) (*Table, error) {
 	return t, nil
 }
 
-// addLogical follows the chain of EBRs of an extended partition and adds its logical partitions, numbered from next on. Source:
-// parse_extended in block/partitions/msdos.c. Like there, the chain just ends where it leads nowhere; a loop is such an end too.
+// addLogical follows the chain of EBRs of an extended partition and adds its logical partitions, numbered from next
+// on. It works as parse_extended in block/partitions/msdos.c: a link that leads nowhere, or back, just ends the
+// chain.
 func (t *Table) addLogical(disk Disk, ext mbrEntry, next int) (int, error) {
 	seen := map[uint64]bool{}
 	at, size := ext.start, ext.count
@@ -114,8 +115,8 @@ func (t *Table) addLogical(disk Disk, ext mbrEntry, next int) (int, error) {
 	return next, nil
 }
 
-// inside says whether an entry of the EBR at a sector stays inside the EBR's part and the extended partition: of the third and
-// fourth entry that is asked, because they hold garbage on some disks.
+// inside reports whether an entry of the EBR at a sector stays inside the EBR's part and the extended partition. The
+// third and fourth entry must pass this check, because on some disks they hold garbage.
 func inside(ext mbrEntry, at, size uint64, e mbrEntry) bool {
 	return e.start+e.count <= size && at+e.start >= ext.start && at+e.start+e.count <= ext.start+ext.count
 }

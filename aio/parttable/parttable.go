@@ -5,7 +5,7 @@
 //	sector 1        GPT header, then the array of its entries; copies of both at the end of the disk
 //	sector e        EBR of an extended partition that begins at e: one logical partition, and where the next EBR is
 //
-// What stands on the disk is not trusted: no table makes it read more than 4 MiB, loop or panic.
+// The bytes of the disk are not trusted: no table makes the package read more than 4 MiB, loop or panic.
 package parttable
 
 import (
@@ -15,7 +15,7 @@ import (
 	"math"
 )
 
-// A Disk is what a table is read from. An aio.Device is one.
+// A Disk is the device that a table is read from. An aio.Device is one.
 type Disk interface {
 	io.ReaderAt
 	Size() int64 // bytes
@@ -30,12 +30,13 @@ const (
 // A Table is a partition table.
 type Table struct {
 	Kind       string      // MBR or GPT
-	SectorSize int         // bytes: what the table counts in
-	Backup     bool        // of a GPT: the primary is damaged, this is the copy at the end of the disk
+	SectorSize int         // bytes; the table counts in sectors of this size
+	Backup     bool        // GPT only: the primary is damaged, and this is the copy at the end of the disk
 	Partitions []Partition // by number
 }
 
-// A Partition is an entry of a table. Start and Size are the table's own words: the disk may end before the partition does.
+// A Partition is an entry of a table. Start and Size are what the table says: the disk may end before the partition
+// does.
 type Partition struct {
 	Number   int   // as the kernel and sfdisk count: the place in the table from 1; logical partitions from 5 on
 	Start    int64 // bytes, more than 0
@@ -44,19 +45,21 @@ type Partition struct {
 }
 
 var (
-	// ErrNone is a disk without a partition table.
+	// ErrNone: the disk has no partition table.
 	ErrNone = errors.New("no partition table")
-	// ErrDamaged is a disk whose MBR promises a GPT, which is damaged, and so is its copy.
+	// ErrDamaged: the MBR of the disk promises a GPT, but the GPT and its copy are damaged.
 	ErrDamaged = errors.New("damaged partition table")
 )
 
-// Read finds the partition table of a disk. sector is the size of the disk's sectors if it is known, as of a block device, or 0.
+// Read finds the partition table of a disk. sector is the size of the disk's sectors if it is known, as for a block
+// device, or else 0.
 //
-// A GPT is found in sectors of either size, and nothing else is looked for then; one whose primary is damaged is read from its
-// copy. An MBR does not tell what its numbers count: there is a table for each size of sectors in which it makes sense, that
-// of sector first, or of 512 bytes if it is 0. The caller knows by what it finds in the partitions.
+// Read looks for a GPT in sectors of either size first. If it finds one, it returns that table alone; if the primary
+// is damaged, it reads the copy. An MBR does not say how large its sectors are. Read then returns a table for each
+// size in which the MBR makes sense: first the one for sector, or for 512 bytes if sector is 0. The content of the
+// partitions tells the caller which table is right.
 //
-// Errors: ErrNone, ErrDamaged, or of the disk.
+// Errors: ErrNone, ErrDamaged, or an error of the disk.
 func Read(disk Disk, sector int) ([]*Table, error) {
 	sectors := []int{512, 4096}
 	if sector == 4096 {
@@ -103,7 +106,8 @@ func (t *Table) Find(number int) *Partition {
 	return nil
 }
 
-// add adds a partition in sectors, unless it is empty, begins where the table itself stands, or cannot be expressed in bytes.
+// add adds a partition, given in sectors. It leaves out one that is empty, that begins where the table itself is, or
+// that cannot be expressed in bytes.
 func (t *Table) add(number int, start, count uint64, extended bool) {
 	limit := uint64(math.MaxInt64) / uint64(t.SectorSize)
 	if start == 0 || count == 0 || start > limit || count > limit-start {
@@ -112,7 +116,7 @@ func (t *Table) add(number int, start, count uint64, extended bool) {
 	t.Partitions = append(t.Partitions, Partition{number, int64(start) * int64(t.SectorSize), int64(count) * int64(t.SectorSize), extended})
 }
 
-// readAt reads n bytes at off. What lies beyond the end of the disk is ErrNone.
+// readAt reads n bytes at off. A read beyond the end of the disk returns ErrNone.
 func readAt(disk Disk, off int64, n int) ([]byte, error) {
 	if off < 0 || int64(n) > disk.Size() || off > disk.Size()-int64(n) {
 		return nil, ErrNone

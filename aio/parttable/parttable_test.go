@@ -17,7 +17,8 @@ type mem struct{ *bytes.Reader }
 
 func newMem(b []byte) mem { return mem{bytes.NewReader(b)} }
 
-// TestClaims: what a header may ask for, and what not; none makes the program allocate more than the largest table.
+// TestClaims: a header may claim many and large entries, up to a bound. No claim makes the program allocate more than
+// the largest table needs.
 func TestClaims(t *testing.T) {
 	for _, c := range []struct {
 		count, each uint32
@@ -47,7 +48,7 @@ func TestClaims(t *testing.T) {
 	}
 }
 
-// TestDamagedGPT: a bit that is wrong anywhere in header or entries is noticed; without an MBR the primary is found all the same.
+// TestDamagedGPT: a wrong bit anywhere in header or entries is noticed. Without an MBR the primary is still found.
 func TestDamagedGPT(t *testing.T) {
 	good := gpt(1<<20, 512, 8, 128)
 	for bit := 512 * 8; bit < (1024+8*128)*8; bit += 13 {
@@ -66,7 +67,7 @@ func TestDamagedGPT(t *testing.T) {
 	}
 }
 
-// TestNone: what is no table.
+// TestNone: disks without a table.
 func TestNone(t *testing.T) {
 	boot := make([]byte, 1<<20)
 	put(boot, 0, 0x83, 1, 100)
@@ -82,7 +83,7 @@ func TestNone(t *testing.T) {
 	}
 }
 
-// TestLoops: a chain of EBRs that leads back, to itself, nowhere, or on and on.
+// TestLoops: a chain of EBRs that leads back, to itself, nowhere, or has no end.
 func TestLoops(t *testing.T) {
 	disk := func(links ...uint32) []byte {
 		b := make([]byte, 4<<20)
@@ -112,7 +113,7 @@ func TestLoops(t *testing.T) {
 	}
 }
 
-// FuzzRead: no disk makes it panic, and what it returns keeps its promises.
+// FuzzRead: no disk makes Read panic, and the result has the documented properties.
 func FuzzRead(f *testing.F) {
 	small := gpt(20<<10, 512, 8, 128)
 	f.Add(small, false)
@@ -146,7 +147,7 @@ func FuzzRead(f *testing.F) {
 	})
 }
 
-// repair puts the checksums of a GPT right, so that fuzzing comes behind them.
+// repair corrects the checksums of a GPT, so that fuzzing reaches the code behind them.
 func repair(b []byte) {
 	le := binary.LittleEndian
 	for _, sector := range []int{512, 4096} {

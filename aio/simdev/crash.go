@@ -9,7 +9,7 @@ import (
 // A Write is one write that a device accepted.
 type Write struct {
 	Seq   int // order of acceptance, over the whole device
-	Epoch int // flushes completed when it was accepted: from here on it may be on the medium
+	Epoch int // flushes completed when it was accepted; from then on it may be on the medium
 	// Until is the epoch whose flush makes it durable: the one in which WriteAt returned or Reap returned the request.
 	// A write still in flight has math.MaxInt.
 	Until int
@@ -97,7 +97,8 @@ func (d *Device) Crash(pieces ...Piece) *Device {
 	return c
 }
 
-// A Trace is every write of a device since Record. From it every state that a power cut at any time may have left can be made.
+// A Trace is every write of a device since Record. It can make every state that a power cut at any time may have
+// left.
 type Trace struct {
 	Writes []*Write
 	First  int // the epoch in which it began
@@ -105,20 +106,22 @@ type Trace struct {
 
 	start *Image
 	align int
-	// order is Writes by the time they become durable; image holds order[:applied], those durable before epoch at.
+	// order is Writes in the order in which they become durable; image holds order[:applied], those durable before
+	// epoch at.
 	order   []*Write
 	image   *Image
 	applied int
 }
 
-// Record begins a trace: the content now is its start, and counts as durable in it. It needs memory for all that is written from now on.
+// Record begins a trace. The present content is its start, and counts as durable. The trace keeps in memory every
+// write from now on.
 func (d *Device) Record() {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	d.trace = &Trace{start: d.now.Clone(), First: d.epoch}
 }
 
-// Trace returns what was written since Record. The device may go on; the result does not change.
+// Trace returns the writes since Record. The device may go on: the result does not change.
 func (d *Device) Trace() *Trace {
 	d.mu.Lock()
 	defer d.mu.Unlock()
@@ -133,8 +136,8 @@ func (d *Device) Trace() *Trace {
 	return t
 }
 
-// Change lets fn edit what the trace says of each write: for tests that plant a defect in an order that was right. Data
-// must be replaced, not edited.
+// Change lets fn edit the trace's record of each write. Tests use it to plant a defect in an order that was right. fn
+// must replace Data, not edit its bytes.
 func (t *Trace) Change(fn func(w *Write)) {
 	for _, w := range t.Writes {
 		fn(w)
@@ -155,7 +158,7 @@ func (t *Trace) Open(e int) []*Write {
 }
 
 // State returns the device after a power cut during epoch e, if exactly these pieces of Open(e), in this order, had
-// reached the medium. Going through the epochs upwards costs each write once; going back starts again.
+// reached the medium. Calls with rising epochs apply each write once; a call with an earlier epoch starts again.
 func (t *Trace) State(e int, pieces ...Piece) *Device {
 	if t.applied > 0 && t.order[t.applied-1].Until >= e {
 		t.image, t.applied = t.start.Clone(), 0

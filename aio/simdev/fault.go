@@ -2,7 +2,7 @@ package simdev
 
 import "ext4img/aio"
 
-// An IO is what a fault function decides on.
+// An IO describes one I/O to a fault function, which decides whether it fails.
 type IO struct {
 	Index int // of the device's I/Os, from 0: reads, writes and flushes, in the order they are carried out
 	Op    aio.Op
@@ -24,15 +24,16 @@ func (t *Torn) Error() string { return t.Err.Error() }
 // Unwrap returns the error that the I/O reports.
 func (t *Torn) Unwrap() error { return t.Err }
 
-// SetFault makes every I/O for which fault returns an error fail with it: a write then changes nothing, unless the error
-// is a *Torn. A failed Flush makes nothing durable. nil ends it. The function must not call the device.
+// SetFault makes every I/O for which fault returns an error fail with that error. A write that fails changes nothing,
+// unless the error is a *Torn. A Flush that fails makes nothing durable. SetFault(nil) ends it. fault must not call
+// the device.
 func (d *Device) SetFault(fault func(IO) error) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	d.fault = fault
 }
 
-// FailAt is a fault that meets the I/O with this index alone.
+// FailAt returns a fault function that lets only the I/O with this index fail.
 func FailAt(index int, err error) func(IO) error {
 	return func(io IO) error {
 		if io.Index == index {
@@ -42,7 +43,8 @@ func FailAt(index int, err error) func(IO) error {
 	}
 }
 
-// FailFrom is a fault that meets the I/O with this index and all later ones, as a disk that is gone.
+// FailFrom returns a fault function that lets the I/O with this index and all later ones fail, like a disk that is
+// gone.
 func FailFrom(index int, err error) func(IO) error {
 	return func(io IO) error {
 		if io.Index >= index {
@@ -52,7 +54,7 @@ func FailFrom(index int, err error) func(IO) error {
 	}
 }
 
-// IOs is the number of I/Os so far, and so the Index of the next.
+// IOs is the number of I/Os so far, which is the Index of the next one.
 func (d *Device) IOs() int {
 	d.mu.Lock()
 	defer d.mu.Unlock()

@@ -16,7 +16,7 @@ const (
 	fan      = 1 << fanBits
 )
 
-// An owner marks the nodes that one Image may change in place. It has a size, so that two have two addresses.
+// An owner marks the nodes that one Image may change in place. It has a size, so that two owners have two addresses.
 type owner struct{ _ byte }
 
 // A node is a page (data) or an inner node (kids) of the radix tree below an Image.
@@ -69,7 +69,7 @@ func (m *Image) page(i int64) []byte {
 	return n.data
 }
 
-// change returns the bytes of page i to be changed, after copying what is shared on the way to it.
+// change returns the bytes of page i to be changed. It first copies the shared nodes on the way to the page.
 func (m *Image) change(i int64) []byte {
 	at := &m.root
 	for l := m.levels - 1; ; l-- {
@@ -82,7 +82,7 @@ func (m *Image) change(i int64) []byte {
 	}
 }
 
-// mine returns n if this image may change it, else a copy that it may.
+// mine returns n if this image may change it, or else a copy that it may change.
 func (m *Image) mine(n *node, leaf bool) *node {
 	if n != nil && n.owner == m.own {
 		n.sum.Store(0)
@@ -128,7 +128,7 @@ func (m *Image) ReadAt(p []byte, off int64) (int, error) {
 	return len(p), err
 }
 
-// write stores p, which lies inside the image, at off. Filling a page that is all fill leaves it sparse.
+// write stores p, which lies inside the image, at off. A page that stays all fill remains sparse.
 func (m *Image) write(p []byte, off int64) {
 	for len(p) > 0 {
 		in := int(off & (pageSize - 1))
@@ -140,8 +140,8 @@ func (m *Image) write(p []byte, off int64) {
 	}
 }
 
-// Hash identifies the content: equal contents of the same size and fill have equal hashes, however they came to be.
-// It costs only what changed since the last Hash of this image or of one it shares pages with.
+// Hash identifies the content: images of the same size, fill and content have equal hashes, whatever their history.
+// The cost depends only on the changes since the last Hash of this image, or of one that shares pages with it.
 func (m *Image) Hash() uint64 {
 	if m.root == nil {
 		return 0

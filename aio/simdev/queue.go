@@ -11,8 +11,8 @@ import (
 type flight struct {
 	q    *queue
 	req  *aio.Request
-	w    *Write // of a write
-	data []byte // of a write: what stood in the buffer before it was scribbled over
+	w    *Write // of a write only
+	data []byte // of a write only: the buffer's bytes before it was filled with Scribble
 	done bool
 }
 
@@ -129,7 +129,7 @@ func (q *queue) giveBack(f *flight) {
 	}
 }
 
-// Close implements aio.Queue. It waits for what is held: release it first.
+// Close implements aio.Queue. It waits for held requests: release them first.
 func (q *queue) Close() error {
 	q.d.mu.Lock()
 	defer q.d.mu.Unlock()
@@ -141,7 +141,8 @@ func (q *queue) Close() error {
 	return nil
 }
 
-// Hold keeps the requests submitted from now on for which match is true (nil: all) from being carried out, until they are released.
+// Hold keeps requests that are submitted from now on from being carried out until they are released: those for which
+// match returns true, or all if match is nil.
 func (d *Device) Hold(match func(*aio.Request) bool) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
@@ -151,7 +152,8 @@ func (d *Device) Hold(match func(*aio.Request) bool) {
 	d.hold = match
 }
 
-// Held returns the held requests, in order of submission. They still belong to their queue: look at Op and Off alone.
+// Held returns the held requests, in order of submission. They still belong to their queue: callers look at Op and
+// Off only.
 func (d *Device) Held() []*aio.Request {
 	d.mu.Lock()
 	defer d.mu.Unlock()
@@ -176,7 +178,7 @@ func (d *Device) heldRequests() []*aio.Request {
 	return rs
 }
 
-// Release carries out these held requests, in this order; without any, all that are held. Hold stays in force.
+// Release carries out these held requests, in this order, or all held requests if none is given. Hold stays in force.
 func (d *Device) Release(reqs ...*aio.Request) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
@@ -195,7 +197,7 @@ func (d *Device) Release(reqs ...*aio.Request) {
 	d.changed.Broadcast()
 }
 
-// Unhold ends Hold and releases all that is held.
+// Unhold ends Hold and releases all held requests.
 func (d *Device) Unhold() {
 	d.mu.Lock()
 	d.hold = nil

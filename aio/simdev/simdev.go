@@ -1,12 +1,12 @@
-// Package simdev is a block device in memory, for tests. It behaves as the contract of package aio allows a device to
-// behave, at its worst and on demand:
+// Package simdev is a block device in memory, for tests. It does, on demand, the worst that the contract of package
+// aio allows a device to do:
 //
-//   - What was written is lost, kept, torn at sectors and reordered by a power cut until a Flush has made it durable:
+//   - A power cut may lose, keep, tear at sectors and reorder every write that no Flush has made durable.
 //     Crash makes any one of those states a Device of its own, in time proportional to the writes since the last Flush.
-//   - A request of a queue completes when the test says so: Hold and Release, in any order.
-//   - Any I/O fails: SetFault.
-//   - A buffer handed to a queue belongs to it: it is filled with Scribble until Reap returns it, and a change to it
-//     in between panics.
+//   - A request of a queue completes when the test says so, in any order: Hold and Release.
+//   - Any I/O can fail: SetFault.
+//   - A buffer that was handed to a queue belongs to the queue. It is filled with Scribble until Reap returns it, and a
+//     change to it in between panics.
 //   - Every write is recorded with its epoch (the number of flushes before it) and a label: Record and Trace.
 //
 // The device is sparse: its memory is what was written. It owns no bytes on any disk and knows no file system.
@@ -33,8 +33,8 @@ type Device struct {
 	mu      sync.Mutex
 	changed sync.Cond // a request was completed, or held
 
-	now     *Image // what a read sees
-	durable *Image // what a power cut cannot take away
+	now     *Image // the content that a read sees
+	durable *Image // the content that survives every power cut
 	pending []*Write
 	epoch   int
 	seq     int
@@ -52,7 +52,7 @@ type Device struct {
 // New makes a device of size bytes, all zero.
 func New(size int64) *Device { return FromImage(NewImage(size, 0)) }
 
-// NewFilled makes a device of size bytes, all fill: with 0xAA, blocks that were never written show in a test.
+// NewFilled makes a device of size bytes, all fill. With 0xAA, a test notices blocks that were never written.
 func NewFilled(size int64, fill byte) *Device { return FromImage(NewImage(size, fill)) }
 
 // Load makes a device with the content of a file, which it does not change.
@@ -80,7 +80,7 @@ func (d *Device) Size() int64 { return d.now.size }
 // Align implements aio.Device.
 func (d *Device) Align() int { return d.align }
 
-// Close implements aio.Device. What it held stays for Image, Crash and Trace.
+// Close implements aio.Device. Image, Crash and Trace still work afterwards.
 func (d *Device) Close() error {
 	d.mu.Lock()
 	defer d.mu.Unlock()
@@ -123,7 +123,7 @@ func (d *Device) Flush() error {
 	return d.flush()
 }
 
-// begin counts an I/O and returns the fault that it meets.
+// begin counts an I/O and returns the fault for it, or nil.
 func (d *Device) begin(op aio.Op, off int64, n int) error {
 	if d.closed {
 		return aio.ErrClosed
@@ -136,7 +136,7 @@ func (d *Device) begin(op aio.Op, off int64, n int) error {
 	return d.fault(io)
 }
 
-// accept records a write that may reach the medium from now on.
+// accept records a write, which may reach the medium from now on.
 func (d *Device) accept(data []byte, off int64) *Write {
 	w := &Write{Seq: d.seq, Epoch: d.epoch, Until: math.MaxInt, Off: off, Data: data, Label: d.label}
 	d.seq++
@@ -147,7 +147,7 @@ func (d *Device) accept(data []byte, off int64) *Write {
 	return w
 }
 
-// put makes an accepted write visible, unless a fault meets it: then what of it was not written is withdrawn.
+// put makes an accepted write visible. If a fault meets the write, put withdraws the part that was not written.
 func (d *Device) put(w *Write) (int, error) {
 	want := len(w.Data)
 	err := d.begin(aio.Write, w.Off, want)
@@ -163,7 +163,7 @@ func (d *Device) put(w *Write) (int, error) {
 	return len(w.Data), err
 }
 
-// settle ends the time in which a write is in flight: the next flush makes it durable.
+// settle says that a write is no longer in flight: the next flush makes it durable.
 func (d *Device) settle(w *Write) { w.Until = d.epoch }
 
 // flush makes every settled write durable and begins the next epoch.
@@ -192,7 +192,7 @@ func (d *Device) Epoch() int {
 	return d.epoch
 }
 
-// SetLabel names the writes that follow, in Trace and to faults.
+// SetLabel sets the label of the writes that follow, for Trace and for faults.
 func (d *Device) SetLabel(label string) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
@@ -206,13 +206,13 @@ func (d *Device) Image() *Image {
 	return d.now.Clone()
 }
 
-// Hash identifies what a read sees now; see Image.Hash.
+// Hash identifies the content that a read sees now; see Image.Hash.
 func (d *Device) Hash() uint64 { return d.Image().Hash() }
 
-// Save writes what a read sees now to a sparse file, for judges that are programs.
+// Save writes the content that a read sees now to a sparse file, for programs that judge it.
 func (d *Device) Save(path string) error { return d.Image().Save(path) }
 
-// Bytes returns a copy of what a read sees now. Only for small devices.
+// Bytes returns a copy of the content that a read sees now. It is for small devices only.
 func (d *Device) Bytes() []byte {
 	m := d.Image()
 	p := make([]byte, m.size)

@@ -54,7 +54,8 @@ func TestCrashStates(t *testing.T) {
 	}
 }
 
-// TestTraceStates goes through a trace up and down and compares with devices crashed at the time.
+// TestTraceStates goes through a trace upwards and downwards, and compares with devices that were crashed at each
+// time.
 func TestTraceStates(t *testing.T) {
 	seed := rand.Int63()
 	t.Logf("seed %d", seed)
