@@ -1,7 +1,7 @@
 // Package aio is the block device under everything else: positioned reads and writes, explicit durability, and queues
 // of direct I/O at high depth. It owns no bytes: its callers decide what is written.
 //
-//	Device   Open: a file or block device    Section: a part    Overlay: copy-on-write in memory    Trace: a report of each I/O
+//	Device   Open: a file or block device    Section: a part    Overlay: copy-on-write in memory
 //	  |
 //	Queue    io_uring, libaio, or the portable pool: one contract, which package devtest tests
 //	  |

@@ -36,13 +36,6 @@ func (o *Overlay) Close() error { return o.base.Close() }
 // Unwrap returns the base.
 func (o *Overlay) Unwrap() Device { return o.base }
 
-// Changed is the number of bytes held in memory.
-func (o *Overlay) Changed() int64 {
-	o.mu.RLock()
-	defer o.mu.RUnlock()
-	return int64(len(o.pages)) * overlayPage
-}
-
 // Pages returns the offsets of the 4 KiB pages held in memory, in order.
 func (o *Overlay) Pages() []int64 {
 	o.mu.RLock()

@@ -5,5 +5,4 @@ type requestState struct {
 	done  int // bytes transferred so far
 	tries int // how often the kernel put the request off so far
 	cut   cut
-	epoch int // used by a Trace: the epoch in which it was submitted
 }

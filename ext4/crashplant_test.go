@@ -8,10 +8,12 @@ import (
 	"math"
 	"math/rand"
 	"os"
+	"reflect"
 	"slices"
 	"testing"
 
 	"ext4img/aio/simdev"
+	"ext4img/ext4/internal/group"
 	"ext4img/ext4/layout"
 	"ext4img/journal"
 )
@@ -236,8 +238,13 @@ func plantReuse() []crashOp {
 	const most = 5 << 20
 	return []crashOp{fillFile("/A/foo", 'n', most), syncOp(),
 		{name: "truncate", run: func(fs *FS) error { return fs.Truncate("/A/foo", 0) }},
-		{name: "forget", run: func(fs *FS) error { fs.space.ForgetResting(); return nil }},
+		{name: "forget", run: func(fs *FS) error { forgetSpace(fs); return nil }},
 		fillFile("/B/foo", 'm', most), syncOp()}
+}
+
+// forgetSpace makes the allocator one that has just been opened, so that nothing rests.
+func forgetSpace(fs *FS) {
+	reflect.ValueOf(fs.space).Elem().Set(reflect.ValueOf(group.New(fs.geo, fs.j)).Elem())
 }
 
 // plantLate truncates a file that nothing has synced yet, and has another one take its blocks.

@@ -48,10 +48,7 @@ func (fs *FS) NewFiller(depth, size int) (*Filler, error) {
 	return l, nil
 }
 
-// Size is the most that a piece holds, bytes: a multiple of the block size.
-func (l *Filler) Size() int { return l.size }
-
-// Buffer is where the next piece's bytes go, Size of them.
+// Buffer is where the next piece's bytes go: as many as NewFiller was told, rounded up to whole blocks.
 func (l *Filler) Buffer() ([]byte, error) {
 	if len(l.free) == 0 {
 		if err := l.Flush(); err != nil {

@@ -199,7 +199,6 @@ func (w *crashWorld) useFreed() {
 			p := make([]byte, testBlock)
 			v := byte(201 + w.rand.Intn(40))
 			fill(p, v)
-			w.Drop(b)
 			_, err := w.dev.WriteAt(p, int64(b)*testBlock)
 			w.must(err)
 			w.must(w.dev.Flush())

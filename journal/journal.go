@@ -223,9 +223,6 @@ func (j *Journal) Committed() TID { return TID(j.committedTID.Load()) }
 // Running is the transaction that the next handle joins. It takes no lock.
 func (j *Journal) Running() TID { return TID(j.runningTID.Load()) }
 
-// Drop forgets a clean cached block: it has become file data.
-func (j *Journal) Drop(block uint64) { j.cache.Drop(block) }
-
 // Stats returns what was counted since Open.
 func (j *Journal) Stats() Stats {
 	c := &j.stats

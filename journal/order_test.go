@@ -119,7 +119,6 @@ func TestOrderFreedSpaceRests(t *testing.T) {
 	if flushes == 0 || early {
 		t.Errorf("Committed says %d while it is being written", tid)
 	}
-	r.Drop(10)
 	data := make([]byte, testBlock)
 	fill(data, 99)
 	_, err := r.dev.WriteAt(data, 10*testBlock)

@@ -63,17 +63,6 @@ func Path(t testing.TB, name string) string {
 	return path
 }
 
-// Open is Path, opened for reading and writing until the test ends.
-func Open(t testing.TB, name string) *os.File {
-	t.Helper()
-	f, err := os.OpenFile(Path(t, name), os.O_RDWR, 0)
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { f.Close() })
-	return f
-}
-
 // Unpack is Bytes for programs that are no tests; a name that is not in the index is an error.
 func Unpack(name string) ([]byte, error) {
 	f, err := files.Open(name + ".img.gz")

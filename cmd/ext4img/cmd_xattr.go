@@ -202,14 +202,3 @@ func parseValue(s string) ([]byte, error) {
 	}
 	return []byte(s), nil
 }
-
-// writeXattrs sets attributes, in an order that repeats.
-func writeXattrs(f *ext4.FS, p string, values map[string][]byte) error {
-	var first error
-	for _, attr := range sortedNames(values) {
-		if err := f.SetXattr(p, attr, values[attr], 0, false); err != nil && first == nil {
-			first = fmt.Errorf("attribute %s: %w", attr, err)
-		}
-	}
-	return first
-}

@@ -86,9 +86,6 @@ func prepareTarget(c *cli.Context, path string, bytes int64, o *mkfs.Options) (a
 		return nil, err
 	}
 	o.Zeroed = true
-	if err := checkOptions(t.bytes, *o); err != nil {
-		return nil, err
-	}
 	if exists {
 		err = emptyFile(t)
 	} else {

@@ -102,10 +102,6 @@ func TestEscapeShell(t *testing.T) {
 	}
 }
 
-type enum int
-
-func (e enum) String() string { return fmt.Sprintf("enum\x1b%d", int(e)) }
-
 // TestPrintText: arguments of every kind are escaped, formats and numbers are not touched.
 func TestPrintText(t *testing.T) {
 	evil := "\x1b]0;x\x07\n"

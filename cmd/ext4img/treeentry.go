@@ -2,10 +2,7 @@ package main
 
 import (
 	"errors"
-	"fmt"
 	"io/fs"
-	"path"
-	"strings"
 	"time"
 
 	"ext4img/ext4"
@@ -26,18 +23,6 @@ type treeEntry struct {
 }
 
 func (e *treeEntry) kind() uint16 { return e.Mode & layout.ModeTypeMask }
-
-// cleanName makes a name from outside safe: relative, and inside the top.
-func cleanName(name string) (string, error) {
-	if strings.ContainsRune(name, 0) {
-		return "", fmt.Errorf("name %q: has a zero byte", name)
-	}
-	c := path.Clean("/" + name)[1:]
-	if c == "" {
-		c = "."
-	}
-	return c, nil
-}
 
 // modeOf is i_mode for an fs.FileMode.
 func modeOf(m fs.FileMode) (uint16, error) {

@@ -128,13 +128,6 @@ func (b *bitmap) count() uint64 {
 	return n
 }
 
-// each calls fn for every member in ascending order.
-func (b *bitmap) each(fn func(uint64)) {
-	for c := range b.chunks {
-		b.eachIn(uint64(c), fn)
-	}
-}
-
 // eachIn calls fn for every member of one chunk in ascending order.
 func (b *bitmap) eachIn(chunk uint64, fn func(uint64)) {
 	for k, w := range b.peek(chunk) {

@@ -27,12 +27,14 @@ func TestBitmap(t *testing.T) {
 		t.Errorf("count %d, want %d", b.count(), len(want))
 	}
 	got, last := 0, uint64(0)
-	b.each(func(i uint64) {
-		if !want[i] || i < last {
-			t.Errorf("each: %d after %d", i, last)
-		}
-		got, last = got+1, i
-	})
+	for c := range b.chunks {
+		b.eachIn(uint64(c), func(i uint64) {
+			if !want[i] || i < last {
+				t.Errorf("each: %d after %d", i, last)
+			}
+			got, last = got+1, i
+		})
+	}
 	if got != len(want) {
 		t.Errorf("each: %d, want %d", got, len(want))
 	}

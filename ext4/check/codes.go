@@ -1,10 +1,5 @@
 package check
 
-import (
-	"fmt"
-	"strings"
-)
-
 // A Code names a kind of problem after what is wrong. Codes are stable: scripts may depend on them.
 type Code string
 
@@ -52,19 +47,6 @@ var codes = func() map[Code]codeInfo {
 	}
 	return m
 }()
-
-// codesMarkdown is the list of codes as CODES.md has it.
-func codesMarkdown() string {
-	var s strings.Builder
-	s.WriteString("# Codes of `ext4img verify`\n\nAn *error* is what makes `e2fsck -fn` say that errors are left. An *extra* is wrong too, but `e2fsck -fn` does not look at it\n" +
-		"or does not hold it against the file system; `--like-e2fsck` leaves it out of the exit status. A *note* never counts.\n" +
-		"Where `e2fsck -fn` gives up with nothing said against the file system, its status is 8, and so is ours with `--like-e2fsck`.\n\n" +
-		"| pass | code | severity | meaning |\n|---|---|---|---|\n")
-	for _, k := range codeTable {
-		fmt.Fprintf(&s, "| %d | `%s` | %s | %s |\n", k.pass, k.code, k.severity, k.text)
-	}
-	return s.String()
-}
 
 // The codes.
 const (

@@ -168,9 +168,6 @@ func (g *Geometry) decodeDescs(s Superblock) error {
 	return nil
 }
 
-// Unsupported names the incompatible features that are not known here; with any, the file system must not be touched.
-func (g *Geometry) Unsupported() Incompat { return g.Incompat &^ KnownIncompat }
-
 // ReadOnlyFeatures names the features that forbid writing because they are not known here.
 func (g *Geometry) ReadOnlyFeatures() ROCompat { return g.ROCompat &^ KnownROCompat }
 

@@ -29,9 +29,6 @@ func (m MMP) Sequence() uint32 { return le.Uint32(m[0x4:]) }
 // SetSequence sets mmp_seq.
 func (m MMP) SetSequence(v uint32) { le.PutUint32(m[0x4:], v) }
 
-// Time is mmp_time: seconds since 1970 of the last update.
-func (m MMP) Time() uint64 { return le.Uint64(m[0x8:]) }
-
 // SetTime sets mmp_time.
 func (m MMP) SetTime(seconds uint64) { le.PutUint64(m[0x8:], seconds) }
 
@@ -46,9 +43,6 @@ func (m MMP) SetNames(node, device string) {
 	setCstring(m[0x10:0x50], node[:min(len(node), 63)])
 	setCstring(m[0x50:0x70], device[:min(len(device), 31)])
 }
-
-// CheckInterval is mmp_check_interval, in seconds.
-func (m MMP) CheckInterval() uint16 { return le.Uint16(m[0x70:]) }
 
 // Checksum is mmp_checksum.
 func (m MMP) Checksum() uint32 { return le.Uint32(m[0x3FC:]) }

@@ -25,9 +25,6 @@ type QuotaRecords []byte
 // Next is dqdh_next_free.
 func (b QuotaRecords) Next() uint32 { return le.Uint32(b[0x0:]) }
 
-// Prev is dqdh_prev_free.
-func (b QuotaRecords) Prev() uint32 { return le.Uint32(b[0x4:]) }
-
 // SetLinks sets dqdh_next_free and dqdh_prev_free.
 func (b QuotaRecords) SetLinks(next, prev uint32) {
 	le.PutUint32(b[0x0:], next)

@@ -53,23 +53,11 @@ func (s Superblock) SetInodesPerGroup(v uint32) { le.PutUint32(s[40:], v) }
 // Mtime is s_mtime: time of the last mount, seconds, low half.
 func (s Superblock) Mtime() uint32 { return le.Uint32(s[44:]) }
 
-// SetMtime sets s_mtime.
-func (s Superblock) SetMtime(v uint32) { le.PutUint32(s[44:], v) }
-
 // Wtime is s_wtime: time of the last write, seconds, low half.
 func (s Superblock) Wtime() uint32 { return le.Uint32(s[48:]) }
 
 // SetWtime sets s_wtime.
 func (s Superblock) SetWtime(v uint32) { le.PutUint32(s[48:], v) }
-
-// MountCount is s_mnt_count: mounts since the last check.
-func (s Superblock) MountCount() uint16 { return le.Uint16(s[52:]) }
-
-// SetMountCount sets s_mnt_count.
-func (s Superblock) SetMountCount(v uint16) { le.PutUint16(s[52:], v) }
-
-// MaxMountCount is s_max_mnt_count: mounts after which a check is due; 0xFFFF is never.
-func (s Superblock) MaxMountCount() uint16 { return le.Uint16(s[54:]) }
 
 // SetMaxMountCount sets s_max_mnt_count.
 func (s Superblock) SetMaxMountCount(v uint16) { le.PutUint16(s[54:], v) }
@@ -92,29 +80,14 @@ func (s Superblock) Errors() uint16 { return le.Uint16(s[60:]) }
 // SetErrors sets s_errors.
 func (s Superblock) SetErrors(v uint16) { le.PutUint16(s[60:], v) }
 
-// MinorRev is s_minor_rev_level: the minor revision.
-func (s Superblock) MinorRev() uint16 { return le.Uint16(s[62:]) }
-
-// SetMinorRev sets s_minor_rev_level.
-func (s Superblock) SetMinorRev(v uint16) { le.PutUint16(s[62:], v) }
-
 // LastCheck is s_lastcheck: time of the last check, seconds, low half.
 func (s Superblock) LastCheck() uint32 { return le.Uint32(s[64:]) }
 
 // SetLastCheck sets s_lastcheck.
 func (s Superblock) SetLastCheck(v uint32) { le.PutUint32(s[64:], v) }
 
-// CheckInterval is s_checkinterval: seconds between checks.
-func (s Superblock) CheckInterval() uint32 { return le.Uint32(s[68:]) }
-
-// SetCheckInterval sets s_checkinterval.
-func (s Superblock) SetCheckInterval(v uint32) { le.PutUint32(s[68:], v) }
-
 // CreatorOS is s_creator_os: 0 Linux, 1 Hurd, 2 Masix, 3 FreeBSD, 4 Lites.
 func (s Superblock) CreatorOS() uint32 { return le.Uint32(s[72:]) }
-
-// SetCreatorOS sets s_creator_os.
-func (s Superblock) SetCreatorOS(v uint32) { le.PutUint32(s[72:], v) }
 
 // RevLevel is s_rev_level: 0 the old format, 1 with features and variable inodes.
 func (s Superblock) RevLevel() uint32 { return le.Uint32(s[76:]) }
@@ -127,21 +100,9 @@ func (s Superblock) DefResuid() uint32 {
 	return uint32(le.Uint16(s[80:])) | uint32(le.Uint16(s[644:]))<<16
 }
 
-// SetDefResuid sets s_def_resuid.
-func (s Superblock) SetDefResuid(v uint32) {
-	le.PutUint16(s[80:], uint16(v))
-	le.PutUint16(s[644:], uint16(v>>16))
-}
-
 // DefResgid is s_def_resgid, with its upper half s_def_resgid_hi: the group that may use reserved blocks.
 func (s Superblock) DefResgid() uint32 {
 	return uint32(le.Uint16(s[82:])) | uint32(le.Uint16(s[646:]))<<16
-}
-
-// SetDefResgid sets s_def_resgid.
-func (s Superblock) SetDefResgid(v uint32) {
-	le.PutUint16(s[82:], uint16(v))
-	le.PutUint16(s[646:], uint16(v>>16))
 }
 
 // FirstIno is s_first_ino: the first inode that is not reserved (revision 1).
@@ -155,9 +116,6 @@ func (s Superblock) InodeSize() uint16 { return le.Uint16(s[88:]) }
 
 // SetInodeSize sets s_inode_size.
 func (s Superblock) SetInodeSize(v uint16) { le.PutUint16(s[88:], v) }
-
-// BlockGroupNr is s_block_group_nr: the group that this copy lies in.
-func (s Superblock) BlockGroupNr() uint16 { return le.Uint16(s[90:]) }
 
 // SetBlockGroupNr sets s_block_group_nr.
 func (s Superblock) SetBlockGroupNr(v uint16) { le.PutUint16(s[90:], v) }
@@ -176,9 +134,6 @@ func (s Superblock) SetJournalInum(v uint32) { le.PutUint32(s[224:], v) }
 
 // JournalDev is s_journal_dev: the device number of an external journal.
 func (s Superblock) JournalDev() uint32 { return le.Uint32(s[228:]) }
-
-// SetJournalDev sets s_journal_dev.
-func (s Superblock) SetJournalDev(v uint32) { le.PutUint32(s[228:], v) }
 
 // LastOrphan is s_last_orphan: the head of the orphan list.
 func (s Superblock) LastOrphan() uint32 { return le.Uint32(s[232:]) }
@@ -204,17 +159,11 @@ func (s Superblock) DescSize() uint16 { return le.Uint16(s[254:]) }
 // SetDescSize sets s_desc_size.
 func (s Superblock) SetDescSize(v uint16) { le.PutUint16(s[254:], v) }
 
-// DefaultMountOpts is s_default_mount_opts: mount options in force by default.
-func (s Superblock) DefaultMountOpts() uint32 { return le.Uint32(s[256:]) }
-
 // SetDefaultMountOpts sets s_default_mount_opts.
 func (s Superblock) SetDefaultMountOpts(v uint32) { le.PutUint32(s[256:], v) }
 
 // FirstMetaBG is s_first_meta_bg: the first meta block group.
 func (s Superblock) FirstMetaBG() uint32 { return le.Uint32(s[260:]) }
-
-// SetFirstMetaBG sets s_first_meta_bg.
-func (s Superblock) SetFirstMetaBG(v uint32) { le.PutUint32(s[260:], v) }
 
 // MkfsTime is s_mkfs_time: time of creation, seconds, low half.
 func (s Superblock) MkfsTime() uint32 { return le.Uint32(s[264:]) }
@@ -240,9 +189,6 @@ func (s Superblock) Flags() uint32 { return le.Uint32(s[352:]) }
 // SetFlags sets s_flags.
 func (s Superblock) SetFlags(v uint32) { le.PutUint32(s[352:], v) }
 
-// RaidStride is s_raid_stride: blocks in a RAID stride.
-func (s Superblock) RaidStride() uint16 { return le.Uint16(s[356:]) }
-
 // SetRaidStride sets s_raid_stride.
 func (s Superblock) SetRaidStride(v uint16) { le.PutUint16(s[356:], v) }
 
@@ -257,9 +203,6 @@ func (s Superblock) MMPBlock() uint64 { return le.Uint64(s[360:]) }
 
 // SetMMPBlock sets s_mmp_block.
 func (s Superblock) SetMMPBlock(v uint64) { le.PutUint64(s[360:], v) }
-
-// RaidStripeWidth is s_raid_stripe_width: blocks on all data disks.
-func (s Superblock) RaidStripeWidth() uint32 { return le.Uint32(s[368:]) }
 
 // SetRaidStripeWidth sets s_raid_stripe_width.
 func (s Superblock) SetRaidStripeWidth(v uint32) { le.PutUint32(s[368:], v) }
@@ -276,41 +219,11 @@ func (s Superblock) ChecksumType() uint8 { return s[373] }
 // SetChecksumType sets s_checksum_type.
 func (s Superblock) SetChecksumType(v uint8) { s[373] = v }
 
-// EncryptionLevel is s_encryption_level: the version of the encryption format.
-func (s Superblock) EncryptionLevel() uint8 { return s[374] }
-
-// SetEncryptionLevel sets s_encryption_level.
-func (s Superblock) SetEncryptionLevel(v uint8) { s[374] = v }
-
-// KbytesWritten is s_kbytes_written: KiB written in its lifetime.
-func (s Superblock) KbytesWritten() uint64 { return le.Uint64(s[376:]) }
-
-// SetKbytesWritten sets s_kbytes_written.
-func (s Superblock) SetKbytesWritten(v uint64) { le.PutUint64(s[376:], v) }
-
-// SnapshotInum is s_snapshot_inum: the inode of the active snapshot; not used by Linux.
-func (s Superblock) SnapshotInum() uint32 { return le.Uint32(s[384:]) }
-
-// SetSnapshotInum sets s_snapshot_inum.
-func (s Superblock) SetSnapshotInum(v uint32) { le.PutUint32(s[384:], v) }
-
 // ErrorCount is s_error_count: the number of errors seen.
 func (s Superblock) ErrorCount() uint32 { return le.Uint32(s[404:]) }
 
 // SetErrorCount sets s_error_count.
 func (s Superblock) SetErrorCount(v uint32) { le.PutUint32(s[404:], v) }
-
-// FirstErrorTime is s_first_error_time: time of the first error, seconds, low half.
-func (s Superblock) FirstErrorTime() uint32 { return le.Uint32(s[408:]) }
-
-// SetFirstErrorTime sets s_first_error_time.
-func (s Superblock) SetFirstErrorTime(v uint32) { le.PutUint32(s[408:], v) }
-
-// LastErrorTime is s_last_error_time: time of the last error, seconds, low half.
-func (s Superblock) LastErrorTime() uint32 { return le.Uint32(s[460:]) }
-
-// SetLastErrorTime sets s_last_error_time.
-func (s Superblock) SetLastErrorTime(v uint32) { le.PutUint32(s[460:], v) }
 
 // UsrQuotaInum is s_usr_quota_inum: the inode of the user quota file.
 func (s Superblock) UsrQuotaInum() uint32 { return le.Uint32(s[576:]) }
@@ -324,17 +237,8 @@ func (s Superblock) GrpQuotaInum() uint32 { return le.Uint32(s[580:]) }
 // SetGrpQuotaInum sets s_grp_quota_inum.
 func (s Superblock) SetGrpQuotaInum(v uint32) { le.PutUint32(s[580:], v) }
 
-// OverheadClusters is s_overhead_clusters: clusters taken by metadata at creation; 0 when not known.
-func (s Superblock) OverheadClusters() uint32 { return le.Uint32(s[584:]) }
-
 // SetOverheadClusters sets s_overhead_clusters.
 func (s Superblock) SetOverheadClusters(v uint32) { le.PutUint32(s[584:], v) }
-
-// LpfIno is s_lpf_ino: the inode of lost+found, when it is not where it always is.
-func (s Superblock) LpfIno() uint32 { return le.Uint32(s[616:]) }
-
-// SetLpfIno sets s_lpf_ino.
-func (s Superblock) SetLpfIno(v uint32) { le.PutUint32(s[616:], v) }
 
 // PrjQuotaInum is s_prj_quota_inum: the inode of the project quota file.
 func (s Superblock) PrjQuotaInum() uint32 { return le.Uint32(s[620:]) }
@@ -356,9 +260,6 @@ func (s Superblock) SetEncoding(v uint16) { le.PutUint16(s[636:], v) }
 
 // EncodingFlags is s_encoding_flags: EncodingStrict, EncodingNewest.
 func (s Superblock) EncodingFlags() uint16 { return le.Uint16(s[638:]) }
-
-// SetEncodingFlags sets s_encoding_flags.
-func (s Superblock) SetEncodingFlags(v uint16) { le.PutUint16(s[638:], v) }
 
 // OrphanFileInum is s_orphan_file_inum: the inode of the orphan file.
 func (s Superblock) OrphanFileInum() uint32 { return le.Uint32(s[640:]) }

@@ -115,6 +115,7 @@ func TestOptionsRefused(t *testing.T) {
 		"inodes: too many":   {Inodes: 1 << 30},
 		"blocks per group":   {BlocksPerGroup: 1001},
 		"resize to":          {ResizeBlocks: 100},
+		"no space left":      {JournalSize: 32 * mib, Inodes: 126000},
 	} {
 		dev := simdev.NewFilled(64*mib, 0xAA)
 		before := dev.Hash()

@@ -8,7 +8,7 @@ import (
 // A builder holds the file system in the making: what is in memory until the end, and where the rest goes.
 type builder struct {
 	o       Options
-	dev     aio.Device
+	dev     aio.Device // nil: this only checks
 	super   layout.Superblock
 	g       *layout.Geometry
 	log     uint64 // length of the journal in blocks; 0: none
@@ -22,12 +22,19 @@ type builder struct {
 // Check tells whether Make would take the options for a device of so many bytes: what is wrong with them is known before
 // anything is given up for the new file system.
 func Check(size int64, o Options) error {
-	_, err := newBuilder(size, o)
-	return err
+	b, err := newBuilder(size, o)
+	if err != nil {
+		return err
+	}
+	b.o.Zeroed = true
+	return b.makeFiles()
 }
 
 // Make makes a file system. What Check finds wrong is an error before the first write.
 func Make(dev aio.Device, o Options) error {
+	if err := Check(dev.Size(), o); err != nil {
+		return err
+	}
 	b, err := newBuilder(dev.Size(), o)
 	if err != nil {
 		return err
@@ -51,10 +58,16 @@ func newBuilder(size int64, o Options) (*builder, error) {
 
 // build writes everything, the superblock last.
 func (b *builder) build() error {
-	steps := []func() error{
-		b.wipe, b.countOverhead, b.makeJournal, b.makeResize, b.makeRoot, b.makeOrphanFile, b.makeQuota, b.makeMMP,
-		b.writeInodes, b.writeGroups, b.writeDescs, b.dev.Flush, b.writeSupers, b.dev.Flush,
-	}
+	return inOrder(b.wipe, b.countOverhead, b.makeFiles, b.writeInodes, b.writeGroups, b.writeDescs, b.dev.Flush, b.writeSupers, b.dev.Flush)
+}
+
+// makeFiles allocates and writes the files that a new file system has: here it turns out if they do not fit.
+func (b *builder) makeFiles() error {
+	return inOrder(b.makeJournal, b.makeResize, b.makeRoot, b.makeOrphanFile, b.makeQuota, b.makeMMP)
+}
+
+// inOrder takes steps until one fails.
+func inOrder(steps ...func() error) error {
 	for _, step := range steps {
 		if err := step(); err != nil {
 			return err

@@ -150,21 +150,6 @@ func (c *Cache) Discard(b *Buffer) {
 	c.remove(b)
 }
 
-// Drop takes an unpinned block out of the cache, and reports whether the block is out now.
-func (c *Cache) Drop(block uint64) bool {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	b := c.blocks[block]
-	if b == nil {
-		return true
-	}
-	if b.pins > 0 {
-		return false
-	}
-	c.remove(b)
-	return true
-}
-
 // Reset drops every unpinned block.
 func (c *Cache) Reset() {
 	c.mu.Lock()

@@ -26,6 +26,7 @@ type project struct {
 	from             types.Importer
 	packages         []typed
 	interfaceMethods map[string]bool // names of the methods of the project's interfaces
+	foreign          []*types.Interface
 }
 
 // typed is one package of it.

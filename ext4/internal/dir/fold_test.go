@@ -2,6 +2,7 @@ package dir_test
 
 import (
 	"bytes"
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -98,7 +99,7 @@ func TestCasefoldElsewhere(t *testing.T) {
 			t.Fatal(err)
 		}
 		if newest {
-			layout.Superblock(p[1024:2048]).SetEncodingFlags(layout.EncodingNewest)
+			binary.LittleEndian.PutUint16(p[1024+0x27E:], layout.EncodingNewest) // s_encoding_flags
 		}
 		if err := os.WriteFile(path, p, 0o600); err != nil {
 			t.Fatal(err)

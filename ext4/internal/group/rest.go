@@ -46,17 +46,6 @@ func (r *resting) expire(committed journal.TID, fn func(layout.Group)) {
 	r.batches = kept
 }
 
-// ForgetResting lets go of what rests, though its transaction has not committed: for tests that show what would become of
-// a file system without ordering O5.
-func (s *Space) ForgetResting() {
-	for _, b := range s.rest.batches {
-		for g := range b.groups {
-			s.bound[g] = unknown
-		}
-	}
-	s.rest.batches = nil
-}
-
 // empty tells whether nothing rests.
 func (r *resting) empty() bool { return len(r.batches) == 0 }
 

@@ -129,24 +129,6 @@ func (q *Quota) files(r journal.Reader) (out [kinds]layout.Ino, err error) {
 
 func (q *Quota) space() *group.Space { return q.t.Space() }
 
-// Usage is what an identifier of a kind uses: bytes and inodes. Both are 0 where it is not known, or where the kind has
-// no file.
-func (q *Quota) Usage(r journal.Reader, kind Kind, id uint32) (bytes, inodes uint64, err error) {
-	files, err := q.files(r)
-	if err != nil || !q.On() || files[kind] == 0 {
-		return 0, 0, err
-	}
-	f, err := q.open(r, files[kind], kind)
-	if err != nil {
-		return 0, 0, err
-	}
-	e, _, err := f.find(r, id)
-	if err != nil || e == nil {
-		return 0, 0, err
-	}
-	return e.Space(), e.Inodes(), nil
-}
-
 // charge changes the record of an owner, making it if there is none.
 func (q *Quota) charge(h *journal.Handle, ino layout.Ino, o owner, by amount) error {
 	f, err := q.open(h, ino, o.kind)

@@ -210,11 +210,11 @@ func TestManyOwners(t *testing.T) {
 	}
 	v := w.J.View()
 	for uid, n := range want {
-		if bytes, inodes, err := w.q.Usage(v, Users, uid); err != nil || bytes != 0 || inodes != n {
+		if bytes, inodes, err := w.usage(v, Users, uid); err != nil || bytes != 0 || inodes != n {
 			t.Errorf("user %d: %d bytes, %d inodes, %v; want %d inodes", uid, bytes, inodes, err, n)
 		}
 	}
-	if bytes, inodes, err := w.q.Usage(v, Users, 123456); err != nil || bytes != 0 || inodes != 0 {
+	if bytes, inodes, err := w.usage(v, Users, 123456); err != nil || bytes != 0 || inodes != 0 {
 		t.Errorf("nobody: %d bytes, %d inodes, %v", bytes, inodes, err)
 	}
 	v.Close()
@@ -273,4 +273,21 @@ func TestHole(t *testing.T) {
 	if !errors.Is(err, layout.ErrCorrupt) {
 		t.Errorf("a hole: %v", err)
 	}
+}
+
+// usage is what an identifier of a kind uses, bytes and inodes: 0 where it has no record.
+func (w *world) usage(r journal.Reader, kind Kind, id uint32) (bytes, inodes uint64, err error) {
+	files, err := w.q.files(r)
+	if err != nil {
+		return 0, 0, err
+	}
+	f, err := w.q.open(r, files[kind], kind)
+	if err != nil {
+		return 0, 0, err
+	}
+	e, _, err := f.find(r, id)
+	if err != nil || e == nil {
+		return 0, 0, err
+	}
+	return e.Space(), e.Inodes(), nil
 }
