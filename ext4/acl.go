@@ -123,7 +123,7 @@ func (a acl) setPerm(perm uint16) {
 
 // aclOf reads a list of an inode, nil if it has none.
 func (f *FS) aclOf(r journal.Reader, ino layout.Ino, attr string) (acl, error) {
-	v, err := f.attrs.Get(r, ino, attr)
+	v, err := f.vol.Attrs.Get(r, ino, attr)
 	if errors.Is(err, ErrNoXattr) {
 		return nil, nil
 	}
@@ -136,7 +136,7 @@ func (f *FS) aclOf(r journal.Reader, ino layout.Ino, attr string) (acl, error) {
 // putACL stores a list, or none, and tells whether that is a change. An access list that says no more than i_mode is not
 // stored.
 func (f *FS) putACL(h *journal.Handle, ino layout.Ino, attr string, list acl) (changed bool, err error) {
-	old, err := f.attrs.Get(h, ino, attr)
+	old, err := f.vol.Attrs.Get(h, ino, attr)
 	if err != nil && !errors.Is(err, ErrNoXattr) {
 		return false, err
 	}
@@ -145,9 +145,9 @@ func (f *FS) putACL(h *journal.Handle, ino layout.Ino, attr string, list acl) (c
 	case keep == had && (!keep || bytes.Equal(v, old)):
 		return false, nil
 	case keep:
-		return true, f.attrs.Set(h, ino, attr, v, 0)
+		return true, f.vol.Attrs.Set(h, ino, attr, v, 0)
 	}
-	return true, f.attrs.Remove(h, ino, attr)
+	return true, f.vol.Attrs.Remove(h, ino, attr)
 }
 
 // storable tells whether a list says more than i_mode.
@@ -197,7 +197,7 @@ func (f *FS) inheritACL(h *journal.Handle, dir, ino layout.Ino) error {
 	if err != nil || len(list) == 0 {
 		return err
 	}
-	rec, err := f.inodes.Edit(h, ino)
+	rec, err := f.vol.Inodes.Edit(h, ino)
 	if err != nil || rec.Type() == layout.ModeSymlink {
 		return err
 	}

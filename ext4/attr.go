@@ -15,12 +15,12 @@ var errSame = errors.New("nothing changes")
 
 // change edits the inode of a spot, in one handle, and sets its change time.
 func (f *FS) change(op string, s spot, follow bool, credits int, fn func(h *journal.Handle, ino layout.Ino, rec layout.Inode) error) error {
-	_, err := f.update(credits+2, func(h *journal.Handle) error {
+	_, err := f.vol.Update(credits+2, func(h *journal.Handle) error {
 		ino, err := f.walk(h, s, follow)
 		if err != nil {
 			return err
 		}
-		rec, err := f.inodes.Edit(h, ino)
+		rec, err := f.vol.Inodes.Edit(h, ino)
 		if err != nil {
 			return err
 		}
@@ -33,7 +33,7 @@ func (f *FS) change(op string, s spot, follow bool, credits int, fn func(h *jour
 		case err != nil:
 			return err
 		}
-		rec.SetCtime(f.inodes.Clock())
+		rec.SetCtime(f.vol.Inodes.Clock())
 		return nil
 	})
 	return pathError(op, s.String(), err)
@@ -44,7 +44,7 @@ func (f *FS) change(op string, s spot, follow bool, credits int, fn func(h *jour
 func (f *FS) Chmod(name string, perm uint16) error { return f.chmodAt(root(name), perm) }
 
 func (f *FS) chmodAt(s spot, perm uint16) error {
-	return f.change("chmod", s, true, f.attrs.Credits(0), func(h *journal.Handle, ino layout.Ino, rec layout.Inode) error {
+	return f.change("chmod", s, true, f.vol.Attrs.Credits(0), func(h *journal.Handle, ino layout.Ino, rec layout.Inode) error {
 		rec.SetMode(rec.Type() | perm&layout.ModePermMask)
 		return f.chmodACL(h, ino, perm)
 	})
@@ -65,7 +65,7 @@ func (f *FS) chown(op string, s spot, uid, gid int, follow bool) error {
 	if uid < -1 || gid < -1 || int64(max(uid, gid)) > 1<<32-2 {
 		return pathError(op, s.String(), syscall.EINVAL)
 	}
-	return f.change(op, s, follow, f.attrs.Credits(0), func(h *journal.Handle, ino layout.Ino, rec layout.Inode) error {
+	return f.change(op, s, follow, f.vol.Attrs.Credits(0), func(h *journal.Handle, ino layout.Ino, rec layout.Inode) error {
 		if uid >= 0 {
 			rec.SetUID(uint32(uid))
 		}

@@ -304,7 +304,7 @@ func TestNoFile(t *testing.T) {
 			"create":   func() error { _, err := fs.Create("/f", Attr{}); return err },
 			"chmod":    func() error { return fs.Chmod("/f", 0o600) },
 			"chown":    func() error { return fs.Chown("/f", 1, 1) },
-			"touch":    func() error { return fs.Chtimes("/f", fs.inodes.Clock(), fs.inodes.Clock()) },
+			"touch":    func() error { return fs.Chtimes("/f", fs.vol.Inodes.Clock(), fs.vol.Inodes.Clock()) },
 			"setxattr": func() error { return fs.SetXattr("/f", "user.a", nil, 0, false) },
 			"truncate": func() error { return fs.Truncate("/f", 0) },
 			"link":     func() error { return fs.Link("/f", "/g") },

@@ -38,7 +38,7 @@ func (n *node) convertSome(batch []ioend.Range) (done int, err error) {
 	credits := min(convertCredits+convertMore*len(batch), convertMost)
 	err = n.update(credits, func(h *journal.Handle) error {
 		done = 0
-		m, err := n.fs.extents.Edit(h, n.ino)
+		m, err := n.fs.vol.Extents.Edit(h, n.ino)
 		if err != nil {
 			return err
 		}
@@ -66,16 +66,16 @@ func (n *node) convertSome(batch []ioend.Range) (done int, err error) {
 // wrote updates size and times for a write that ends at end.
 func (n *node) wrote(h *journal.Handle, end int64) error {
 	fs := n.fs
-	rec, err := fs.inodes.Edit(h, n.ino)
+	rec, err := fs.vol.Inodes.Edit(h, n.ino)
 	if err != nil {
 		return err
 	}
 	if uint64(end) > rec.Size() {
-		if err := fs.inodes.SetSize(h, n.ino, uint64(end)); err != nil {
+		if err := fs.vol.Inodes.SetSize(h, n.ino, uint64(end)); err != nil {
 			return err
 		}
 	}
-	now := fs.inodes.Clock()
+	now := fs.vol.Inodes.Clock()
 	rec.SetMtime(now)
 	rec.SetCtime(now)
 	n.touched.Store(false)
@@ -89,7 +89,7 @@ const tick = 4 * time.Millisecond
 // overwritten notes a write into written blocks: durable with the next flush, its times with the next sync.
 func (n *node) overwritten() {
 	n.dirty.Store(true)
-	n.touchedAt.Store(n.fs.inodes.Clock().UnixNano())
+	n.touchedAt.Store(n.fs.vol.Inodes.Clock().UnixNano())
 	n.touched.Store(true)
 }
 
@@ -102,11 +102,11 @@ func (n *node) touch() error {
 
 // writeTimes is touch, called with n.persisting held.
 func (n *node) writeTimes() error {
-	if !n.touched.Swap(false) || n.fs.readOnly {
+	if !n.touched.Swap(false) || n.fs.vol.ReadOnly() {
 		return nil
 	}
 	return n.update(1, func(h *journal.Handle) error {
-		rec, err := n.fs.inodes.Edit(h, n.ino)
+		rec, err := n.fs.vol.Inodes.Edit(h, n.ino)
 		if err != nil {
 			return err
 		}
@@ -123,7 +123,7 @@ func (n *node) writeTimes() error {
 }
 
 // allocCredits is what one handle that allocates asks for.
-func (fs *FS) allocCredits() int { return fs.extents.StepCredits() }
+func (fs *FS) allocCredits() int { return fs.vol.Extents.StepCredits() }
 
 // errStopped wraps an error of a flush that keeps truncate and its like from running.
 func errStopped(err error) error {
@@ -143,7 +143,7 @@ func (n *node) exclusive(fn func() error) error {
 // alone runs fn while no direct I/O of the inode is in flight or can begin, and everything completed is converted. If a
 // conversion failed fn does not run: never cut a file whose conversion failed.
 func (n *node) alone(fn func() error) error {
-	n.fs.j.MustNotHold("inode lock")
+	n.fs.vol.Journal.MustNotHold("inode lock")
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	n.end.Block()

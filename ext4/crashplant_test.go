@@ -12,8 +12,10 @@ import (
 	"slices"
 	"testing"
 
+	"ext4img/aio"
 	"ext4img/aio/simdev"
 	"ext4img/ext4/internal/group"
+	"ext4img/ext4/internal/volume"
 	"ext4img/ext4/layout"
 	"ext4img/journal"
 )
@@ -37,12 +39,39 @@ const (
 type sorter struct{ area *journal.Area }
 
 func newSorter(t *testing.T, base *simdev.Image) sorter {
-	f := &FS{dev: simdev.FromImage(base.Clone())}
-	s, err := f.readSuper()
-	must(t, err)
-	area, err := f.logArea(s, Options{})
+	area, err := logArea(simdev.FromImage(base.Clone()))
 	must(t, err)
 	return sorter{area}
+}
+
+// logArea is where the log is in a file system that has one inside.
+func logArea(dev aio.Device) (*journal.Area, error) {
+	fs, err := Open(dev, Options{ReadOnly: true})
+	if err != nil {
+		return nil, err
+	}
+	area := &journal.Area{BlockSize: fs.vol.Geo.BlockSize}
+	v := fs.vol.Journal.View()
+	err = fs.vol.Extents.Walk(v, layout.JournalIno, 0, func(e layout.Extent) (bool, error) {
+		area.Blocks = append(area.Blocks, journal.Run{Phys: uint64(e.Pblk), Len: e.Len})
+		return true, nil
+	})
+	v.Close()
+	return area, errors.Join(err, fs.Close())
+}
+
+// changeSuper changes the superblock of a file system that is not open.
+func changeSuper(dev aio.Device, fn func(s layout.Superblock)) error {
+	p := make([]byte, layout.SuperSize)
+	if _, err := dev.ReadAt(p, layout.SuperOffset); err != nil {
+		return err
+	}
+	bs := 1024 << layout.Superblock(p).LogBlockSize()
+	ref := journal.Ref{Block: uint64(layout.SuperOffset / bs), Off: layout.SuperOffset % bs, Len: layout.SuperSize, Type: layout.SuperType{}}
+	return journal.UpdateHome(dev, bs, ref, func(p []byte) error {
+		fn(layout.Superblock(p))
+		return nil
+	})
 }
 
 func (s sorter) kind(w *simdev.Write) written {
@@ -177,17 +206,13 @@ func rotLog(s sorter, tr *simdev.Trace) {
 
 // forgetOrphans recovers the log and empties the list of orphans.
 func forgetOrphans(dev *simdev.Device) error {
-	f := &FS{dev: dev}
-	s, err := f.readSuper()
-	if err != nil || !dirty(s) {
+	if err := volume.Recover(dev, volume.Options{}); err != nil {
 		return err
 	}
-	if err := f.recover(s, Options{}); err != nil {
-		return err
-	}
-	return journal.UpdateHome(dev, f.geo.BlockSize, f.superRef, func(p []byte) error {
-		layout.Superblock(p).SetLastOrphan(0)
-		return nil
+	return changeSuper(dev, func(s layout.Superblock) {
+		if s.FeatureIncompat()&layout.IncompatRecover != 0 {
+			s.SetLastOrphan(0)
+		}
 	})
 }
 
@@ -207,7 +232,7 @@ func plantNames() (ops []crashOp) {
 func plantCheckpoints() (ops []crashOp) {
 	for i, op := range plantNames() {
 		if ops = append(ops, op); i%4 == 3 {
-			ops = append(ops, crashOp{name: "checkpoint", run: func(fs *FS) error { return fs.j.Checkpoint() }})
+			ops = append(ops, crashOp{name: "checkpoint", run: func(fs *FS) error { return fs.vol.Journal.Checkpoint() }})
 		}
 	}
 	return ops
@@ -244,7 +269,7 @@ func plantReuse() []crashOp {
 
 // forgetSpace makes the allocator one that has just been opened, so that nothing rests.
 func forgetSpace(fs *FS) {
-	reflect.ValueOf(fs.space).Elem().Set(reflect.ValueOf(group.New(fs.geo, fs.j)).Elem())
+	reflect.ValueOf(fs.vol.Space).Elem().Set(reflect.ValueOf(group.New(fs.vol.Geo, fs.vol.Journal)).Elem())
 }
 
 // plantLate truncates a file that nothing has synced yet, and has another one take its blocks.

@@ -44,7 +44,7 @@ func (o *op) mapWrite(m extent.Map) (hole bool, err error) {
 	end := uint64(o.req.Off) + uint64(len(o.req.Buf))
 	o.pieces, o.unwritten, o.convert = o.pieces[:0], 0, len(o.req.Buf) > 0 && end > rec.Size()
 	wholeBlocks := o.n.fs.wholeBlocks(o.req.Off, len(o.req.Buf))
-	tail := rec.Size()%uint64(o.n.fs.geo.BlockSize) != 0 && uint64(o.req.Off) > rec.Size()
+	tail := rec.Size()%uint64(o.n.fs.vol.Geo.BlockSize) != 0 && uint64(o.req.Off) > rec.Size()
 	byBlocks := !rec.HasFlag(layout.FlagExtents)
 	if end > rec.Size() && (tail || !wholeBlocks || byBlocks) || rec.HasFlag(layout.FlagInlineData) {
 		return false, errExclusive
@@ -99,7 +99,7 @@ func (o *op) mapRead(v *journal.View, m extent.Map) error {
 // walk calls fn for each extent or hole under the request, with the file offset and the part of the buffer that lie
 // in it. A read ends at the end of the file.
 func (o *op) walk(m extent.Map, fn func(e layout.Extent, off int64, part []byte) error) error {
-	bs := int64(o.n.fs.geo.BlockSize)
+	bs := int64(o.n.fs.vol.Geo.BlockSize)
 	buf, off := o.req.Buf, o.req.Off
 	if o.req.Op == aio.Read {
 		buf = buf[:o.req.N]
@@ -124,7 +124,7 @@ func (o *op) walk(m extent.Map, fn func(e layout.Extent, off int64, part []byte)
 // piece adds a device request for a part of the buffer; it continues the last one where both adjoin on the device and in
 // the buffer: between them may lie a hole.
 func (o *op) piece(kind aio.Op, e layout.Extent, off int64, part []byte) {
-	bs := int64(o.n.fs.geo.BlockSize)
+	bs := int64(o.n.fs.vol.Geo.BlockSize)
 	at := int64(e.Pblk)*bs + off - int64(e.Lblk)*bs
 	if k := len(o.pieces); k > 0 {
 		last := &o.pieces[k-1]
@@ -138,7 +138,7 @@ func (o *op) piece(kind aio.Op, e layout.Extent, off int64, part []byte) {
 
 // wholeBlocks tells whether a range begins and ends at file system blocks.
 func (fs *FS) wholeBlocks(off int64, n int) bool {
-	bs := int64(fs.geo.BlockSize)
+	bs := int64(fs.vol.Geo.BlockSize)
 	return off%bs == 0 && int64(n)%bs == 0
 }
 
@@ -146,7 +146,7 @@ func (fs *FS) wholeBlocks(off int64, n int) bool {
 // conversion.
 func (n *node) fillHoles(off, length int64) error {
 	fs := n.fs
-	bs := int64(fs.geo.BlockSize)
+	bs := int64(fs.vol.Geo.BlockSize)
 	lblk, end := layout.Lblk(off/bs), layout.Lblk((off+length+bs-1)/bs)
 	for lblk < end {
 		err := n.update(fs.allocCredits(), func(h *journal.Handle) error {
@@ -172,13 +172,13 @@ func (n *node) fillHoles(off, length int64) error {
 func (n *node) allocate(h *journal.Handle, lblk, end layout.Lblk) (layout.Lblk, error) {
 	fs := n.fs
 	for first := true; lblk < end && (first || h.Room() > fs.allocCredits()/2); first = false {
-		e, err := fs.extents.Lookup(h, n.ino, lblk)
+		e, err := fs.vol.Extents.Lookup(h, n.ino, lblk)
 		if err != nil {
 			return lblk, err
 		}
 		here := layout.Lblk(min(uint64(end), uint64(e.Lblk)+uint64(e.Len)))
 		if e.Pblk == 0 {
-			got, err := fs.extents.Allocate(h, n.ino, lblk, uint32(here-lblk), true)
+			got, err := fs.vol.Extents.Allocate(h, n.ino, lblk, uint32(here-lblk), true)
 			if err != nil {
 				return lblk, err
 			}

@@ -1,8 +1,8 @@
 // Package ext4 opens ext4 file systems in user space, on any aio.Device, and does to them what a kernel does: nothing
 // is mounted, and no privilege is needed beyond access to the device.
 //
-// It owns the file data blocks. Every change of metadata is a handle of a transaction in the image's own journal, and
-// this package is the only one that starts handles.
+// It owns the file data blocks. Every change of metadata is a handle of a transaction in the image's own journal, which
+// package volume starts.
 //
 //	FS ──────── names, attributes, whole-file-system calls
 //	 └ File ─── an open file: reads, direct writes, fallocate, truncate, sync

@@ -64,7 +64,7 @@ func (f *FS) draft(s spot, o DraftOptions) (*Draft, error) {
 		return nil, err
 	}
 	var n *node
-	tid, err := f.update(f.nameCredits(), func(h *journal.Handle) error {
+	tid, err := f.vol.Update(f.nameCredits(), func(h *journal.Handle) error {
 		p, old, err := d.find(h)
 		if err != nil {
 			return err
@@ -93,11 +93,11 @@ func (f *FS) draft(s spot, o DraftOptions) (*Draft, error) {
 // judge looks at what the draft is for before anything changes: the path, what will be freed, then the room.
 func (d *Draft) judge() error {
 	f := d.fs
-	v := f.j.View()
+	v := f.vol.Journal.View()
 	defer v.Close()
 	_, old, err := d.find(v)
 	if err == nil && old != 0 && !d.o.Name {
-		err = f.extents.Inspect(v, old, 0, ^layout.Lblk(0))
+		err = f.vol.Extents.Inspect(v, old, 0, ^layout.Lblk(0))
 	}
 	if err != nil {
 		return err
@@ -127,7 +127,7 @@ func (d *Draft) find(r journal.Reader) (p place, ino layout.Ino, err error) {
 	if err != nil {
 		return p, 0, err
 	}
-	rec, err := f.inodes.Read(r, ino)
+	rec, err := f.vol.Inodes.Read(r, ino)
 	switch {
 	case err != nil:
 		return p, 0, err
@@ -147,20 +147,20 @@ func (d *Draft) find(r journal.Reader) (p place, ino layout.Ino, err error) {
 // blank makes the draft's inode, one of the orphans; old is the file that is to get its content, or 0.
 func (d *Draft) blank(h *journal.Handle, p place, old layout.Ino) (layout.Ino, error) {
 	f := d.fs
-	ino, rec, err := f.inodes.New(h, p.dir, layout.ModeRegular|d.o.New.Perm&layout.ModePermMask)
+	ino, rec, err := f.vol.Inodes.New(h, p.dir, layout.ModeRegular|d.o.New.Perm&layout.ModePermMask)
 	if err != nil {
 		return 0, err
 	}
 	rec.SetUID(d.o.New.UID)
 	rec.SetGID(d.o.New.GID)
 	if old != 0 {
-		twin, err := f.inodes.Read(h, old)
+		twin, err := f.vol.Inodes.Read(h, old)
 		if err != nil {
 			return 0, err
 		}
-		rec.SetGeneration(f.geo.TwinGeneration(ino, old, twin.Generation()))
+		rec.SetGeneration(f.vol.Geo.TwinGeneration(ino, old, twin.Generation()))
 	}
-	return ino, f.inodes.AddOrphan(h, ino)
+	return ino, f.vol.Inodes.AddOrphan(h, ino)
 }
 
 // Discard gives the draft up. After Commit it does nothing.
@@ -202,7 +202,7 @@ func (d *Draft) Commit() error {
 func (d *Draft) giveName() error {
 	f, n := d.fs, d.File.n
 	var gone *node
-	tid, err := f.update(f.createCredits(), func(h *journal.Handle) error {
+	tid, err := f.vol.Update(f.createCredits(), func(h *journal.Handle) error {
 		p, old, err := d.find(h)
 		if err == nil && old != 0 && !d.o.Name {
 			err = syscall.ESTALE
@@ -210,11 +210,11 @@ func (d *Draft) giveName() error {
 		if err != nil {
 			return err
 		}
-		rec, err := f.inodes.Edit(h, n.ino)
+		rec, err := f.vol.Inodes.Edit(h, n.ino)
 		if err != nil {
 			return err
 		}
-		if err := f.inodes.DelOrphan(h, n.ino); err != nil {
+		if err := f.vol.Inodes.DelOrphan(h, n.ino); err != nil {
 			return err
 		}
 		rec.SetLinks(1)
@@ -241,7 +241,7 @@ func (d *Draft) exchange() error {
 	if err != nil {
 		return err
 	}
-	tid, err := f.update(f.nameCredits()+2*f.attrs.Credits(0), func(h *journal.Handle) error {
+	tid, err := f.vol.Update(f.nameCredits()+2*f.vol.Attrs.Credits(0), func(h *journal.Handle) error {
 		_, ino, err := d.find(h)
 		if err == nil && ino != t.ino {
 			err = syscall.ESTALE
@@ -254,21 +254,21 @@ func (d *Draft) exchange() error {
 				return err
 			}
 		}
-		if err := f.extents.Inspect(h, t.ino, 0, ^layout.Lblk(0)); err != nil {
+		if err := f.vol.Extents.Inspect(h, t.ino, 0, ^layout.Lblk(0)); err != nil {
 			return err
 		}
-		own, err := f.attrs.Blocks(h, t.ino)
+		own, err := f.vol.Attrs.Blocks(h, t.ino)
 		if err != nil {
 			return err
 		}
-		if err := f.inodes.SwapMaps(h, t.ino, n.ino, [2]int64{own, 0}); err != nil {
+		if err := f.vol.Inodes.SwapMaps(h, t.ino, n.ino, [2]int64{own, 0}); err != nil {
 			return err
 		}
 		if small != nil {
 			if err := f.putInline(h, t.ino, small); err != nil {
 				return err
 			}
-			if err := f.inodes.SetSize(h, t.ino, uint64(len(small))); err != nil {
+			if err := f.vol.Inodes.SetSize(h, t.ino, uint64(len(small))); err != nil {
 				return err
 			}
 		}
@@ -290,7 +290,7 @@ func (d *Draft) exchange() error {
 
 // setAttrs gives a file that existed what the options say.
 func (d *Draft) setAttrs(h *journal.Handle, ino layout.Ino) error {
-	rec, err := d.fs.inodes.Edit(h, ino)
+	rec, err := d.fs.vol.Inodes.Edit(h, ino)
 	if err != nil {
 		return err
 	}
@@ -318,7 +318,7 @@ func (n *node) content(t *node) (small []byte, err error) {
 		if !rec.HasFlag(layout.FlagInlineData) {
 			return nil
 		}
-		room, err := n.fs.attrs.InlineRoom(v, t.ino)
+		room, err := n.fs.vol.Attrs.InlineRoom(v, t.ino)
 		if err != nil || room < 0 || rec.Size() > uint64(layout.InodeBlockSize+room) {
 			return err
 		}
@@ -333,14 +333,14 @@ func (n *node) content(t *node) (small []byte, err error) {
 
 // dropInline leaves a file whose data lies in its inode empty, with a map.
 func (fs *FS) dropInline(h *journal.Handle, ino layout.Ino) error {
-	rec, err := fs.inodes.Edit(h, ino)
+	rec, err := fs.vol.Inodes.Edit(h, ino)
 	if err != nil || !rec.HasFlag(layout.FlagInlineData) {
 		return err
 	}
-	if err := fs.attrs.DropInline(h, ino); err != nil {
+	if err := fs.vol.Attrs.DropInline(h, ino); err != nil {
 		return err
 	}
 	rec.SetFlags(rec.Flags() &^ layout.FlagInlineData)
 	fs.initMap(rec)
-	return fs.inodes.SetSize(h, ino, 0)
+	return fs.vol.Inodes.SetSize(h, ino, 0)
 }

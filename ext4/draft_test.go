@@ -28,7 +28,7 @@ func drafted(fs *FS, name string, content []byte, o DraftOptions) error {
 // scattered writes content in pieces that leave the map as many extents as it can have, last ones first.
 func scattered(t *testing.T, fs *FS, f *File, content []byte) {
 	t.Helper()
-	bs := 2 * fs.geo.BlockSize
+	bs := 2 * fs.vol.Geo.BlockSize
 	filler, err := fs.Create("/filler", Attr{})
 	must(t, err)
 	for off := (len(content) - 1) / bs * bs; off >= 0; off -= bs {

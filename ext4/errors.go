@@ -5,8 +5,8 @@ import (
 	"io/fs"
 
 	"ext4img/ext4/internal/group"
+	"ext4img/ext4/internal/volume"
 	"ext4img/ext4/layout"
-	"ext4img/journal"
 )
 
 // The kinds of failure that an image can cause; errors.Is tells them. Others are fs.ErrNotExist, fs.ErrExist,
@@ -33,18 +33,4 @@ func pathError(op, path string, err error) error {
 }
 
 // kind makes the journal's kinds of failure known under the names of this package.
-func kind(err error) error {
-	switch {
-	case errors.Is(err, journal.ErrCorrupt) && !errors.Is(err, ErrCorrupt):
-		return &alias{err, ErrCorrupt}
-	case errors.Is(err, journal.ErrUnsupported) && !errors.Is(err, ErrUnsupported):
-		return &alias{err, ErrUnsupported}
-	}
-	return err
-}
-
-// alias is an error that also is another one.
-type alias struct{ err, as error }
-
-func (a *alias) Error() string   { return a.err.Error() }
-func (a *alias) Unwrap() []error { return []error{a.err, a.as} }
+func kind(err error) error { return volume.Kind(err) }

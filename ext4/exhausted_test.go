@@ -51,7 +51,7 @@ func TestNoInodes(t *testing.T) {
 			}
 			ranOut(t, err, syscall.ENOSPC, "no inode is free", "remove files")
 		}
-		if fs.geo.Incompat&layout.IncompatEAInode != 0 {
+		if fs.vol.Geo.Incompat&layout.IncompatEAInode != 0 {
 			err := fs.SetXattr("/f0", "user.large", make([]byte, 5000), 0, true)
 			ranOut(t, err, syscall.ENOSPC, "no inode is free")
 		}

@@ -106,13 +106,13 @@ func (n *node) mayFallocate(mode FallocMode) error {
 
 // blocks are the file system blocks that a range of bytes touches: [first, end).
 func (f *FS) blocks(off, length int64) (first, end layout.Lblk) {
-	bs := int64(f.geo.BlockSize)
+	bs := int64(f.vol.Geo.BlockSize)
 	return layout.Lblk(off / bs), layout.Lblk((off + length + bs - 1) / bs)
 }
 
 // inner are the blocks that lie wholly in a range of bytes: [first, end), empty if end <= first.
 func (n *node) inner(off, length int64) (first, end layout.Lblk) {
-	bs := int64(n.fs.geo.BlockSize)
+	bs := int64(n.fs.vol.Geo.BlockSize)
 	return layout.Lblk((off + bs - 1) / bs), layout.Lblk((off + length) / bs)
 }
 
@@ -145,7 +145,7 @@ func (f *FS) Room(name string, off, length int64) error {
 	n, err := f.lookupNode(root(name), os.O_WRONLY)
 	if isNotExist(err) {
 		first, end := f.blocks(off, length)
-		v := f.j.View()
+		v := f.vol.Journal.View()
 		defer v.Close()
 		return pathError("fallocate", name, f.enough(v, uint64(end-first)))
 	}
@@ -157,7 +157,7 @@ func (f *FS) Room(name string, off, length int64) error {
 
 // enough compares a number of blocks with what is free.
 func (f *FS) enough(v *journal.View, need uint64) error {
-	free, err := f.space.FreeCount(v)
+	free, err := f.vol.Space.FreeCount(v)
 	if err == nil && need > free {
 		err = fmt.Errorf("%d blocks wanted, %d free: %w", need, free, syscall.ENOSPC)
 	}
@@ -169,12 +169,12 @@ func (n *node) haveSpace(off, length int64) error {
 	fs := n.fs
 	first, end := fs.blocks(off, length)
 	need := uint64(end - first)
-	v := fs.j.View()
+	v := fs.vol.Journal.View()
 	defer v.Close()
 	if fs.enough(v, need) == nil {
 		return nil
 	}
-	err := fs.extents.Walk(v, n.ino, first, func(e layout.Extent) (bool, error) {
+	err := fs.vol.Extents.Walk(v, n.ino, first, func(e layout.Extent) (bool, error) {
 		if uint64(e.Lblk) >= uint64(end) {
 			return false, nil
 		}
@@ -202,7 +202,7 @@ func (n *node) punchHole(off, length int64) error {
 	if err != nil || uint64(off) >= size {
 		return err
 	}
-	bs := int64(n.fs.geo.BlockSize)
+	bs := int64(n.fs.vol.Geo.BlockSize)
 	if end := off + length; end > int64(size) {
 		length = (end+bs-1)/bs*bs - off
 	}
@@ -218,7 +218,7 @@ func (n *node) punchHole(off, length int64) error {
 
 // zeroEnds clears what a range covers of blocks that it covers in part.
 func (n *node) zeroEnds(off, length int64) error {
-	bs := int64(n.fs.geo.BlockSize)
+	bs := int64(n.fs.vol.Geo.BlockSize)
 	to := off + length
 	if off%bs != 0 {
 		if err := n.zeroPart(off, min(to, off/bs*bs+bs)); err != nil {
@@ -264,7 +264,7 @@ func (n *node) unwrite(first, end layout.Lblk) error {
 		part := e.Cut(uint64(first), uint64(end))
 		if !e.Unwritten {
 			err := n.update(convertCredits, func(h *journal.Handle) error {
-				return n.fs.extents.Convert(h, n.ino, part.Lblk, part.Len, true)
+				return n.fs.vol.Extents.Convert(h, n.ino, part.Lblk, part.Len, true)
 			})
 			if err != nil {
 				return err
@@ -277,7 +277,7 @@ func (n *node) unwrite(first, end layout.Lblk) error {
 
 // wholeShift judges a collapse or an insertion: in whole blocks, with bigalloc in whole clusters.
 func (n *node) wholeShift(off, length int64) error {
-	unit := int64(n.fs.geo.BlockSize) * int64(n.fs.geo.ClusterRatio)
+	unit := int64(n.fs.vol.Geo.BlockSize) * int64(n.fs.vol.Geo.ClusterRatio)
 	if off%unit != 0 || length%unit != 0 {
 		return syscall.EINVAL
 	}
@@ -314,7 +314,7 @@ func (n *node) collapseRange(off, length int64) error {
 // commitShift makes the new map durable. What follows may overwrite blocks that have moved, in place: a crash that
 // brought the old map back would show the new bytes where they were never written.
 func (n *node) commitShift() error {
-	return kind(n.fs.j.Commit(journal.TID(n.tid.Load())))
+	return kind(n.fs.vol.Journal.Commit(journal.TID(n.tid.Load())))
 }
 
 // insertRange moves what follows off to the right and leaves a hole. The size grows first, so that nothing ever lies
@@ -337,7 +337,7 @@ func (n *node) insertRange(off, length int64) error {
 		return err
 	}
 	first, _ := n.fs.blocks(off, length)
-	if err := n.shift(first, length/int64(n.fs.geo.BlockSize)); err != nil {
+	if err := n.shift(first, length/int64(n.fs.vol.Geo.BlockSize)); err != nil {
 		return err
 	}
 	return n.commitShift()
@@ -349,8 +349,8 @@ func (n *node) shift(from layout.Lblk, delta int64) error {
 	to := ^layout.Lblk(0)
 	for done := false; !done; {
 		var next layout.Lblk
-		err := n.update(fs.extents.StepCredits(), func(h *journal.Handle) (err error) {
-			done, next, err = fs.extents.Shift(h, n.ino, from, to, delta)
+		err := n.update(fs.vol.Extents.StepCredits(), func(h *journal.Handle) (err error) {
+			done, next, err = fs.vol.Extents.Shift(h, n.ino, from, to, delta)
 			return err
 		})
 		if err != nil {
@@ -381,9 +381,9 @@ func (n *node) digHoles(off, length int64) error {
 	if length <= 0 || off+length > int64(size) {
 		length = int64(size) - off
 	}
-	bs := int64(n.fs.geo.BlockSize)
+	bs := int64(n.fs.vol.Geo.BlockSize)
 	first, end := n.inner(off, length)
-	buf := aio.AlignedBuf(exclusiveChunk, max(n.fs.dev.Align(), 1))
+	buf := aio.AlignedBuf(exclusiveChunk, max(n.fs.vol.Dev.Align(), 1))
 	for first < end {
 		e, err := n.lookup(first)
 		if err != nil {
@@ -403,7 +403,7 @@ func (n *node) digHoles(off, length int64) error {
 
 // digExtent frees the runs of zero blocks of a part of an extent that fits into buf.
 func (n *node) digExtent(e layout.Extent, buf []byte) error {
-	bs := n.fs.geo.BlockSize
+	bs := n.fs.vol.Geo.BlockSize
 	p := buf[:int(e.Len)*bs]
 	if _, err := n.readAt(p, int64(e.Lblk)*int64(bs)); err != nil {
 		return err

@@ -1,14 +1,14 @@
 package ext4
 
 import (
-	"bytes"
 	"errors"
 	"fmt"
 	"io/fs"
-	"time"
 
 	"ext4img/aio"
 	"ext4img/ext4/internal/group"
+	"ext4img/ext4/internal/inode"
+	"ext4img/ext4/internal/volume"
 	"ext4img/ext4/layout"
 	"ext4img/journal"
 )
@@ -19,81 +19,13 @@ func ApplyFast(dev aio.Device) error { return Replay(dev, nil) }
 
 // Replay is ApplyFast for a file system whose log may be on another device; nil if it is not.
 func Replay(dev, log aio.Device) error {
-	f := &FS{dev: dev, nodes: make(map[layout.Ino]*node)}
-	o := Options{Clock: time.Now, Journal: log}
-	s, err := f.readSuper()
-	if err != nil || !dirty(s) {
-		return kind(err)
-	}
-	if err := f.recover(s, o); err != nil {
-		return kind(err)
-	}
-	if err := f.mendSuper(); err != nil {
-		return kind(err)
-	}
-	return kind(f.replayFast(o))
+	return volume.Recover(dev, volume.Options{Journal: log, FastCommits: applyFast})
 }
 
-// replayFast applies the fast commits that follow the last full transaction: in memory first, over the device, so that
-// what they change goes to the log and home as one transaction. For reading only it stays in memory.
-func (f *FS) replayFast(o Options) error {
-	if f.recovery == nil || len(f.recovery.Fast) == 0 {
-		return nil
-	}
-	over := aio.NewOverlay(f.dev)
-	m := &FS{dev: over, nodes: make(map[layout.Ino]*node)}
-	if err := m.replayFastOver(o, f.recovery.Fast); err != nil {
-		return fmt.Errorf("fast commits: %w", err)
-	}
-	if f.readOnly {
-		f.dev = over
-		return nil
-	}
-	blocks, err := changedBlocks(f.dev, over, f.geo.BlockSize)
-	if err != nil {
-		return err
-	}
-	return f.recovery.Amend(blocks)
-}
-
-func (f *FS) replayFastOver(o Options, fast []journal.FastCommit) error {
-	s, err := f.readSuper()
-	if err != nil {
-		return err
-	}
-	if err := f.start(s, o, nil); err != nil {
-		return err
-	}
-	r := fastReplay{FS: f, had: make(map[layout.Ino]int64)}
-	if err := r.run(fast); err != nil {
-		return err
-	}
-	return f.j.Close()
-}
-
-// changedBlocks is the blocks of an overlay that differ from its base.
-func changedBlocks(base aio.Device, over *aio.Overlay, blockSize int) (map[uint64][]byte, error) {
-	out := make(map[uint64][]byte)
-	old := aio.AlignedBuf(blockSize, max(blockSize, base.Align()))
-	read := func(dev aio.Device, p []byte, at int64) error {
-		if n, err := dev.ReadAt(p, at); n < len(p) {
-			return err
-		}
-		return nil
-	}
-	for _, page := range over.Pages() {
-		first := page / int64(blockSize) * int64(blockSize)
-		for at := first; at < page+4096; at += int64(blockSize) {
-			p := make([]byte, blockSize)
-			if err := errors.Join(read(over, p, at), read(base, old, at)); err != nil {
-				return nil, err
-			}
-			if !bytes.Equal(p, old) {
-				out[uint64(at)/uint64(blockSize)] = p
-			}
-		}
-	}
-	return out, nil
+// applyFast applies fast commits to a file system in memory.
+func applyFast(v *volume.Volume, fast []journal.FastCommit) error {
+	r := fastReplay{FS: over(v), had: make(map[layout.Ino]int64)}
+	return r.run(fast)
 }
 
 // fastReplay applies fast commits. Their records name what the writer had in memory: the number of each new inode, the
@@ -136,8 +68,8 @@ func (r *fastReplay) claim(fast []journal.FastCommit) error {
 				continue
 			}
 			e := layout.ParseExtent(add.Extent)
-			_, err := r.update(8, func(h *journal.Handle) error {
-				runs, err := r.space.Claim(h, group.Run{Start: e.Pblk, Len: uint64(e.Len)})
+			_, err := r.vol.Update(8, func(h *journal.Handle) error {
+				runs, err := r.vol.Space.Claim(h, group.Run{Start: e.Pblk, Len: uint64(e.Len)})
 				r.gone = append(r.gone, runs...)
 				return err
 			})
@@ -175,11 +107,11 @@ func (r *fastReplay) record(rec journal.FastRecord, rest []journal.FastRecord) e
 
 // exists reads an inode's record; nil if it is not in use.
 func (r *fastReplay) exists(v journal.Reader, ino layout.Ino) (layout.Inode, error) {
-	used, err := r.space.InodeInUse(v, ino)
+	used, err := r.vol.Space.InodeInUse(v, ino)
 	if err != nil || !used {
 		return nil, err
 	}
-	rec, err := r.inodes.Read(v, ino)
+	rec, err := r.vol.Inodes.Read(v, ino)
 	if err != nil || rec.Mode() == 0 {
 		return nil, err
 	}
@@ -198,12 +130,12 @@ func (r *fastReplay) parties(h *journal.Handle, parent, ino uint32) (rec layout.
 // link enters a name. A new directory gets its first block with it, a new file the link that the name is.
 func (r *fastReplay) link(parent, number uint32, name string, made bool) error {
 	dir, ino := layout.Ino(parent), layout.Ino(number)
-	_, err := r.update(r.nameCredits(), func(h *journal.Handle) error {
+	_, err := r.vol.Update(r.nameCredits(), func(h *journal.Handle) error {
 		rec, err := r.parties(h, parent, number)
 		if err != nil || rec == nil {
 			return err
 		}
-		switch old, _, err := r.dirs.Lookup(h, dir, name); {
+		switch old, _, err := r.vol.Dirs.Lookup(h, dir, name); {
 		case err == nil && old == ino:
 			return nil
 		case err == nil:
@@ -213,13 +145,13 @@ func (r *fastReplay) link(parent, number uint32, name string, made bool) error {
 		case !errors.Is(err, fs.ErrNotExist):
 			return err
 		}
-		if rec, err = r.inodes.Edit(h, ino); err != nil {
+		if rec, err = r.vol.Inodes.Edit(h, ino); err != nil {
 			return err
 		}
 		switch {
 		case rec.IsDir() && rec.Links() == 0:
 			rec.SetLinks(2)
-			if err := r.dirs.Init(h, ino, dir); err != nil {
+			if err := r.vol.Dirs.Init(h, ino, dir); err != nil {
 				return err
 			}
 			if err := r.addLink(h, dir, 1); err != nil {
@@ -230,7 +162,7 @@ func (r *fastReplay) link(parent, number uint32, name string, made bool) error {
 		default:
 			rec.SetLinks(rec.Links() + 1)
 		}
-		if err := r.dirs.Add(h, dir, name, ino, fileType(rec.Mode())); err != nil {
+		if err := r.vol.Dirs.Add(h, dir, name, ino, fileType(rec.Mode())); err != nil {
 			return err
 		}
 		return r.dirChanged(h, dir)
@@ -244,12 +176,12 @@ func (r *fastReplay) link(parent, number uint32, name string, made bool) error {
 // unlink removes a name, if it still leads to the inode.
 func (r *fastReplay) unlink(parent, number uint32, name string) error {
 	dir, ino := layout.Ino(parent), layout.Ino(number)
-	_, err := r.update(r.nameCredits(), func(h *journal.Handle) error {
+	_, err := r.vol.Update(r.nameCredits(), func(h *journal.Handle) error {
 		rec, err := r.parties(h, parent, number)
 		if err != nil || rec == nil {
 			return err
 		}
-		old, _, err := r.dirs.Lookup(h, dir, name)
+		old, _, err := r.vol.Dirs.Lookup(h, dir, name)
 		if errors.Is(err, fs.ErrNotExist) || err == nil && old != ino {
 			return nil
 		}
@@ -267,10 +199,10 @@ func (r *fastReplay) unlink(parent, number uint32, name string) error {
 // drop removes a name that leads to an inode, and the link that it was. An inode without links stays for now: another
 // record may give it one.
 func (r *fastReplay) drop(h *journal.Handle, dir, ino layout.Ino, name string) error {
-	if _, err := r.dirs.Remove(h, dir, name); err != nil {
+	if _, err := r.vol.Dirs.Remove(h, dir, name); err != nil {
 		return err
 	}
-	rec, err := r.inodes.Edit(h, ino)
+	rec, err := r.vol.Inodes.Edit(h, ino)
 	if err != nil {
 		return err
 	}
@@ -290,12 +222,12 @@ func (r *fastReplay) drop(h *journal.Handle, dir, ino layout.Ino, name string) e
 // orphans notes the inodes that have no links in the end, for the deletion that follows every recovery.
 func (r *fastReplay) orphans() error {
 	for _, ino := range r.named {
-		_, err := r.update(orphanCredits, func(h *journal.Handle) error {
+		_, err := r.vol.Update(inode.OrphanCredits, func(h *journal.Handle) error {
 			rec, err := r.exists(h, ino)
 			if err != nil || rec == nil || rec.Links() > 0 {
 				return err
 			}
-			return r.inodes.AddOrphan(h, ino)
+			return r.vol.Inodes.AddOrphan(h, ino)
 		})
 		if err != nil {
 			return fmt.Errorf("inode %d: %w", ino, err)

@@ -14,9 +14,9 @@ import (
 // inode takes a record over, all but what belongs to structures that are not in fast commits: the map, the block of
 // attributes, i_blocks, the link of the orphan list; of a directory also what its names decide.
 func (r *fastReplay) inode(ino layout.Ino, raw []byte) error {
-	in := make(layout.Inode, r.geo.InodeSize)
+	in := make(layout.Inode, r.vol.Geo.InodeSize)
 	length := copy(in, raw)
-	_, err := r.update(r.nameCredits(), func(h *journal.Handle) error {
+	_, err := r.vol.Update(r.nameCredits(), func(h *journal.Handle) error {
 		old, err := r.exists(h, ino)
 		if err != nil {
 			return err
@@ -25,7 +25,7 @@ func (r *fastReplay) inode(ino layout.Ino, raw []byte) error {
 			return r.reborn(h, ino, in, length)
 		}
 		if old == nil {
-			if _, err := r.inodes.Claim(h, ino, in.IsDir()); err != nil {
+			if _, err := r.vol.Inodes.Claim(h, ino, in.IsDir()); err != nil {
 				return err
 			}
 			return r.begin(h, ino, in, length)
@@ -57,7 +57,7 @@ func copyRecord(to, from layout.Inode, length int) {
 
 // begin fills an empty record. A directory waits for its name: that says what its parent is.
 func (r *fastReplay) begin(h *journal.Handle, ino layout.Ino, in layout.Inode, length int) error {
-	rec, err := r.inodes.Edit(h, ino)
+	rec, err := r.vol.Inodes.Edit(h, ino)
 	if err != nil {
 		return err
 	}
@@ -72,7 +72,7 @@ func (r *fastReplay) begin(h *journal.Handle, ino layout.Ino, in layout.Inode, l
 		rec.SetSize(0)
 		rec.SetFlags(rec.Flags() &^ (layout.FlagIndex | layout.FlagInlineData))
 		r.initMap(rec)
-	case !mapsBlocks(in) || in.FastSymlink():
+	case !in.MapsBlocks() || in.FastSymlink():
 		copy(rec.Block(), in.Block())
 	default:
 		clear(rec.Block())
@@ -85,7 +85,7 @@ func (r *fastReplay) begin(h *journal.Handle, ino layout.Ino, in layout.Inode, l
 
 // takeOver changes a record that is in use.
 func (r *fastReplay) takeOver(h *journal.Handle, ino layout.Ino, in layout.Inode, length int) error {
-	rec, err := r.inodes.Edit(h, ino)
+	rec, err := r.vol.Inodes.Edit(h, ino)
 	if err != nil {
 		return err
 	}
@@ -103,7 +103,7 @@ func (r *fastReplay) takeOver(h *journal.Handle, ino layout.Ino, in layout.Inode
 	wasInline, inline := rec.HasFlag(layout.FlagInlineData), in.HasFlag(layout.FlagInlineData)
 	switch {
 	case wasInline && !inline:
-		if err := r.attrs.DropInline(h, ino); err != nil {
+		if err := r.vol.Attrs.DropInline(h, ino); err != nil {
 			return err
 		}
 		r.initMap(rec)
@@ -124,32 +124,32 @@ func (r *fastReplay) reborn(h *journal.Handle, ino layout.Ino, in layout.Inode, 
 	if err := r.touch(h, ino); err != nil {
 		return err
 	}
-	rec, err := r.inodes.Edit(h, ino)
+	rec, err := r.vol.Inodes.Edit(h, ino)
 	if err != nil {
 		return err
 	}
-	if mapsBlocks(rec) {
+	if rec.MapsBlocks() {
 		if err := r.unmap(h, ino, 0, ^layout.Lblk(0)); err != nil {
 			return err
 		}
 	}
-	if err := r.inodes.AddBlocks(h, ino, -r.had[ino]); err != nil {
+	if err := r.vol.Inodes.AddBlocks(h, ino, -r.had[ino]); err != nil {
 		return err
 	}
 	for done := false; !done; {
 		var err error
-		if done, err = r.attrs.FreeAll(h, ino); err != nil {
+		if done, err = r.vol.Attrs.FreeAll(h, ino); err != nil {
 			return err
 		}
 	}
-	if err := r.inodes.DelOrphan(h, ino); err != nil {
+	if err := r.vol.Inodes.DelOrphan(h, ino); err != nil {
 		return err
 	}
 	if rec.IsDir() != in.IsDir() {
-		if err := r.space.FreeInode(h, ino, rec.IsDir()); err != nil {
+		if err := r.vol.Space.FreeInode(h, ino, rec.IsDir()); err != nil {
 			return err
 		}
-		if err := r.space.ClaimInode(h, ino, in.IsDir()); err != nil {
+		if err := r.vol.Space.ClaimInode(h, ino, in.IsDir()); err != nil {
 			return err
 		}
 	}
@@ -164,7 +164,7 @@ func (r *fastReplay) reborn(h *journal.Handle, ino layout.Ino, in layout.Inode, 
 // comes first.
 func (r *fastReplay) onMap(number uint32, rest []journal.FastRecord, fn func(h *journal.Handle, ino layout.Ino) error) error {
 	ino := layout.Ino(number)
-	v := r.j.View()
+	v := r.vol.Journal.View()
 	rec, err := r.exists(v, ino)
 	inline, none := rec != nil && rec.HasFlag(layout.FlagInlineData), rec == nil || rec.IsDir()
 	v.Close()
@@ -178,7 +178,7 @@ func (r *fastReplay) onMap(number uint32, rest []journal.FastRecord, fn func(h *
 			}
 		}
 	}
-	_, err = r.update(r.extents.StepCredits(), func(h *journal.Handle) error {
+	_, err = r.vol.Update(r.vol.Extents.StepCredits(), func(h *journal.Handle) error {
 		if err := r.touch(h, ino); err != nil {
 			return err
 		}
@@ -193,7 +193,7 @@ func (r *fastReplay) onMap(number uint32, rest []journal.FastRecord, fn func(h *
 // addRange maps an extent, whatever was there before.
 func (r *fastReplay) addRange(h *journal.Handle, ino layout.Ino, e layout.Extent) error {
 	for l := uint64(e.Lblk); l < e.End(); {
-		old, err := r.extents.Lookup(h, ino, layout.Lblk(l))
+		old, err := r.vol.Extents.Lookup(h, ino, layout.Lblk(l))
 		if err != nil {
 			return err
 		}
@@ -201,14 +201,14 @@ func (r *fastReplay) addRange(h *journal.Handle, ino layout.Ino, e layout.Extent
 		l = part.End()
 		if old.Mapped() && old.Pblk == part.Pblk {
 			if old.Unwritten != part.Unwritten {
-				err = r.extents.Convert(h, ino, part.Lblk, part.Len, part.Unwritten)
+				err = r.vol.Extents.Convert(h, ino, part.Lblk, part.Len, part.Unwritten)
 			}
 		} else {
 			if old.Mapped() {
 				err = r.unmap(h, ino, part.Lblk, layout.Lblk(part.End()))
 			}
 			if err == nil {
-				err = r.extents.Insert(h, ino, part)
+				err = r.vol.Extents.Insert(h, ino, part)
 			}
 		}
 		if err != nil {
@@ -223,12 +223,12 @@ func (r *fastReplay) unmap(h *journal.Handle, ino layout.Ino, from, to layout.Lb
 	for done := from >= to; !done; {
 		var gone []group.Run
 		var err error
-		if gone, done, to, err = r.extents.Unmap(h, ino, from, to); err != nil {
+		if gone, done, to, err = r.vol.Extents.Unmap(h, ino, from, to); err != nil {
 			return err
 		}
 		r.gone = append(r.gone, gone...)
 		if !done {
-			if err := h.Need(r.extents.StepCredits()); err != nil {
+			if err := h.Need(r.vol.Extents.StepCredits()); err != nil {
 				return err
 			}
 		}
@@ -251,8 +251,8 @@ func (r *fastReplay) touch(h *journal.Handle, ino layout.Ino) error {
 
 // clusters is the blocks of data of an inode, in whole clusters.
 func (r *fastReplay) clusters(v journal.Reader, ino layout.Ino) (out []group.Run, err error) {
-	ratio := layout.Pblk(r.geo.ClusterRatio)
-	err = r.extents.Walk(v, ino, 0, func(e layout.Extent) (bool, error) {
+	ratio := layout.Pblk(r.vol.Geo.ClusterRatio)
+	err = r.vol.Extents.Walk(v, ino, 0, func(e layout.Extent) (bool, error) {
 		from, to := e.Pblk-e.Pblk%ratio, e.Pblk+layout.Pblk(e.Len)+ratio-1
 		out = append(out, group.Run{Start: from, Len: uint64(to - to%ratio - from)})
 		return true, nil
@@ -306,20 +306,20 @@ func count(runs []group.Run) (n int64) {
 func (r *fastReplay) settle() error {
 	var have []group.Run
 	for _, ino := range slices.Sorted(maps.Keys(r.had)) {
-		_, err := r.update(2, func(h *journal.Handle) error {
+		_, err := r.vol.Update(2, func(h *journal.Handle) error {
 			runs, err := r.clusters(h, ino)
 			if err != nil {
 				return err
 			}
 			have = append(have, runs...)
-			return r.inodes.AddBlocks(h, ino, count(runs)-r.had[ino])
+			return r.vol.Inodes.AddBlocks(h, ino, count(runs)-r.had[ino])
 		})
 		if err != nil {
 			return fmt.Errorf("inode %d: %w", ino, err)
 		}
 	}
 	for _, x := range without(join(r.gone), join(have)) {
-		if _, err := r.update(4, func(h *journal.Handle) error { return r.space.Free(h, x.Start, x.Len) }); err != nil {
+		if _, err := r.vol.Update(4, func(h *journal.Handle) error { return r.vol.Space.Free(h, x.Start, x.Len) }); err != nil {
 			return err
 		}
 	}

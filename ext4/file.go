@@ -49,7 +49,7 @@ func (f *File) openFor(op aio.Op) error {
 	case op == aio.Read && mode == os.O_WRONLY, op == aio.Write && mode == os.O_RDONLY:
 		return syscall.EBADF
 	case op == aio.Write:
-		return f.fs.changeable()
+		return f.fs.vol.Changeable()
 	}
 	return nil
 }
@@ -192,17 +192,17 @@ func (n *node) seek(off int64, data bool, size int64) (int64, error) {
 	if off < 0 || off >= size {
 		return 0, syscall.ENXIO
 	}
-	bs := int64(n.fs.geo.BlockSize)
-	v := n.fs.j.View()
+	bs := int64(n.fs.vol.Geo.BlockSize)
+	v := n.fs.vol.Journal.View()
 	defer v.Close()
-	rec, err := n.fs.inodes.Read(v, n.ino)
+	rec, err := n.fs.vol.Inodes.Read(v, n.ino)
 	if err != nil {
 		return 0, err
 	}
 	for at := off; at < size; {
 		e := layout.Extent{Pblk: 1, Len: uint32(size/bs + 1)}
 		if !rec.HasFlag(layout.FlagInlineData) {
-			if e, err = n.fs.extents.Lookup(v, n.ino, layout.Lblk(at/bs)); err != nil {
+			if e, err = n.fs.vol.Extents.Lookup(v, n.ino, layout.Lblk(at/bs)); err != nil {
 				return 0, err
 			}
 		}
@@ -255,7 +255,7 @@ func (f *File) Sync() error {
 	if f.isClosed() {
 		return f.wrap("sync", fs.ErrClosed)
 	}
-	if f.fs.readOnly {
+	if f.fs.vol.ReadOnly() {
 		return nil
 	}
 	return f.wrap("sync", f.n.sync())
@@ -285,10 +285,10 @@ func (f *File) Close() error {
 // false. Writes that were reported complete are converted; writes in flight are not waited for.
 func (f *File) Extents(more func(layout.Extent) bool) error {
 	err := f.n.inode(func(v *journal.View, rec layout.Inode) error {
-		if !mapsBlocks(rec) {
+		if !rec.MapsBlocks() {
 			return nil
 		}
-		return f.fs.extents.Walk(v, f.n.ino, 0, func(e layout.Extent) (bool, error) { return more(e), nil })
+		return f.fs.vol.Extents.Walk(v, f.n.ino, 0, func(e layout.Extent) (bool, error) { return more(e), nil })
 	})
 	return f.wrap("extents", err)
 }

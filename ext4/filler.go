@@ -25,9 +25,9 @@ type Filler struct {
 
 // NewFiller makes a Filler that has depth pieces of at most size bytes in flight.
 func (fs *FS) NewFiller(depth, size int) (*Filler, error) {
-	unit := max(fs.geo.BlockSize, 4096)
+	unit := max(fs.vol.Geo.BlockSize, 4096)
 	size = (max(size, 1) + unit - 1) / unit * unit
-	q, err := fs.dev.Queue(depth)
+	q, err := fs.vol.Dev.Queue(depth)
 	if err != nil {
 		return nil, fmt.Errorf("queue: %w", err)
 	}
@@ -67,7 +67,7 @@ func (l *Filler) Put(f *File, off int64, n int) error {
 		}
 		l.file = f
 	}
-	if off%int64(l.fs.geo.BlockSize) != 0 || n < 0 || n > l.size || len(l.free) == 0 {
+	if off%int64(l.fs.vol.Geo.BlockSize) != 0 || n < 0 || n > l.size || len(l.free) == 0 {
 		return f.wrap("write", syscall.EINVAL)
 	}
 	if err := f.n.checkRange(off, n); err != nil {
@@ -111,7 +111,7 @@ func (l *Filler) Flush() error {
 
 // write allocates, writes and converts, in this order (ordering O1).
 func (l *Filler) write(n *node, stage []Piece) error {
-	bs := int64(l.fs.geo.BlockSize)
+	bs := int64(l.fs.vol.Geo.BlockSize)
 	if err := n.zeroTail(stage[0].Off + 1); err != nil {
 		return err
 	}
@@ -157,7 +157,7 @@ func joined(stage []Piece, bs int64) (out []blockRange) {
 
 // send submits a piece, padded to whole blocks: a request for each extent that it lies in.
 func (l *Filler) send(n *node, p Piece) error {
-	bs := int64(l.fs.geo.BlockSize)
+	bs := int64(l.fs.vol.Geo.BlockSize)
 	size := (int64(len(p.Data)) + bs - 1) / bs * bs
 	data := p.Data[:size]
 	clear(data[len(p.Data):])

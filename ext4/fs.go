@@ -5,16 +5,10 @@ import (
 	"fmt"
 	"sync"
 	"sync/atomic"
-	"syscall"
 	"time"
 
 	"ext4img/aio"
-	"ext4img/ext4/internal/dir"
-	"ext4img/ext4/internal/extent"
-	"ext4img/ext4/internal/group"
-	"ext4img/ext4/internal/inode"
-	"ext4img/ext4/internal/quota"
-	"ext4img/ext4/internal/xattr"
+	"ext4img/ext4/internal/volume"
 	"ext4img/ext4/layout"
 	"ext4img/journal"
 )
@@ -35,25 +29,7 @@ type Options struct {
 
 // FS is an open file system. All methods may be called from any goroutine.
 type FS struct {
-	dev      aio.Device // data goes here; an overlay when a dirty image is open for reading only
-	geo      *layout.Geometry
-	j        *journal.Journal
-	readOnly bool
-	recovery *journal.Recovery // of the log found at Open; nil if it was clean
-	warnings []error           // of Open
-
-	space   *group.Space
-	inodes  *inode.Table
-	extents *extent.Mapper
-	dirs    *dir.Dirs
-	attrs   *xattr.Store
-	quota   *quota.Quota
-
-	superRef journal.Ref  // the primary superblock
-	own      []layout.Ino // see inUse
-	mmp      *mmp         // nil without multi-mount protection, or when open for reading
-	state    sessionState
-	faults   faults
+	vol *volume.Volume
 
 	mu     sync.Mutex
 	nodes  map[layout.Ino]*node // inodes with an open File or an operation under way
@@ -62,32 +38,60 @@ type FS struct {
 	stats  counters
 }
 
+// Open opens the file system on a device. A journal that needs recovery is recovered first: on the device, or, for
+// Options.ReadOnly, in memory over it. Orphans are deleted or truncated if the file system is opened for writing; one
+// that is damaged is left as it is, and Warnings names it.
+//
+// A file system with an incompatible feature that is not known here is refused; one with an unknown read-only
+// compatible feature can be opened for reading only. One whose metadata overlap each other is refused for writing. An
+// Open that is refused has written nothing. Open does not close the device when it fails.
+func Open(dev aio.Device, o Options) (*FS, error) {
+	v, err := volume.Open(dev, volume.Options{
+		ReadOnly: o.ReadOnly, Journal: o.Journal, Clock: o.Clock, CommitInterval: o.CommitInterval, CacheBytes: o.CacheBytes,
+		FastCommits: applyFast,
+	})
+	if err != nil {
+		return nil, fmt.Errorf("open: %w", volume.Kind(err))
+	}
+	f := over(v)
+	if err := v.Finish(f.cut); err != nil {
+		return nil, fmt.Errorf("open: %w", volume.Kind(err))
+	}
+	return f, nil
+}
+
+// over is the file system of a volume.
+func over(v *volume.Volume) *FS {
+	return &FS{vol: v, nodes: make(map[layout.Ino]*node), queues: make(map[*Queue]bool)}
+}
+
+// ExternalLog is the log on a device of its own: behind a superblock that carries the UUID the file system names.
+func ExternalLog(s layout.Superblock, dev aio.Device) (*journal.Area, error) {
+	return volume.ExternalLog(s, dev)
+}
+
 // Geometry is the shape of the file system. It must not be changed.
-func (fs *FS) Geometry() *layout.Geometry { return fs.geo }
+func (fs *FS) Geometry() *layout.Geometry { return fs.vol.Geo }
 
 // ReadOnly tells whether the file system refuses changes.
-func (fs *FS) ReadOnly() bool { return fs.readOnly }
+func (fs *FS) ReadOnly() bool { return fs.vol.ReadOnly() }
 
 // Recovery is what Open recovered from the log, nil if the log was clean.
-func (fs *FS) Recovery() *journal.Recovery { return fs.recovery }
+func (fs *FS) Recovery() *journal.Recovery { return fs.vol.Recovery() }
 
 // Super returns a copy of the superblock as it is now.
-func (fs *FS) Super() (layout.Superblock, error) {
-	v := fs.j.View()
-	defer v.Close()
-	s, err := fs.space.Super(v)
-	if err != nil {
-		return nil, err
-	}
-	return append(layout.Superblock(nil), s...), nil
-}
+func (fs *FS) Super() (layout.Superblock, error) { return fs.vol.Super() }
+
+// Warnings lists what Open found wrong and could do without: orphans that stay on their list since they are damaged, a
+// file system that is marked as one with errors. In the order in which they were found.
+func (fs *FS) Warnings() []error { return fs.vol.Warnings() }
 
 // FreeBlocks is the number of blocks that new files can take: what is free, without what is set aside for the splits of
 // unwritten extents, a fiftieth of the file system and at most 4096 clusters (as the kernel's statfs).
 func (fs *FS) FreeBlocks() (uint64, error) {
-	v := fs.j.View()
+	v := fs.vol.Journal.View()
 	defer v.Close()
-	return fs.space.FreeCount(v)
+	return fs.vol.Space.FreeCount(v)
 }
 
 // Sync makes everything written and changed so far durable.
@@ -98,10 +102,10 @@ func (fs *FS) Sync() error {
 			first = fmt.Errorf("sync: inode %d: %w", n.ino, err)
 		}
 	}
-	if fs.readOnly {
+	if fs.vol.ReadOnly() {
 		return first
 	}
-	if err := fs.j.CommitAll(); err != nil && first == nil {
+	if err := fs.vol.Journal.CommitAll(); err != nil && first == nil {
 		first = fmt.Errorf("sync: %w", kind(err))
 	}
 	return first
@@ -122,60 +126,7 @@ func (fs *FS) openNodes() []*node {
 // Close syncs, writes all metadata home and marks the file system clean. It does not close the device. Files and
 // queues must be closed before.
 func (fs *FS) Close() error {
-	fs.recordPending()
+	fs.vol.RecordPending()
 	err := fs.Sync()
-	if fs.readOnly {
-		return errors.Join(err, fs.j.Close())
-	}
-	if e := fs.j.Close(); e != nil {
-		return errors.Join(err, fmt.Errorf("close: %w", kind(e)), fs.releaseMMP())
-	}
-	return errors.Join(err, fs.markClean(), fs.releaseMMP())
-}
-
-// errReadOnly is what a change of a read-only file system meets.
-const errReadOnly = syscall.EROFS
-
-// update runs fn in one handle: a step that leaves a valid file system. If fn fails nothing has changed. credits is about how
-// many blocks it changes. Two failures are followed by another try in a transaction of its own: that of an allocation,
-// because what is free was freed in a transaction that is not committed yet (ordering O5); and that of a handle which
-// needs more blocks than the running transaction has room for. An error that says that the image is wrong is recorded in
-// the superblock.
-func (fs *FS) update(credits int, fn func(h *journal.Handle) error) (journal.TID, error) {
-	tid, err := fs.tryUpdate(credits, fn)
-	fs.fault(err)
-	return tid, err
-}
-
-func (fs *FS) tryUpdate(credits int, fn func(h *journal.Handle) error) (journal.TID, error) {
-	if err := fs.changeable(); err != nil {
-		return 0, err
-	}
-	tid, err := fs.step(credits+fs.quota.Credits(), fn)
-	switch {
-	case errors.Is(err, group.ErrResting):
-		if err := fs.j.CommitAll(); err != nil {
-			return 0, kind(err)
-		}
-	case !errors.Is(err, journal.ErrNoCredits):
-		return tid, err
-	}
-	return fs.step(journal.Whole, fn)
-}
-
-func (fs *FS) step(credits int, fn func(h *journal.Handle) error) (journal.TID, error) {
-	h, err := fs.j.Start(credits)
-	if err != nil {
-		return 0, kind(err)
-	}
-	err = fn(h)
-	if err == nil {
-		err = fs.quota.Settle(h)
-	}
-	if err != nil {
-		h.Cancel()
-		return 0, kind(err)
-	}
-	tid, err := h.Stop()
-	return tid, kind(err)
+	return errors.Join(err, fs.vol.Close())
 }

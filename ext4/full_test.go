@@ -42,7 +42,7 @@ func fullImage(t *testing.T, size string, opts []string, prepare func(w *fullFS)
 	must(t, err)
 	fs, err := Open(dev, Options{})
 	must(t, err)
-	w := &fullFS{T: t, fs: fs, dev: dev, bs: int64(fs.geo.BlockSize), rnd: rand.New(rand.NewPCG(seed, 0))}
+	w := &fullFS{T: t, fs: fs, dev: dev, bs: int64(fs.vol.Geo.BlockSize), rnd: rand.New(rand.NewPCG(seed, 0))}
 	f := prepare(w)
 	size64, err := f.n.size()
 	must(t, err)
@@ -54,7 +54,7 @@ func fullImage(t *testing.T, size string, opts []string, prepare func(w *fullFS)
 // fill takes the last cluster.
 func (w *fullFS) fill() {
 	w.Helper()
-	w.fs.space.SetPool(0)
+	w.fs.vol.Space.SetPool(0)
 	var files []*File
 	for i := range 64 { // now, while there is room for their names
 		f, err := w.fs.Create(fmt.Sprintf("/f%d", i), Attr{Perm: 0o644})
@@ -147,7 +147,7 @@ func (w *fullFS) pieces(mode FallocMode, blocks ...int64) *File {
 	other, err := w.fs.Create("/other", Attr{Perm: 0o644})
 	must(w.T, err)
 	at := int64(0)
-	unit := w.bs * int64(w.fs.geo.ClusterRatio)
+	unit := w.bs * int64(w.fs.vol.Geo.ClusterRatio)
 	for i, n := range blocks {
 		must(w.T, f.Fallocate(mode, at*w.bs, n*w.bs))
 		must(w.T, other.Fallocate(0, int64(i)*unit, unit))
@@ -268,7 +268,7 @@ func TestFullBesideWriteInFlight(t *testing.T) {
 	w.dev.Hold(func(r *aio.Request) bool { return r.Op == aio.Write })
 	must(t, q.Submit(w.block(f, 1))) // it joins the written block before it: its split takes nothing
 	held := w.dev.WaitHeld(1)
-	w.fs.space.Release(1) // somebody takes what was promised
+	w.fs.vol.Space.Release(1) // somebody takes what was promised
 	must(t, last.Fallocate(0, 0, int64(size)))
 	done := make(chan error, 1)
 	q2, err := w.fs.NewQueue(8)

@@ -7,13 +7,13 @@ import (
 )
 
 // inlineCredits is what moving a file's data out of its inode may change.
-func (fs *FS) inlineCredits() int { return fs.allocCredits() + fs.attrs.Credits(0) }
+func (fs *FS) inlineCredits() int { return fs.allocCredits() + fs.vol.Attrs.Credits(0) }
 
 // moveOutOfInode gives a file whose data lies in its inode a block map, and the data its block. The block gets the data
 // while the handle that maps it runs, so that no commit can come between (ordering O1).
 func (n *node) moveOutOfInode() error {
 	fs := n.fs
-	if fs.geo.Incompat&layout.IncompatInlineData == 0 {
+	if fs.vol.Geo.Incompat&layout.IncompatInlineData == 0 {
 		return nil
 	}
 	inline := false
@@ -25,19 +25,19 @@ func (n *node) moveOutOfInode() error {
 		return err
 	}
 	return n.update(fs.inlineCredits(), func(h *journal.Handle) error {
-		rec, err := fs.inodes.Edit(h, n.ino)
+		rec, err := fs.vol.Inodes.Edit(h, n.ino)
 		if err != nil {
 			return err
 		}
 		size := rec.Size()
-		if size > uint64(fs.geo.BlockSize) {
+		if size > uint64(fs.vol.Geo.BlockSize) {
 			return layout.Corruptf("inode %d: %d bytes inline", n.ino, size)
 		}
-		data := aio.AlignedBuf(fs.geo.BlockSize, max(fs.dev.Align(), 1))
+		data := aio.AlignedBuf(fs.vol.Geo.BlockSize, max(fs.vol.Dev.Align(), 1))
 		if err := n.readInline(h, rec, data[:size], 0); err != nil {
 			return err
 		}
-		if err := fs.attrs.DropInline(h, n.ino); err != nil {
+		if err := fs.vol.Attrs.DropInline(h, n.ino); err != nil {
 			return err
 		}
 		rec.SetFlags(rec.Flags() &^ layout.FlagInlineData)
@@ -45,12 +45,12 @@ func (n *node) moveOutOfInode() error {
 		if size == 0 {
 			return nil
 		}
-		e, err := fs.extents.Allocate(h, n.ino, 0, 1, false)
+		e, err := fs.vol.Extents.Allocate(h, n.ino, 0, 1, false)
 		if err != nil {
 			return err
 		}
 		n.dirty.Store(true)
-		_, err = fs.dev.WriteAt(data, int64(e.Pblk)*int64(fs.geo.BlockSize))
+		_, err = fs.vol.Dev.WriteAt(data, int64(e.Pblk)*int64(fs.vol.Geo.BlockSize))
 		return err
 	})
 }
@@ -81,7 +81,7 @@ func (n *node) fitInline(size int64) error {
 func (n *node) writeInline(p []byte, off int64) (fits bool, err error) {
 	fs := n.fs
 	end := off + int64(len(p))
-	if fs.geo.Incompat&layout.IncompatInlineData == 0 || end > int64(fs.geo.InodeSize) {
+	if fs.vol.Geo.Incompat&layout.IncompatInlineData == 0 || end > int64(fs.vol.Geo.InodeSize) {
 		return false, nil
 	}
 	return n.changeInline(func(data []byte, room int64) []byte {
@@ -100,7 +100,7 @@ func (n *node) changeInline(change func(data []byte, room int64) []byte) (fits b
 	fs := n.fs
 	err = n.update(fs.inlineCredits(), func(h *journal.Handle) error {
 		fits = false
-		rec, err := fs.inodes.Read(h, n.ino)
+		rec, err := fs.vol.Inodes.Read(h, n.ino)
 		if err != nil {
 			return err
 		}
@@ -127,12 +127,12 @@ func (n *node) changeInline(change func(data []byte, room int64) []byte) (fits b
 // inlineRoom is how many bytes an inode can hold itself: 0 unless it is that of a regular file whose data lies there, or
 // which is empty and has no blocks.
 func (fs *FS) inlineRoom(r journal.Reader, ino layout.Ino, rec layout.Inode) (int, error) {
-	if fs.geo.Incompat&layout.IncompatInlineData == 0 || !rec.IsRegular() {
+	if fs.vol.Geo.Incompat&layout.IncompatInlineData == 0 || !rec.IsRegular() {
 		return 0, nil
 	}
 	if !rec.HasFlag(layout.FlagInlineData) {
 		empty := rec.Size() == 0
-		err := fs.extents.Walk(r, ino, 0, func(layout.Extent) (bool, error) {
+		err := fs.vol.Extents.Walk(r, ino, 0, func(layout.Extent) (bool, error) {
 			empty = false
 			return false, nil
 		})
@@ -140,7 +140,7 @@ func (fs *FS) inlineRoom(r journal.Reader, ino layout.Ino, rec layout.Inode) (in
 			return 0, err
 		}
 	}
-	room, err := fs.attrs.InlineRoom(r, ino)
+	room, err := fs.vol.Attrs.InlineRoom(r, ino)
 	if err != nil || room < 0 {
 		return 0, err
 	}
@@ -149,12 +149,12 @@ func (fs *FS) inlineRoom(r journal.Reader, ino layout.Ino, rec layout.Inode) (in
 
 // putInline makes data the content of an inode that has the room. The size is the caller's to set.
 func (fs *FS) putInline(h *journal.Handle, ino layout.Ino, data []byte) error {
-	rec, err := fs.inodes.Edit(h, ino)
+	rec, err := fs.vol.Inodes.Edit(h, ino)
 	if err != nil {
 		return err
 	}
 	rec.SetFlags(rec.Flags()&^layout.FlagExtents | layout.FlagInlineData)
 	clear(rec.Block())
 	k := copy(rec.Block(), data)
-	return fs.attrs.SetInline(h, ino, data[k:])
+	return fs.vol.Attrs.SetInline(h, ino, data[k:])
 }

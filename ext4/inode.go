@@ -26,7 +26,7 @@ func (f *FS) Inode(ino uint32) Inode { return Inode{f, layout.Ino(ino)} }
 
 // Find is what a path leads to; follow: a symbolic link at its end is followed.
 func (f *FS) Find(name string, follow bool) (Inode, error) {
-	v := f.j.View()
+	v := f.vol.Journal.View()
 	defer v.Close()
 	ino, err := f.walk(v, root(name), follow)
 	return Inode{f, ino}, pathError("lookup", name, err)
@@ -39,7 +39,7 @@ func (i Inode) spot() spot { return spot{at: i.ino} }
 
 // Lookup is what a name in a directory leads to.
 func (i Inode) Lookup(name string) (Inode, error) {
-	v := i.fs.j.View()
+	v := i.fs.vol.Journal.View()
 	defer v.Close()
 	w := walker{fs: i.fs, r: v}
 	ino, err := w.step(place{dir: i.ino, name: name})
@@ -48,7 +48,7 @@ func (i Inode) Lookup(name string) (Inode, error) {
 
 // Stat describes the inode. name is what the FileInfo says as its name.
 func (i Inode) Stat(name string) (*FileInfo, error) {
-	v := i.fs.j.View()
+	v := i.fs.vol.Journal.View()
 	defer v.Close()
 	err := i.fs.inUse(v, i.ino)
 	var info *FileInfo

@@ -100,10 +100,10 @@ func (r *queueRig) recovers() {
 
 // logArea tells whether a byte of the device lies in the journal.
 func (r *queueRig) logArea() func(off int64) bool {
-	v := r.fs.j.View()
+	v := r.fs.vol.Journal.View()
 	defer v.Close()
 	var log []layout.Extent
-	must(r.T, r.fs.extents.Walk(v, layout.JournalIno, 0, func(e layout.Extent) (bool, error) {
+	must(r.T, r.fs.vol.Extents.Walk(v, layout.JournalIno, 0, func(e layout.Extent) (bool, error) {
 		log = append(log, e)
 		return true, nil
 	}))
@@ -223,7 +223,7 @@ func TestSyncWaitsForSync(t *testing.T) {
 	f := preallocated(t, fs, "/db", 4*rigBlock)
 	must(t, f.Sync())
 	slow := &slowDevice{dev, make(chan struct{}), make(chan struct{})}
-	fs.dev = slow
+	fs.vol.Dev = slow
 	for _, lost := range []bool{false, true} {
 		f.n.dirty.Store(true)
 		ended := make(chan error, 2)

@@ -47,13 +47,13 @@ func (f *FS) opened(n *node, name string, flag int) (*File, error) {
 // lookupNode finds what a spot leads to and takes a reference, under the view: no handle can free it in between.
 func (f *FS) lookupNode(s spot, flag int) (*node, error) {
 	writing := flag&(os.O_WRONLY|os.O_RDWR) != 0
-	v := f.j.View()
+	v := f.vol.Journal.View()
 	defer v.Close()
 	_, ino, err := f.walkOpen(v, s, flag)
 	if err != nil {
 		return nil, err
 	}
-	rec, err := f.inodes.Read(v, ino)
+	rec, err := f.vol.Inodes.Read(v, ino)
 	if err != nil {
 		return nil, err
 	}
@@ -72,8 +72,8 @@ func (f *FS) mayOpen(ino layout.Ino, rec layout.Inode, writing bool, flag int) e
 		return syscall.ENXIO
 	case !writing:
 		return nil
-	case f.readOnly:
-		return errReadOnly
+	case f.vol.ReadOnly():
+		return syscall.EROFS
 	case rec.HasFlag(layout.FlagImmutable), rec.HasFlag(layout.FlagAppend) && flag&(os.O_APPEND|os.O_TRUNC) != os.O_APPEND:
 		return syscall.EPERM
 	case rec.HasFlag(layout.FlagEncrypt | layout.FlagVerity | layout.FlagEAInode):
@@ -83,7 +83,7 @@ func (f *FS) mayOpen(ino layout.Ino, rec layout.Inode, writing bool, flag int) e
 }
 
 func (f *FS) createNode(name string, flag int, a Attr) (n *node, err error) {
-	tid, err := f.update(f.createCredits(), func(h *journal.Handle) error {
+	tid, err := f.vol.Update(f.createCredits(), func(h *journal.Handle) error {
 		p, _, err := f.walkOpen(h, root(name), flag)
 		if err == nil {
 			return fs.ErrExist
@@ -166,7 +166,7 @@ func (f *FS) ReadLink(name string) (string, error) { return f.Readlink(name) }
 // ReadDir lists a directory, sorted by name. An error names the parts of it that cannot be read; the names in the others are
 // returned with it, and fs.WalkDir goes on to them.
 func (f *FS) ReadDir(name string) ([]fs.DirEntry, error) {
-	v := f.j.View()
+	v := f.vol.Journal.View()
 	defer v.Close()
 	ino, err := f.walk(v, root(name), true)
 	if err != nil {
@@ -186,7 +186,7 @@ func (f *File) ReadDir(n int) ([]fs.DirEntry, error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	if !f.listed {
-		v := f.fs.j.View()
+		v := f.fs.vol.Journal.View()
 		f.list, f.listErr = f.fs.list(v, f.n.ino, f.name)
 		v.Close()
 		f.listed = true

@@ -15,8 +15,8 @@ func (f *FS) SetLabel(label string) error {
 	if len(label) > maxLabel || strings.Contains(label, "\x00") {
 		return pathError("label", label, syscall.EINVAL)
 	}
-	_, err := f.update(1, func(h *journal.Handle) error {
-		s, err := f.space.EditSuper(h)
+	_, err := f.vol.Update(1, func(h *journal.Handle) error {
+		s, err := f.vol.Space.EditSuper(h)
 		if err == nil {
 			s.SetVolumeName(label)
 		}

@@ -79,7 +79,7 @@ func (f *FS) NewMaker(dir string, missing Attr) (*Maker, error) {
 
 // lookupDir finds a directory and takes a reference, so that no other gets its number.
 func (f *FS) lookupDir(dir string) (*node, error) {
-	v := f.j.View()
+	v := f.vol.Journal.View()
 	defer v.Close()
 	w := walker{fs: f, r: v}
 	p, err := w.parent(layout.RootIno, dir)
@@ -124,7 +124,7 @@ func (m *Maker) Temp(path string) (*File, error) {
 	var n *node
 	for n == nil {
 		var s *making
-		tid, err := m.fs.update(m.fs.nameCredits(), func(h *journal.Handle) error {
+		tid, err := m.fs.vol.Update(m.fs.nameCredits(), func(h *journal.Handle) error {
 			s = m.begin(h, m.fs.nameCredits())
 			err := s.temp(parts, &n)
 			if errors.Is(err, errGrown) {
@@ -149,12 +149,12 @@ func (s *making) temp(parts []string, n **node) error {
 		}
 	}
 	f := s.m.fs
-	ino, rec, err := f.inodes.New(s.h, dir, layout.ModeRegular|0o600)
+	ino, rec, err := f.vol.Inodes.New(s.h, dir, layout.ModeRegular|0o600)
 	if err != nil {
 		return err
 	}
 	rec.SetLinks(0)
-	if err := f.inodes.AddOrphan(s.h, ino); err != nil {
+	if err := f.vol.Inodes.AddOrphan(s.h, ino); err != nil {
 		return err
 	}
 	f.hold(s.h, ino, n)
@@ -166,7 +166,7 @@ func (m *Maker) some(entries []Entry) (made int, err error) {
 	credits := m.fs.nameCredits() + contentCredits
 	for {
 		var s *making
-		tid, err := m.fs.update(credits, func(h *journal.Handle) error {
+		tid, err := m.fs.vol.Update(credits, func(h *journal.Handle) error {
 			s = m.begin(h, credits)
 			return s.run(entries)
 		})
@@ -308,7 +308,7 @@ func (s *making) inDir(dir layout.Ino, fn func() error) error {
 	if !s.knows(dir).timed {
 		return fn()
 	}
-	rec, err := s.m.fs.inodes.Read(s.h, dir)
+	rec, err := s.m.fs.vol.Inodes.Read(s.h, dir)
 	if err != nil {
 		return err
 	}
@@ -316,7 +316,7 @@ func (s *making) inDir(dir layout.Ino, fn func() error) error {
 	if err := fn(); err != nil {
 		return err
 	}
-	if rec, err = s.m.fs.inodes.Edit(s.h, dir); err != nil {
+	if rec, err = s.m.fs.vol.Inodes.Edit(s.h, dir); err != nil {
 		return err
 	}
 	rec.SetMtime(mtime)

@@ -38,7 +38,7 @@ func (s *making) entry(e *Entry) error {
 		return err
 	}
 	p := place{dir: dir, name: parts[last]}
-	old, _, err := s.m.fs.dirs.Lookup(s.h, dir, p.name)
+	old, _, err := s.m.fs.vol.Dirs.Lookup(s.h, dir, p.name)
 	if isNotExist(err) {
 		old, err = 0, nil
 	}
@@ -81,7 +81,7 @@ func (s *making) source(name string) (layout.Ino, error) {
 
 // linkable tells whether a file can have one more name.
 func (s *making) linkable(ino layout.Ino) error {
-	rec, err := s.m.fs.inodes.Read(s.h, ino)
+	rec, err := s.m.fs.vol.Inodes.Read(s.h, ino)
 	switch {
 	case err != nil:
 		return err
@@ -96,7 +96,7 @@ func (s *making) linkable(ino layout.Ino) error {
 // old deals with what has the name already: done if it is what the entry asks for, else it is gone.
 func (s *making) old(e *Entry, p place, old, source layout.Ino) (done bool, err error) {
 	f := s.m.fs
-	rec, err := f.inodes.Read(s.h, old)
+	rec, err := f.vol.Inodes.Read(s.h, old)
 	switch {
 	case err != nil:
 		return false, err
@@ -147,7 +147,7 @@ func (s *making) named(e *Entry, p place) error {
 	if err := f.mayChangeDir(s.h, p.dir, false); err != nil {
 		return err
 	}
-	rec, err := f.inodes.Edit(s.h, n.ino)
+	rec, err := f.vol.Inodes.Edit(s.h, n.ino)
 	if err != nil {
 		return err
 	}
@@ -155,10 +155,10 @@ func (s *making) named(e *Entry, p place) error {
 		return fs.ErrExist
 	}
 	rec.SetLinks(1)
-	if err := f.inodes.DelOrphan(s.h, n.ino); err != nil {
+	if err := f.vol.Inodes.DelOrphan(s.h, n.ino); err != nil {
 		return err
 	}
-	if err := f.dirs.Add(s.h, p.dir, p.name, n.ino, layout.FTRegular); err != nil {
+	if err := f.vol.Dirs.Add(s.h, p.dir, p.name, n.ino, layout.FTRegular); err != nil {
 		return err
 	}
 	if err := f.dirChanged(s.h, p.dir); err != nil {
@@ -178,7 +178,7 @@ func (s *making) named(e *Entry, p place) error {
 // attributes sets what an entry says of an inode: access lists last, since they have a say in the permissions.
 func (s *making) attributes(e *Entry, ino layout.Ino) error {
 	f := s.m.fs
-	rec, err := f.inodes.Edit(s.h, ino)
+	rec, err := f.vol.Inodes.Edit(s.h, ino)
 	if err != nil {
 		return err
 	}
@@ -231,7 +231,7 @@ func (s *making) xattr(ino layout.Ino, rec layout.Inode, attr string, value []by
 		}
 		s.m.fs.capabilitySet(ino)
 	}
-	return s.m.fs.attrs.Set(s.h, ino, attr, value, 0)
+	return s.m.fs.vol.Attrs.Set(s.h, ino, attr, value, 0)
 }
 
 // own sets owner, permissions and times.
@@ -243,7 +243,7 @@ func (s *making) own(e *Entry, rec layout.Inode) {
 		perm = 0o777
 	}
 	rec.SetMode(rec.Type() | perm)
-	rec.SetCtime(s.m.fs.inodes.Clock())
+	rec.SetCtime(s.m.fs.vol.Inodes.Clock())
 	if !e.Atime.IsZero() {
 		rec.SetAtime(e.Atime)
 	}
@@ -273,7 +273,7 @@ func (s *making) fill(e *Entry, p place, ino layout.Ino, rec layout.Inode) error
 
 // content gives a regular file its size and its data, in blocks or, if it fits there, in the inode.
 func (s *making) content(e *Entry, ino layout.Ino, rec layout.Inode) error {
-	bs := s.m.fs.geo.BlockSize
+	bs := s.m.fs.vol.Geo.BlockSize
 	if len(e.Data) == 1 && e.Data[0].Off == 0 && int64(len(e.Data[0].Data)) == e.Size {
 		room, err := s.m.fs.inlineRoom(s.h, ino, rec)
 		if err != nil {
@@ -283,7 +283,7 @@ func (s *making) content(e *Entry, ino layout.Ino, rec layout.Inode) error {
 			if err := s.m.fs.putInline(s.h, ino, e.Data[0].Data); err != nil {
 				return err
 			}
-			return s.m.fs.inodes.SetSize(s.h, ino, uint64(e.Size))
+			return s.m.fs.vol.Inodes.SetSize(s.h, ino, uint64(e.Size))
 		}
 	}
 	for _, piece := range e.Data {
@@ -292,7 +292,7 @@ func (s *making) content(e *Entry, ino layout.Ino, rec layout.Inode) error {
 		}
 		l, data := layout.Lblk(piece.Off/int64(bs)), piece.Data
 		for len(data) > 0 {
-			x, err := s.m.fs.extents.Allocate(s.h, ino, l, uint32((len(data)+bs-1)/bs), false)
+			x, err := s.m.fs.vol.Extents.Allocate(s.h, ino, l, uint32((len(data)+bs-1)/bs), false)
 			if err != nil {
 				return err
 			}
@@ -304,7 +304,7 @@ func (s *making) content(e *Entry, ino layout.Ino, rec layout.Inode) error {
 	if err := s.m.fs.newFits(e.Size); err != nil {
 		return err
 	}
-	return s.m.fs.inodes.SetSize(s.h, ino, uint64(e.Size))
+	return s.m.fs.vol.Inodes.SetSize(s.h, ino, uint64(e.Size))
 }
 
 // add notes content for an extent.
@@ -319,12 +319,12 @@ func (s *making) add(x layout.Extent, data []byte) {
 
 // write puts the content on the device, adjacent blocks in one go.
 func (s *making) write() error {
-	bs := s.m.fs.geo.BlockSize
-	buf := aio.AlignedBuf(writeAtOnce, max(s.m.fs.dev.Align(), 1))
+	bs := s.m.fs.vol.Geo.BlockSize
+	buf := aio.AlignedBuf(writeAtOnce, max(s.m.fs.vol.Dev.Align(), 1))
 	for _, r := range s.runs {
 		off, n := int64(r.start)*int64(bs), 0
 		flush := func() error {
-			_, err := s.m.fs.dev.WriteAt(buf[:n], off)
+			_, err := s.m.fs.vol.Dev.WriteAt(buf[:n], off)
 			off, n = off+int64(n), 0
 			return err
 		}

@@ -58,8 +58,8 @@ func (m *Maker) fileInSteps(e Entry, cause error) (err error) {
 			lists[name] = value
 			continue
 		}
-		err := e.File.n.update(m.fs.attrs.Credits(len(value)), func(h *journal.Handle) error {
-			rec, err := m.fs.inodes.Edit(h, ino)
+		err := e.File.n.update(m.fs.vol.Attrs.Credits(len(value)), func(h *journal.Handle) error {
+			rec, err := m.fs.vol.Inodes.Edit(h, ino)
 			if err != nil {
 				return err
 			}
@@ -93,7 +93,7 @@ func (m *Maker) alone(e Entry, cause error) error {
 	for {
 		var s *making
 		credits := m.fs.nameCredits()
-		tid, err := m.fs.update(credits, func(h *journal.Handle) error {
+		tid, err := m.fs.vol.Update(credits, func(h *journal.Handle) error {
 			s = m.begin(h, credits)
 			return s.run([]Entry{e})
 		})

@@ -56,14 +56,14 @@ func (s *making) forget() { s.names, s.inos = nil, s.inos[:1] }
 // child looks up a name in a directory.
 func (s *making) child(dir layout.Ino, name string, make bool) (layout.Ino, layout.Inode, error) {
 	f := s.m.fs
-	ino, _, err := f.dirs.Lookup(s.h, dir, name)
+	ino, _, err := f.vol.Dirs.Lookup(s.h, dir, name)
 	if isNotExist(err) && make {
 		ino, err = s.missing(dir, name)
 	}
 	if err != nil {
 		return 0, nil, err
 	}
-	rec, err := f.inodes.Read(s.h, ino)
+	rec, err := f.vol.Inodes.Read(s.h, ino)
 	return ino, rec, err
 }
 

@@ -9,12 +9,12 @@ import (
 )
 
 // maxSize is the largest size of any file, bytes.
-func (fs *FS) maxSize() int64 { return fs.geo.MaxFileSize() }
+func (fs *FS) maxSize() int64 { return fs.vol.Geo.MaxFileSize() }
 
 // maxNewSize is the largest size of a file that is made now.
 func (fs *FS) maxNewSize() int64 {
-	if fs.geo.Incompat&layout.IncompatExtents == 0 {
-		return fs.geo.MaxMappedSize()
+	if fs.vol.Geo.Incompat&layout.IncompatExtents == 0 {
+		return fs.vol.Geo.MaxMappedSize()
 	}
 	return fs.maxSize()
 }
@@ -51,7 +51,7 @@ func (n *node) checkRange(off int64, length int) error {
 // that.
 func (n *node) fits(off, length int64) error {
 	fs := n.fs
-	if err := fs.fits(off, length); err != nil || off+length <= fs.geo.MaxMappedSize() {
+	if err := fs.fits(off, length); err != nil || off+length <= fs.vol.Geo.MaxMappedSize() {
 		return err
 	}
 	return n.inode(func(_ *journal.View, rec layout.Inode) error {
@@ -60,7 +60,7 @@ func (n *node) fits(off, length int64) error {
 		case rec.HasFlag(layout.FlagInlineData):
 			limit = fs.maxNewSize() // what it gets when it moves out
 		case !rec.HasFlag(layout.FlagExtents):
-			limit = fs.geo.MaxMappedSize()
+			limit = fs.vol.Geo.MaxMappedSize()
 		}
 		if off+length > limit {
 			return tooLarge(off, length, limit)

@@ -145,7 +145,7 @@ func TestEdgeOfFiles(t *testing.T) {
 				theirs := newImage(t, "32M", "-t", "ext4", "-b", bs, "-O", features)
 				ours := copyImage(t, theirs)
 				fs, dev := openImage(t, ours, Options{ReadOnly: true})
-				steps := edgeSteps(fs.geo)
+				steps := edgeSteps(fs.vol.Geo)
 				closeImage(t, fs, dev)
 				want, got := edgeKernel(t, theirs, steps), edgeOurs(t, ours, steps)
 				for i := range want {

@@ -50,9 +50,9 @@ func (f *FS) names(ctx context.Context, ino layout.Ino, max int) (l *nameList, b
 // fill reads the directory for the names after those that were returned.
 func (l *nameList) fill() (bad []error, err error) {
 	l.faults = 0
-	v := l.fs.j.View()
+	v := l.fs.vol.Journal.View()
 	defer v.Close()
-	err = l.fs.dirs.Scan(v, l.ino, func(e dir.Entry) (bool, error) {
+	err = l.fs.vol.Dirs.Scan(v, l.ino, func(e dir.Entry) (bool, error) {
 		l.add(e)
 		return true, l.ctx.Err()
 	}, func(err error) error {

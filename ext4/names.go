@@ -5,6 +5,7 @@ import (
 	"io/fs"
 	"syscall"
 
+	"ext4img/ext4/internal/inode"
 	"ext4img/ext4/layout"
 	"ext4img/journal"
 )
@@ -20,7 +21,7 @@ type Attr struct {
 
 // nameCredits is what an operation on names changes as a rule: two directories, a few inodes, an allocation of each kind.
 func (fs *FS) nameCredits() int {
-	return 2*fs.dirs.Credits() + fs.space.InodeCredits() + 2*orphanCredits + 12
+	return 2*fs.vol.Dirs.Credits() + fs.vol.Space.InodeCredits() + 2*inode.OrphanCredits + 12
 }
 
 // fileType is the type that a directory entry stores for a mode.
@@ -50,7 +51,7 @@ type fillFunc func(h *journal.Handle, dir, ino layout.Ino, rec layout.Inode) err
 // create makes an inode with a name, in one handle.
 func (f *FS) create(s spot, mode uint16, a Attr, fill fillFunc) (layout.Ino, error) {
 	var made layout.Ino
-	_, err := f.update(f.createCredits(), func(h *journal.Handle) error {
+	_, err := f.vol.Update(f.createCredits(), func(h *journal.Handle) error {
 		p, err := f.walkNew(h, s, mode == layout.ModeDir)
 		if err != nil {
 			return err
@@ -62,7 +63,7 @@ func (f *FS) create(s spot, mode uint16, a Attr, fill fillFunc) (layout.Ino, err
 }
 
 // createCredits is what making one inode with a name changes as a rule.
-func (f *FS) createCredits() int { return f.nameCredits() + f.attrs.Credits(0) }
+func (f *FS) createCredits() int { return f.nameCredits() + f.vol.Attrs.Credits(0) }
 
 // createHeir is createIn of an inode that inherits the lists of its directory.
 func (f *FS) createHeir(h *journal.Handle, p place, mode uint16, a Attr, fill fillFunc) (layout.Ino, error) {
@@ -82,7 +83,7 @@ func (f *FS) createIn(h *journal.Handle, p place, mode uint16, a Attr, fill fill
 	if err != nil {
 		return 0, err
 	}
-	if err := f.dirs.Add(h, p.dir, p.name, ino, fileType(mode)); err != nil {
+	if err := f.vol.Dirs.Add(h, p.dir, p.name, ino, fileType(mode)); err != nil {
 		return 0, err
 	}
 	return ino, f.dirChanged(h, p.dir)
@@ -90,7 +91,7 @@ func (f *FS) createIn(h *journal.Handle, p place, mode uint16, a Attr, fill fill
 
 // newInode makes an inode with one link, whose name in dir comes next.
 func (f *FS) newInode(h *journal.Handle, dir layout.Ino, mode uint16, a Attr, fill fillFunc) (layout.Ino, error) {
-	ino, rec, err := f.inodes.New(h, dir, mode|a.Perm&layout.ModePermMask)
+	ino, rec, err := f.vol.Inodes.New(h, dir, mode|a.Perm&layout.ModePermMask)
 	if err != nil {
 		return 0, err
 	}
@@ -110,7 +111,7 @@ func (f *FS) newInode(h *journal.Handle, dir layout.Ino, mode uint16, a Attr, fi
 
 // inheritGroup gives a new inode what a directory with the set-gid bit passes on: its group, to directories the bit as well.
 func (f *FS) inheritGroup(r journal.Reader, dir layout.Ino, rec layout.Inode) error {
-	parent, err := f.inodes.Read(r, dir)
+	parent, err := f.vol.Inodes.Read(r, dir)
 	if err != nil || parent.Mode()&layout.ModeSetGID == 0 {
 		return err
 	}
@@ -123,7 +124,7 @@ func (f *FS) inheritGroup(r journal.Reader, dir layout.Ino, rec layout.Inode) er
 
 // mayChangeDir refuses directories whose flags or features forbid a change; removing tells that a name goes.
 func (f *FS) mayChangeDir(r journal.Reader, dir layout.Ino, removing bool) error {
-	rec, err := f.inodes.Read(r, dir)
+	rec, err := f.vol.Inodes.Read(r, dir)
 	if err != nil {
 		return err
 	}
@@ -142,14 +143,14 @@ func (f *FS) mayChangeDir(r journal.Reader, dir layout.Ino, removing bool) error
 
 // dirChanged sets a directory's times and version.
 func (f *FS) dirChanged(h *journal.Handle, dir layout.Ino) error {
-	rec, err := f.inodes.Edit(h, dir)
+	rec, err := f.vol.Inodes.Edit(h, dir)
 	if err != nil {
 		return err
 	}
-	now := f.inodes.Clock()
+	now := f.vol.Inodes.Clock()
 	rec.SetMtime(now)
 	rec.SetCtime(now)
-	f.geo.AddVersion(rec)
+	f.vol.Geo.AddVersion(rec)
 	return nil
 }
 
@@ -169,7 +170,7 @@ func (f *FS) mkdirAt(s spot, a Attr) (layout.Ino, error) {
 // initDir makes a new inode an empty directory.
 func (f *FS) initDir(h *journal.Handle, ino layout.Ino, rec layout.Inode, parent layout.Ino) error {
 	rec.SetLinks(2)
-	if err := f.dirs.Init(h, ino, parent); err != nil {
+	if err := f.vol.Dirs.Init(h, ino, parent); err != nil {
 		return err
 	}
 	return f.addLink(h, parent, 1)
@@ -198,12 +199,12 @@ func (f *FS) MkdirAll(name string, a Attr) error {
 
 // addLink changes an inode's link count. A directory with too many links says 1, where dir_nlink allows that.
 func (f *FS) addLink(h *journal.Handle, ino layout.Ino, delta int) error {
-	rec, err := f.inodes.Edit(h, ino)
+	rec, err := f.vol.Inodes.Edit(h, ino)
 	if err != nil {
 		return err
 	}
 	links := int(rec.Links())
-	rec.SetCtime(f.inodes.Clock())
+	rec.SetCtime(f.vol.Inodes.Clock())
 	if rec.IsDir() && links == 1 {
 		return nil // not counted any more
 	}
@@ -211,7 +212,7 @@ func (f *FS) addLink(h *journal.Handle, ino layout.Ino, delta int) error {
 	switch {
 	case links < 0:
 		return layout.Corruptf("inode %d: %d links, %d to be taken away", ino, rec.Links(), -delta)
-	case links >= linkMax && rec.IsDir() && f.geo.ROCompat&layout.ROCompatDirNlink != 0:
+	case links >= linkMax && rec.IsDir() && f.vol.Geo.ROCompat&layout.ROCompatDirNlink != 0:
 		links = 1
 	case links > linkMax:
 		return fmt.Errorf("inode %d: %d links, the most there may be: %w", ino, linkMax, syscall.EMLINK)
@@ -253,7 +254,7 @@ func (f *FS) initSymlink(h *journal.Handle, ino layout.Ino, rec layout.Inode, ta
 	if err := checkTarget(target); err != nil {
 		return err
 	}
-	if len(target) >= f.geo.BlockSize {
+	if len(target) >= f.vol.Geo.BlockSize {
 		return syscall.ENAMETOOLONG
 	}
 	rec.SetSize(uint64(len(target)))
@@ -264,7 +265,7 @@ func (f *FS) initSymlink(h *journal.Handle, ino layout.Ino, rec layout.Inode, ta
 		return nil
 	}
 	f.initMap(rec)
-	e, err := f.extents.Allocate(h, ino, 0, 1, false)
+	e, err := f.vol.Extents.Allocate(h, ino, 0, 1, false)
 	if err != nil {
 		return err
 	}
@@ -279,7 +280,7 @@ func (f *FS) initSymlink(h *journal.Handle, ino layout.Ino, rec layout.Inode, ta
 // initMap makes i_block an empty map: an extent tree where the file system has extents.
 func (f *FS) initMap(rec layout.Inode) {
 	clear(rec.Block())
-	if f.geo.Incompat&layout.IncompatExtents != 0 {
+	if f.vol.Geo.Incompat&layout.IncompatExtents != 0 {
 		rec.SetFlags(rec.Flags() | layout.FlagExtents)
 		layout.InitExtentNode(rec.Block(), 0)
 	}
@@ -318,7 +319,7 @@ func (f *FS) initSpecial(rec layout.Inode, mode uint16, major, minor uint32) err
 func (f *FS) Link(oldname, newname string) error { return f.linkAt(root(oldname), root(newname)) }
 
 func (f *FS) linkAt(old, to spot) error {
-	_, err := f.update(f.nameCredits(), func(h *journal.Handle) error {
+	_, err := f.vol.Update(f.nameCredits(), func(h *journal.Handle) error {
 		if _, err := f.walk(h, old, false); err != nil {
 			return err
 		}
@@ -345,7 +346,7 @@ func (f *FS) linkInode(h *journal.Handle, ino layout.Ino, p place) error {
 	if err := f.mayChangeDir(h, p.dir, false); err != nil {
 		return err
 	}
-	rec, err := f.inodes.Read(h, ino)
+	rec, err := f.vol.Inodes.Read(h, ino)
 	if err != nil {
 		return err
 	}
@@ -355,7 +356,7 @@ func (f *FS) linkInode(h *journal.Handle, ino layout.Ino, p place) error {
 	if err := f.addLink(h, ino, 1); err != nil {
 		return err
 	}
-	if err := f.dirs.Add(h, p.dir, p.name, ino, fileType(rec.Mode())); err != nil {
+	if err := f.vol.Dirs.Add(h, p.dir, p.name, ino, fileType(rec.Mode())); err != nil {
 		return err
 	}
 	return f.dirChanged(h, p.dir)
@@ -363,7 +364,7 @@ func (f *FS) linkInode(h *journal.Handle, ino layout.Ino, p place) error {
 
 // mayLink judges whether an inode may get one more name, and returns its record.
 func (f *FS) mayLink(r journal.Reader, ino layout.Ino) (layout.Inode, error) {
-	rec, err := f.inodes.Read(r, ino)
+	rec, err := f.vol.Inodes.Read(r, ino)
 	if err == nil && (rec.IsDir() || rec.HasFlag(layout.FlagImmutable|layout.FlagAppend)) {
 		err = syscall.EPERM
 	}

@@ -92,7 +92,7 @@ func (n *node) changed(tid journal.TID) {
 
 // flushUnwritten converts what has completed and waits for what was begun before, also when nobody reaps its queue.
 func (n *node) flushUnwritten() error {
-	n.fs.j.MustNotHold("wait for conversions")
+	n.fs.vol.Journal.MustNotHold("wait for conversions")
 	n.fs.urge()
 	defer n.fs.ease()
 	return n.end.FlushUnwrittenIO()
@@ -100,7 +100,7 @@ func (n *node) flushUnwritten() error {
 
 // waitDIO waits until no direct I/O is in flight, also when nobody reaps its queue.
 func (n *node) waitDIO() {
-	n.fs.j.MustNotHold("wait for direct I/O")
+	n.fs.vol.Journal.MustNotHold("wait for direct I/O")
 	n.fs.urge()
 	defer n.fs.ease()
 	n.end.WaitDIO()
@@ -121,7 +121,7 @@ func (n *node) sync() error {
 	first := n.flush()
 	err := n.persist()
 	if err == nil {
-		err = n.fs.j.Err() // somebody else was told, but nothing is durable any more
+		err = n.fs.vol.Journal.Err() // somebody else was told, but nothing is durable any more
 	}
 	if first == nil && err != nil {
 		first = fmt.Errorf("inode %d: %w", n.ino, kind(err))
@@ -142,22 +142,22 @@ func (n *node) persist() error {
 	tid := journal.TID(n.tid.Load())
 	switch {
 	case !n.known.Load():
-		if err := fs.j.CommitAll(); err != nil {
+		if err := fs.vol.Journal.CommitAll(); err != nil {
 			return err
 		}
 		n.known.Store(true)
 		return nil
-	case tid != 0 && fs.j.Committed().Before(tid):
-		late := fs.j.Running() != tid // then its commit may have flushed before what was written since
-		if err := fs.j.Commit(tid); err != nil || !late {
+	case tid != 0 && fs.vol.Journal.Committed().Before(tid):
+		late := fs.vol.Journal.Running() != tid // then its commit may have flushed before what was written since
+		if err := fs.vol.Journal.Commit(tid); err != nil || !late {
 			return err
 		}
 	}
 	if !dirty {
 		return nil
 	}
-	if err := fs.dev.Flush(); err != nil {
-		fs.j.Abort(err)
+	if err := fs.vol.Dev.Flush(); err != nil {
+		fs.vol.Journal.Abort(err)
 		return err
 	}
 	return nil
@@ -165,9 +165,9 @@ func (n *node) persist() error {
 
 // inode runs fn on the inode's record as it is now.
 func (n *node) inode(fn func(v *journal.View, rec layout.Inode) error) error {
-	v := n.fs.j.View()
+	v := n.fs.vol.Journal.View()
 	defer v.Close()
-	rec, err := n.fs.inodes.Read(v, n.ino)
+	rec, err := n.fs.vol.Inodes.Read(v, n.ino)
 	if err != nil {
 		return err
 	}
@@ -208,7 +208,7 @@ func (fs *FS) mtimeSet(ino layout.Ino) {
 
 // update is FS.update for one change of this inode.
 func (n *node) update(credits int, fn func(h *journal.Handle) error) error {
-	tid, err := n.fs.update(credits, func(h *journal.Handle) error { return layout.InInode(n.ino, fn(h)) })
+	tid, err := n.fs.vol.Update(credits, func(h *journal.Handle) error { return layout.InInode(n.ino, fn(h)) })
 	if err == nil {
 		n.changed(tid)
 	}

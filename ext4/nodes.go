@@ -17,10 +17,10 @@ var errEnough = errors.New("enough")
 // Nodes calls more for each node of the file's block map, each before those below it, until more returns false.
 func (f *File) Nodes(more func(Node) bool) error {
 	err := f.n.inode(func(v *journal.View, rec layout.Inode) error {
-		if !mapsBlocks(rec) {
+		if !rec.MapsBlocks() {
 			return nil
 		}
-		return f.fs.extents.Nodes(v, f.n.ino, func(n Node) error {
+		return f.fs.vol.Extents.Nodes(v, f.n.ino, func(n Node) error {
 			if !more(n) {
 				return errEnough
 			}

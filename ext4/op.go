@@ -36,7 +36,7 @@ func (o *op) begin() error {
 	if o.req.Op != aio.Write {
 		return syscall.EINVAL
 	}
-	o.n.fs.j.MustNotHold("wait for the start of direct I/O")
+	o.n.fs.vol.Journal.MustNotHold("wait for the start of direct I/O")
 	end := o.n.end
 	if o.io = end.TryBegin(o.req.Off, int64(len(o.req.Buf)), true); o.io == nil {
 		o.q.mapBatch()
@@ -102,7 +102,7 @@ func (o *op) promise(v *journal.View, m extent.Map) error {
 	if err != nil {
 		return err
 	}
-	if err := o.n.fs.space.Promise(v, need); errors.Is(err, syscall.ENOSPC) {
+	if err := o.n.fs.vol.Space.Promise(v, need); errors.Is(err, syscall.ENOSPC) {
 		return errExclusive
 	} else if err != nil {
 		return fmt.Errorf("blocks for the conversion: %w", err)
@@ -175,10 +175,10 @@ func finishWrite(io *ioend.IOEnd, err error) {
 
 // finish hands the request to whoever reaps it.
 func (o *op) finish(err error) {
-	o.n.fs.space.Release(o.promised)
+	o.n.fs.vol.Space.Release(o.promised)
 	if err != nil {
 		if errors.Is(err, ErrCorrupt) {
-			o.n.fs.note(err)
+			o.n.fs.vol.Note(err)
 		}
 		o.req.N = 0
 		o.req.Err = fmt.Errorf("inode %d: %w", o.n.ino, kind(err))

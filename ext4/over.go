@@ -22,7 +22,7 @@ func (i Inode) LinkOver(dir Inode, name string) error {
 
 func (f *FS) linkOver(old, to spot) error {
 	var gone *node
-	tid, err := f.update(f.nameCredits(), func(h *journal.Handle) error {
+	tid, err := f.vol.Update(f.nameCredits(), func(h *journal.Handle) error {
 		ino, err := f.walk(h, old, false)
 		if err != nil {
 			return err
@@ -51,7 +51,7 @@ func (f *FS) linkOver(old, to spot) error {
 
 // sameFile judges a link of a file over one of its own names, at p.
 func (f *FS) sameFile(r journal.Reader, old spot, p place, ino layout.Ino) error {
-	rec, err := f.inodes.Read(r, ino)
+	rec, err := f.vol.Inodes.Read(r, ino)
 	if err != nil {
 		return err
 	}
@@ -74,7 +74,7 @@ func (f *FS) samePlace(r journal.Reader, a, b place) (bool, error) {
 	if a.dir != b.dir || a.name == b.name {
 		return a.dir == b.dir, nil
 	}
-	rec, err := f.inodes.Read(r, a.dir)
+	rec, err := f.vol.Inodes.Read(r, a.dir)
 	return err == nil && rec.HasFlag(layout.FlagCasefold), err
 }
 
@@ -97,7 +97,7 @@ func (f *FS) symlinkOver(target string, s spot, a Attr) (made layout.Ino, err er
 	}
 	a.Perm = 0o777
 	var gone *node
-	tid, err := f.update(f.createCredits(), func(h *journal.Handle) error {
+	tid, err := f.vol.Update(f.createCredits(), func(h *journal.Handle) error {
 		p, there, err := f.walkOver(h, s)
 		if err != nil {
 			return err
@@ -152,7 +152,7 @@ func (f *FS) walkOver(r journal.Reader, s spot) (p place, there layout.Ino, err 
 	case err != nil:
 		return p, 0, err
 	}
-	rec, err := f.inodes.Read(r, there)
+	rec, err := f.vol.Inodes.Read(r, there)
 	switch {
 	case err != nil:
 		return p, 0, err

@@ -189,7 +189,7 @@ func (w *walker) step(p place) (layout.Ino, error) {
 	if err := checkName(p.name); err != nil {
 		return 0, err
 	}
-	ino, _, err := w.fs.dirs.Lookup(w.r, p.dir, p.name)
+	ino, _, err := w.fs.vol.Dirs.Lookup(w.r, p.dir, p.name)
 	if err != nil {
 		return 0, err
 	}
@@ -215,7 +215,7 @@ func (w *walker) finish(p place, follow bool) (layout.Ino, error) {
 // link resolves a symbolic link up to the last name of its text; link is false for anything else, which must be a
 // directory if the path goes on behind it.
 func (w *walker) link(p place, ino layout.Ino) (next place, link bool, err error) {
-	rec, err := w.fs.inodes.Read(w.r, ino)
+	rec, err := w.fs.vol.Inodes.Read(w.r, ino)
 	switch {
 	case err != nil:
 		return next, false, err
@@ -253,9 +253,9 @@ func (fs *FS) readlink(r journal.Reader, ino layout.Ino, rec layout.Inode) (stri
 		err := n.readInline(r, rec, p, 0)
 		return string(p), err
 	}
-	bs := uint64(fs.geo.BlockSize)
+	bs := uint64(fs.vol.Geo.BlockSize)
 	for off := uint64(0); off < size; off += bs {
-		e, err := fs.extents.Lookup(r, ino, layout.Lblk(off/bs))
+		e, err := fs.vol.Extents.Lookup(r, ino, layout.Lblk(off/bs))
 		if err != nil {
 			return "", err
 		}
@@ -273,5 +273,5 @@ func (fs *FS) readlink(r journal.Reader, ino layout.Ino, rec layout.Inode) (stri
 
 // linkRef is the block of a symbolic link's text: metadata, as in the kernel.
 func (fs *FS) linkRef(p layout.Pblk) journal.Ref {
-	return journal.Ref{Block: uint64(p), Len: fs.geo.BlockSize, Type: layout.PlainType{Name: "symbolic link"}}
+	return journal.Ref{Block: uint64(p), Len: fs.vol.Geo.BlockSize, Type: layout.PlainType{Name: "symbolic link"}}
 }

@@ -31,7 +31,7 @@ func (n *node) capable(r journal.Reader) bool {
 	if n.plain.Load() {
 		return false
 	}
-	value, err := n.fs.attrs.Get(r, n.ino, XattrCapability)
+	value, err := n.fs.vol.Attrs.Get(r, n.ino, XattrCapability)
 	if err == nil && len(value) > 0 {
 		return true
 	}
@@ -41,28 +41,28 @@ func (n *node) capable(r journal.Reader) bool {
 
 // dropCapability takes the capabilities of a file away that is about to change. Set-uid stays: who changes an image is root.
 func (n *node) dropCapability() error {
-	v := n.fs.j.View()
+	v := n.fs.vol.Journal.View()
 	capable := n.capable(v)
 	v.Close()
 	if !capable {
 		return nil
 	}
-	return n.update(n.fs.attrs.Credits(0)+1, func(h *journal.Handle) error {
-		rec, err := n.fs.inodes.Edit(h, n.ino)
+	return n.update(n.fs.vol.Attrs.Credits(0)+1, func(h *journal.Handle) error {
+		rec, err := n.fs.vol.Inodes.Edit(h, n.ino)
 		if err != nil {
 			return err
 		}
-		rec.SetCtime(n.fs.inodes.Clock())
+		rec.SetCtime(n.fs.vol.Inodes.Clock())
 		return n.fs.dropCapability(h, n.ino)
 	})
 }
 
 // dropCapability takes the capabilities of a file away, if it has any.
 func (fs *FS) dropCapability(h *journal.Handle, ino layout.Ino) error {
-	if value, err := fs.attrs.Get(h, ino, XattrCapability); err != nil || len(value) == 0 {
+	if value, err := fs.vol.Attrs.Get(h, ino, XattrCapability); err != nil || len(value) == 0 {
 		return nil
 	}
-	return fs.attrs.Remove(h, ino, XattrCapability)
+	return fs.vol.Attrs.Remove(h, ino, XattrCapability)
 }
 
 // capabilitySet lets the next write to a file look for capabilities again. Called in the handle that sets them.

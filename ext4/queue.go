@@ -58,7 +58,7 @@ type Queue struct {
 
 // NewQueue makes a queue for at most depth requests in flight.
 func (fs *FS) NewQueue(depth int) (*Queue, error) {
-	dev, err := fs.dev.Queue(depth)
+	dev, err := fs.vol.Dev.Queue(depth)
 	if err != nil {
 		return nil, fmt.Errorf("queue: %w", err)
 	}
@@ -148,14 +148,14 @@ func (q *Queue) mapBatch() {
 // place maps ops and sends those that can go to the device. It returns those that need blocks first, and those that
 // have to go under the inode lock, which count as in flight no more.
 func (q *Queue) place(batch []*op) (holes, slow []*op) {
-	v := q.fs.j.View()
+	v := q.fs.vol.Journal.View()
 	var m extent.Map
 	var of *node // whose map m is
 	for _, o := range batch {
 		var again bool
 		var err error
 		if of != o.n {
-			if m, err = q.fs.extents.Open(v, o.n.ino); err == nil {
+			if m, err = q.fs.vol.Extents.Open(v, o.n.ino); err == nil {
 				of = o.n
 			}
 		}
@@ -254,7 +254,7 @@ func (q *Queue) fail(send []*aio.Request, err error) {
 // to another file could still be overwritten.
 func (q *Queue) giveUp(err error) {
 	q.broken = err
-	q.fs.j.Abort(err)
+	q.fs.vol.Journal.Abort(err)
 	for _, o := range q.all {
 		lost := o.sent - o.reaped
 		if lost == 0 {
@@ -278,7 +278,7 @@ func (q *Queue) settle(o *op, n int) {
 // driveUntil drives, or waits for who does, until done says so or the queue is broken and all it had given up. It is
 // called with q.mu held, and done as well.
 func (q *Queue) driveUntil(done func() bool) {
-	q.fs.j.MustNotHold("wait at a queue")
+	q.fs.vol.Journal.MustNotHold("wait at a queue")
 	for !done() && (q.broken == nil || q.driving) {
 		if q.driving || q.onDevice <= 0 {
 			q.change.Wait()
@@ -454,5 +454,5 @@ type Stats struct {
 // Stats returns the counts since Open.
 func (fs *FS) Stats() Stats {
 	c := &fs.stats
-	return Stats{c.writes.Load(), c.unwritten.Load(), c.conversions.Load(), c.batches.Load(), fs.j.Stats()}
+	return Stats{c.writes.Load(), c.unwritten.Load(), c.conversions.Load(), c.batches.Load(), fs.vol.Journal.Stats()}
 }

@@ -12,10 +12,10 @@ import (
 // end of the file it returns io.EOF.
 func (n *node) readAt(p []byte, off int64) (int, error) {
 	fs := n.fs
-	bs := int64(fs.geo.BlockSize)
-	v := fs.j.View()
+	bs := int64(fs.vol.Geo.BlockSize)
+	v := fs.vol.Journal.View()
 	defer v.Close()
-	rec, err := fs.inodes.Read(v, n.ino)
+	rec, err := fs.vol.Inodes.Read(v, n.ino)
 	if err != nil {
 		return 0, err
 	}
@@ -38,7 +38,7 @@ func (n *node) readAt(p []byte, off int64) (int, error) {
 	}
 	for done := 0; done < len(p); {
 		at := off + int64(done)
-		e, err := fs.extents.Lookup(v, n.ino, layout.Lblk(at/bs))
+		e, err := fs.vol.Extents.Lookup(v, n.ino, layout.Lblk(at/bs))
 		if err != nil {
 			return done, err
 		}
@@ -49,7 +49,7 @@ func (n *node) readAt(p []byte, off int64) (int, error) {
 		part := p[done : done+int(min(int64(len(p)-done), end-at))]
 		if e.Pblk == 0 || e.Unwritten {
 			clear(part)
-		} else if _, err := fs.dev.ReadAt(part, (int64(e.Pblk)-int64(e.Lblk))*bs+at); err != nil && err != io.EOF {
+		} else if _, err := fs.vol.Dev.ReadAt(part, (int64(e.Pblk)-int64(e.Lblk))*bs+at); err != nil && err != io.EOF {
 			return done, err
 		}
 		done += len(part)
@@ -60,7 +60,7 @@ func (n *node) readAt(p []byte, off int64) (int, error) {
 // readInline reads from a file whose data lies in its inode: 60 bytes in i_block, the rest in the attribute
 // system.data. Beyond what is stored it reads zeros.
 func (n *node) readInline(v journal.Reader, rec layout.Inode, p []byte, off int64) error {
-	rest, err := n.fs.attrs.Inline(v, n.ino)
+	rest, err := n.fs.vol.Attrs.Inline(v, n.ino)
 	if err != nil {
 		return err
 	}

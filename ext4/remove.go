@@ -52,7 +52,7 @@ func noName(p place) error {
 // end in a name.
 func (f *FS) remove(s spot, unnamed func(place) error, judge func(layout.Inode) error) error {
 	var gone *node
-	tid, err := f.update(f.nameCredits(), func(h *journal.Handle) error {
+	tid, err := f.vol.Update(f.nameCredits(), func(h *journal.Handle) error {
 		p, err := f.walkParent(h, s)
 		if err == nil && !p.named() {
 			err = unnamed(p)
@@ -65,7 +65,7 @@ func (f *FS) remove(s spot, unnamed func(place) error, judge func(layout.Inode) 
 		if err != nil {
 			return err
 		}
-		rec, err := f.inodes.Read(h, ino)
+		rec, err := f.vol.Inodes.Read(h, ino)
 		if err != nil {
 			return err
 		}
@@ -98,12 +98,12 @@ func (f *FS) hold(h *journal.Handle, ino layout.Ino, n **node) {
 // when the handle has ended.
 func (f *FS) nameOver(h *journal.Handle, p place, ino layout.Ino, ftype uint8, old layout.Ino, gone **node) error {
 	if old == 0 {
-		if err := f.dirs.Add(h, p.dir, p.name, ino, ftype); err != nil {
+		if err := f.vol.Dirs.Add(h, p.dir, p.name, ino, ftype); err != nil {
 			return err
 		}
 		return f.dirChanged(h, p.dir)
 	}
-	if _, err := f.dirs.Replace(h, p.dir, p.name, ino, ftype); err != nil {
+	if _, err := f.vol.Dirs.Replace(h, p.dir, p.name, ino, ftype); err != nil {
 		return err
 	}
 	if err := f.dropLink(h, p.dir, old); err != nil {
@@ -127,7 +127,7 @@ func (f *FS) unlinkIn(h *journal.Handle, dir layout.Ino, base string, ino layout
 	if err := f.mayRemove(h, dir, ino); err != nil {
 		return err
 	}
-	if _, err := f.dirs.Remove(h, dir, base); err != nil {
+	if _, err := f.vol.Dirs.Remove(h, dir, base); err != nil {
 		return err
 	}
 	if err := f.dirChanged(h, dir); err != nil {
@@ -138,13 +138,13 @@ func (f *FS) unlinkIn(h *journal.Handle, dir layout.Ino, base string, ino layout
 
 // dropLink takes away the link that a name in dir was.
 func (f *FS) dropLink(h *journal.Handle, dir, ino layout.Ino) error {
-	rec, err := f.inodes.Edit(h, ino)
+	rec, err := f.vol.Inodes.Edit(h, ino)
 	if err != nil {
 		return err
 	}
-	rec.SetCtime(f.inodes.Clock())
+	rec.SetCtime(f.vol.Inodes.Clock())
 	if rec.IsDir() || rec.Links() == 1 {
-		if err := f.mayFree(h, ino); err != nil {
+		if err := f.vol.MayFree(h, ino); err != nil {
 			return err
 		}
 	}
@@ -154,7 +154,7 @@ func (f *FS) dropLink(h *journal.Handle, dir, ino layout.Ino) error {
 		}
 		rec.SetLinks(0)
 		rec.SetSize(0)
-		return f.inodes.AddOrphan(h, ino)
+		return f.vol.Inodes.AddOrphan(h, ino)
 	}
 	if rec.Links() == 0 {
 		return layout.Corruptf("inode %d: has a name in directory %d and no links", ino, dir)
@@ -163,7 +163,7 @@ func (f *FS) dropLink(h *journal.Handle, dir, ino layout.Ino) error {
 	if rec.Links() > 0 {
 		return nil
 	}
-	return f.inodes.AddOrphan(h, ino)
+	return f.vol.Inodes.AddOrphan(h, ino)
 }
 
 // mayRemove judges whether a name that leads to ino may go.
@@ -171,7 +171,7 @@ func (f *FS) mayRemove(r journal.Reader, dir, ino layout.Ino) error {
 	if err := f.mayChangeDir(r, dir, true); err != nil {
 		return err
 	}
-	rec, err := f.inodes.Read(r, ino)
+	rec, err := f.vol.Inodes.Read(r, ino)
 	if err != nil {
 		return err
 	}
@@ -184,7 +184,7 @@ func (f *FS) mayRemove(r journal.Reader, dir, ino layout.Ino) error {
 	if ino == layout.RootIno {
 		return syscall.EBUSY
 	}
-	empty, err := f.dirs.Empty(r, ino)
+	empty, err := f.vol.Dirs.Empty(r, ino)
 	if err == nil && !empty {
 		err = syscall.ENOTEMPTY
 	}
@@ -255,7 +255,7 @@ func (f *FS) RemoveTree(ctx context.Context, name string, bad func(path string, 
 
 // removable is what a path leads to that ends in a name, and may be removed with all that is below it.
 func (f *FS) removable(name string) (Inode, error) {
-	v := f.j.View()
+	v := f.vol.Journal.View()
 	defer v.Close()
 	p, err := f.walkParent(v, root(name))
 	if err == nil && !p.named() {
@@ -297,7 +297,7 @@ func (f *FS) rename(oldname, newname string, flags RenameFlags, merge bool) erro
 		return pathError("rename", oldname, syscall.EINVAL)
 	}
 	var gone *node
-	tid, err := f.update(f.nameCredits(), func(h *journal.Handle) error {
+	tid, err := f.vol.Update(f.nameCredits(), func(h *journal.Handle) error {
 		r := rename{f: f, h: h, flags: flags, merge: merge, gone: &gone}
 		if err := r.find(oldname, newname); err != nil {
 			return err
@@ -363,7 +363,7 @@ func (r *rename) entry(p place) (e entry, err error) {
 		return e, err
 	}
 	e.ino = ino
-	e.rec, err = r.f.inodes.Read(r.h, ino)
+	e.rec, err = r.f.vol.Inodes.Read(r.h, ino)
 	return e, err
 }
 
@@ -381,7 +381,7 @@ func (r *rename) run() error {
 	case r.to.ino != 0:
 		return r.replace()
 	}
-	if err := r.f.dirs.Add(r.h, r.to.dir, r.to.name, r.from.ino, fileType(r.from.rec.Mode())); err != nil {
+	if err := r.f.vol.Dirs.Add(r.h, r.to.dir, r.to.name, r.from.ino, fileType(r.from.rec.Mode())); err != nil {
 		return err
 	}
 	return r.takeOld()
@@ -463,11 +463,11 @@ func (r *rename) inside(top entry, dir layout.Ino) (bool, error) {
 		return false, nil
 	}
 	at := dir
-	for range r.f.geo.Inodes {
+	for range r.f.vol.Geo.Inodes {
 		if at == top.ino || at == layout.RootIno {
 			return at == top.ino, nil
 		}
-		up, _, err := r.f.dirs.Lookup(r.h, at, "..")
+		up, _, err := r.f.vol.Dirs.Lookup(r.h, at, "..")
 		if isNotExist(err) {
 			err = layout.Corruptf(`directory %d: no ".."`, at)
 		}
@@ -481,7 +481,7 @@ func (r *rename) inside(top entry, dir layout.Ino) (bool, error) {
 
 // takeOld removes the old name and moves what a directory says of its parent.
 func (r *rename) takeOld() error {
-	if _, err := r.f.dirs.Remove(r.h, r.from.dir, r.from.name); err != nil {
+	if _, err := r.f.vol.Dirs.Remove(r.h, r.from.dir, r.from.name); err != nil {
 		return err
 	}
 	if err := r.moved(r.from, r.to.dir); err != nil {
@@ -492,15 +492,15 @@ func (r *rename) takeOld() error {
 
 // moved lets a directory know its new parent, and both parents how many directories they have.
 func (r *rename) moved(e entry, to layout.Ino) error {
-	rec, err := r.f.inodes.Edit(r.h, e.ino)
+	rec, err := r.f.vol.Inodes.Edit(r.h, e.ino)
 	if err != nil {
 		return err
 	}
-	rec.SetCtime(r.f.inodes.Clock())
+	rec.SetCtime(r.f.vol.Inodes.Clock())
 	if !e.isDir() || e.dir == to {
 		return nil
 	}
-	if err := r.f.dirs.SetParent(r.h, e.ino, to); err != nil {
+	if err := r.f.vol.Dirs.SetParent(r.h, e.ino, to); err != nil {
 		return err
 	}
 	if err := r.f.addLink(r.h, to, 1); err != nil {
@@ -520,7 +520,7 @@ func (r *rename) stamp() error {
 // replace lets newname lead to the file; what it led to loses a link.
 func (r *rename) replace() error {
 	f := r.f
-	if _, err := f.dirs.Replace(r.h, r.to.dir, r.to.name, r.from.ino, fileType(r.from.rec.Mode())); err != nil {
+	if _, err := f.vol.Dirs.Replace(r.h, r.to.dir, r.to.name, r.from.ino, fileType(r.from.rec.Mode())); err != nil {
 		return err
 	}
 	if err := f.dropLink(r.h, r.to.dir, r.to.ino); err != nil {
@@ -533,10 +533,10 @@ func (r *rename) replace() error {
 // exchange lets each name lead to the other's inode.
 func (r *rename) exchange() error {
 	f := r.f
-	if _, err := f.dirs.Replace(r.h, r.to.dir, r.to.name, r.from.ino, fileType(r.from.rec.Mode())); err != nil {
+	if _, err := f.vol.Dirs.Replace(r.h, r.to.dir, r.to.name, r.from.ino, fileType(r.from.rec.Mode())); err != nil {
 		return err
 	}
-	if _, err := f.dirs.Replace(r.h, r.from.dir, r.from.name, r.to.ino, fileType(r.to.rec.Mode())); err != nil {
+	if _, err := f.vol.Dirs.Replace(r.h, r.from.dir, r.from.name, r.to.ino, fileType(r.to.rec.Mode())); err != nil {
 		return err
 	}
 	if err := r.moved(r.from, r.to.dir); err != nil {

@@ -8,6 +8,8 @@ import (
 	"os/exec"
 
 	"ext4img/aio"
+	"ext4img/ext4/internal/volume"
+	"ext4img/ext4/layout"
 )
 
 // replayAgrees recovers the log of an image, and that of a copy with debugfs, and compares all bytes but those that
@@ -55,24 +57,18 @@ func replayAlone(img string) (masked [][2]int64, err error) {
 		return nil, err
 	}
 	defer dev.Close()
-	f := &FS{dev: dev}
-	s, err := f.readSuper()
+	if err := volume.Recover(dev, volume.Options{}); err != nil {
+		return nil, err
+	}
+	err = changeSuper(dev, func(s layout.Superblock) { s.SetFeatureIncompat(s.FeatureIncompat() &^ layout.IncompatRecover) })
 	if err != nil {
 		return nil, err
 	}
-	if dirty(s) {
-		if err := f.recover(s, Options{}); err != nil {
-			return nil, err
-		}
-		if err := f.markClean(); err != nil {
-			return nil, err
-		}
-	}
-	area, err := f.logArea(s, Options{})
+	area, err := logArea(dev)
 	if err != nil {
 		return nil, err
 	}
-	log := int64(area.Blocks[0].Phys) * int64(f.geo.BlockSize)
+	log := int64(area.Blocks[0].Phys) * int64(area.BlockSize)
 	for _, m := range [][2]int64{{0x30, 4}, {0x40, 4}, {0x178, 8}, {0x274, 6}, {0x3FC, 4}} {
 		masked = append(masked, [2]int64{1024 + m[0], m[1]})
 	}

@@ -121,7 +121,7 @@ func (w *smallWorld) put(name string, size int) {
 
 // data takes a file through all that moves its map, in many pieces.
 func (w *smallWorld) data() {
-	bs := int64(w.fs.geo.BlockSize) * int64(w.fs.geo.ClusterRatio)
+	bs := int64(w.fs.vol.Geo.BlockSize) * int64(w.fs.vol.Geo.ClusterRatio)
 	const blocks = 600
 	f, err := w.fs.OpenFile("/data", os.O_RDWR|os.O_CREATE, 0o644)
 	w.must(err)

@@ -116,7 +116,7 @@ func (f *FS) Stat(name string) (fs.FileInfo, error) { return f.statPath("stat", 
 func (f *FS) Lstat(name string) (fs.FileInfo, error) { return f.statPath("lstat", name, false) }
 
 func (f *FS) statPath(op, name string, follow bool) (fs.FileInfo, error) {
-	v := f.j.View()
+	v := f.vol.Journal.View()
 	defer v.Close()
 	ino, err := f.walk(v, root(name), follow)
 	if err != nil {
@@ -130,19 +130,19 @@ func (f *FS) statPath(op, name string, follow bool) (fs.FileInfo, error) {
 }
 
 func (f *FS) statIno(ino layout.Ino, name string) (*FileInfo, error) {
-	v := f.j.View()
+	v := f.vol.Journal.View()
 	defer v.Close()
 	return f.info(v, ino, name)
 }
 
 func (f *FS) info(r journal.Reader, ino layout.Ino, name string) (*FileInfo, error) {
-	rec, err := f.inodes.Read(r, ino)
+	rec, err := f.vol.Inodes.Read(r, ino)
 	if err != nil {
 		return nil, err
 	}
 	s := Stat{
 		Ino: uint32(ino), Mode: rec.Mode(), Links: rec.Links(), UID: rec.UID(), GID: rec.GID(), Size: int64(rec.Size()),
-		Blocks: f.inodes.Blocks(rec), Flags: rec.Flags(), Generation: rec.Generation(), Project: rec.ProjectID(),
+		Blocks: f.vol.Inodes.Blocks(rec), Flags: rec.Flags(), Generation: rec.Generation(), Project: rec.ProjectID(),
 		Atime: rec.Atime(), Mtime: rec.Mtime(), Ctime: rec.Ctime(), Crtime: rec.Crtime(),
 	}
 	if t := rec.Type(); t == layout.ModeBlockDev || t == layout.ModeCharDev {
@@ -156,13 +156,13 @@ func (f *FS) info(r journal.Reader, ino layout.Ino, name string) (*FileInfo, err
 func (f *FS) Readlink(name string) (string, error) { return f.readlinkAt(root(name)) }
 
 func (f *FS) readlinkAt(s spot) (string, error) {
-	v := f.j.View()
+	v := f.vol.Journal.View()
 	defer v.Close()
 	ino, err := f.walk(v, s, false)
 	if err != nil {
 		return "", pathError("readlink", s.String(), err)
 	}
-	rec, err := f.inodes.Read(v, ino)
+	rec, err := f.vol.Inodes.Read(v, ino)
 	if err == nil && !rec.IsSymlink() {
 		err = fs.ErrInvalid
 	}
@@ -200,7 +200,7 @@ func (f *FS) list(r journal.Reader, ino layout.Ino, path string) (out []fs.DirEn
 		}
 		return nil
 	}
-	err = f.dirs.Scan(r, ino, func(e dir.Entry) (bool, error) {
+	err = f.vol.Dirs.Scan(r, ino, func(e dir.Entry) (bool, error) {
 		if e.Name != "." && e.Name != ".." {
 			out = append(out, &dirEntry{f, path, e.Name, f.entryMode(r, e)})
 		}
@@ -224,7 +224,7 @@ func (f *FS) entryMode(r journal.Reader, e dir.Entry) fs.FileMode {
 	if mode, ok := storedMode(e.Type); ok {
 		return mode
 	}
-	rec, err := f.inodes.Read(r, e.Ino)
+	rec, err := f.vol.Inodes.Read(r, e.Ino)
 	if err != nil {
 		return fs.ModeIrregular
 	}

@@ -41,9 +41,9 @@ func (n *node) writeExclusive(p []byte, off int64) error {
 // writeChunk writes a range of at most exclusiveChunk bytes.
 func (n *node) writeChunk(p []byte, off int64) error {
 	fs := n.fs
-	bs := int64(fs.geo.BlockSize)
+	bs := int64(fs.vol.Geo.BlockSize)
 	start, end := off/bs*bs, (off+int64(len(p))+bs-1)/bs*bs
-	whole := aio.AlignedBuf(int(end-start), max(fs.dev.Align(), 1))
+	whole := aio.AlignedBuf(int(end-start), max(fs.vol.Dev.Align(), 1))
 	if err := n.readEdges(whole, start, off, off+int64(len(p))); err != nil {
 		return err
 	}
@@ -74,7 +74,7 @@ func (n *node) writeChunk(p []byte, off int64) error {
 // readEdges fills those blocks of buf, which begins at start, that [from, to) covers only in part. What lies beyond the
 // end of the file stays zero.
 func (n *node) readEdges(buf []byte, start, from, to int64) error {
-	bs := int64(n.fs.geo.BlockSize)
+	bs := int64(n.fs.vol.Geo.BlockSize)
 	edge := func(at int64) error {
 		_, err := n.readAt(buf[at-start:at-start+bs], at)
 		if err == io.EOF {
@@ -105,7 +105,7 @@ func (n *node) mappedByExtents() (yes bool, err error) {
 // writeMapped writes whole blocks that all are mapped, and tells whether any of them is unwritten.
 func (n *node) writeMapped(p []byte, off int64) (unwritten bool, err error) {
 	fs := n.fs
-	bs := int64(fs.geo.BlockSize)
+	bs := int64(fs.vol.Geo.BlockSize)
 	for len(p) > 0 {
 		e, err := n.lookup(layout.Lblk(off / bs))
 		if err != nil {
@@ -116,7 +116,7 @@ func (n *node) writeMapped(p []byte, off int64) (unwritten bool, err error) {
 		}
 		unwritten = unwritten || e.Unwritten
 		k := min(int64(len(p)), (int64(e.Lblk)+int64(e.Len))*bs-off)
-		if _, err := fs.dev.WriteAt(p[:k], int64(e.Pblk)*bs+off-int64(e.Lblk)*bs); err != nil {
+		if _, err := fs.vol.Dev.WriteAt(p[:k], int64(e.Pblk)*bs+off-int64(e.Lblk)*bs); err != nil {
 			return false, err
 		}
 		p, off = p[k:], off+k
@@ -126,33 +126,33 @@ func (n *node) writeMapped(p []byte, off int64) (unwritten bool, err error) {
 
 // lookup finds the extent or hole at a block, under a view of its own.
 func (n *node) lookup(l layout.Lblk) (layout.Extent, error) {
-	v := n.fs.j.View()
+	v := n.fs.vol.Journal.View()
 	defer v.Close()
-	return n.fs.extents.Lookup(v, n.ino, l)
+	return n.fs.vol.Extents.Lookup(v, n.ino, l)
 }
 
 // writeByBlocks writes whole blocks of a file mapped by block numbers, which cannot be unwritten: new blocks get their
 // data while the handle that maps them runs, so that no commit can come between (ordering O1).
 func (n *node) writeByBlocks(p []byte, off, end int64) error {
 	fs := n.fs
-	bs := int64(fs.geo.BlockSize)
+	bs := int64(fs.vol.Geo.BlockSize)
 	n.dirty.Store(true)
 	for len(p) > 0 {
 		var k int64
 		err := n.update(fs.allocCredits(), func(h *journal.Handle) error {
 			l := layout.Lblk(off / bs)
-			e, err := fs.extents.Lookup(h, n.ino, l)
+			e, err := fs.vol.Extents.Lookup(h, n.ino, l)
 			if err != nil {
 				return err
 			}
 			k = min(int64(len(p)), (int64(e.Lblk)+int64(e.Len))*bs-off)
 			if e.Pblk == 0 {
-				if e, err = fs.extents.Allocate(h, n.ino, l, uint32(k/bs), false); err != nil {
+				if e, err = fs.vol.Extents.Allocate(h, n.ino, l, uint32(k/bs), false); err != nil {
 					return err
 				}
 				k = int64(e.Len) * bs
 			}
-			if _, err := fs.dev.WriteAt(p[:k], (int64(e.Pblk)+int64(l)-int64(e.Lblk))*bs); err != nil {
+			if _, err := fs.vol.Dev.WriteAt(p[:k], (int64(e.Pblk)+int64(l)-int64(e.Lblk))*bs); err != nil {
 				return err
 			}
 			return n.wrote(h, min(end, off+k))
@@ -169,7 +169,7 @@ func (n *node) writeByBlocks(p []byte, off, end int64) error {
 // beyond upto.
 func (n *node) zeroTail(upto int64) error {
 	size, err := n.size()
-	bs := uint64(n.fs.geo.BlockSize)
+	bs := uint64(n.fs.vol.Geo.BlockSize)
 	if err != nil || size%bs == 0 || uint64(upto) <= size {
 		return err
 	}
@@ -180,20 +180,20 @@ func (n *node) zeroTail(upto int64) error {
 // stays unwritten: no I/O for zeros.
 func (n *node) zeroPart(from, to int64) error {
 	fs := n.fs
-	bs := int64(fs.geo.BlockSize)
+	bs := int64(fs.vol.Geo.BlockSize)
 	e, err := n.lookup(layout.Lblk(from / bs))
 	if err != nil || e.Pblk == 0 || e.Unwritten || from >= to {
 		return err
 	}
 	start := from / bs * bs
 	at := (int64(e.Pblk) + start/bs - int64(e.Lblk)) * bs
-	buf := aio.AlignedBuf(int(bs), max(fs.dev.Align(), 1))
-	if _, err := fs.dev.ReadAt(buf, at); err != nil && err != io.EOF {
+	buf := aio.AlignedBuf(int(bs), max(fs.vol.Dev.Align(), 1))
+	if _, err := fs.vol.Dev.ReadAt(buf, at); err != nil && err != io.EOF {
 		return err
 	}
 	if part := buf[from-start : to-start]; !allZero(part) {
 		clear(part)
-		if _, err := fs.dev.WriteAt(buf, at); err != nil {
+		if _, err := fs.vol.Dev.WriteAt(buf, at); err != nil {
 			return err
 		}
 		n.dirty.Store(true)

@@ -26,7 +26,7 @@ func (f *FS) Xattr(name, attr string, follow bool) ([]byte, error) {
 }
 
 func (f *FS) xattrAt(s spot, attr string, follow bool) ([]byte, error) {
-	v := f.j.View()
+	v := f.vol.Journal.View()
 	defer v.Close()
 	var value []byte
 	err := checkXattr(attr, 0)
@@ -41,7 +41,7 @@ func (f *FS) xattr(v *journal.View, s spot, attr string, follow bool) ([]byte, e
 	if err != nil {
 		return nil, err
 	}
-	rec, err := f.inodes.Read(v, ino)
+	rec, err := f.vol.Inodes.Read(v, ino)
 	if err != nil {
 		return nil, err
 	}
@@ -51,7 +51,7 @@ func (f *FS) xattr(v *journal.View, s spot, attr string, follow bool) ([]byte, e
 	if isACL(attr) && rec.Type() == layout.ModeSymlink {
 		return nil, syscall.EOPNOTSUPP
 	}
-	return f.attrs.Get(v, ino, attr)
+	return f.vol.Attrs.Get(v, ino, attr)
 }
 
 // Limits of extended attributes, as in Linux.
@@ -90,13 +90,13 @@ func (f *FS) Xattrs(name string, follow bool) ([]string, error) {
 }
 
 func (f *FS) xattrsAt(s spot, follow bool) ([]string, error) {
-	v := f.j.View()
+	v := f.vol.Journal.View()
 	defer v.Close()
 	ino, err := f.walk(v, s, follow)
 	if err != nil {
 		return nil, pathError("listxattr", s.String(), err)
 	}
-	list, err := f.attrs.List(v, ino)
+	list, err := f.vol.Attrs.List(v, ino)
 	names := make([]string, 0, len(list))
 	for _, a := range list {
 		names = append(names, a.Name)
@@ -111,7 +111,7 @@ func (f *FS) SetXattr(name, attr string, value []byte, flags int, follow bool) e
 	if err := checkXattr(attr, len(value)); err != nil {
 		return pathError("setxattr", name, err)
 	}
-	return f.change("setxattr", root(name), follow, f.attrs.Credits(len(value)), func(h *journal.Handle, ino layout.Ino, rec layout.Inode) error {
+	return f.change("setxattr", root(name), follow, f.vol.Attrs.Credits(len(value)), func(h *journal.Handle, ino layout.Ino, rec layout.Inode) error {
 		if err := mayXattr(rec, attr, syscall.EPERM); err != nil {
 			return err
 		}
@@ -124,10 +124,10 @@ func (f *FS) SetXattr(name, attr string, value []byte, flags int, follow bool) e
 			}
 			f.capabilitySet(ino)
 		}
-		if old, err := f.attrs.Get(h, ino, attr); err == nil && bytes.Equal(old, value) && flags&XattrCreate == 0 {
+		if old, err := f.vol.Attrs.Get(h, ino, attr); err == nil && bytes.Equal(old, value) && flags&XattrCreate == 0 {
 			return errSame
 		}
-		return f.attrs.Set(h, ino, attr, value, flags)
+		return f.vol.Attrs.Set(h, ino, attr, value, flags)
 	})
 }
 
@@ -136,13 +136,13 @@ func (f *FS) RemoveXattr(name, attr string, follow bool) error {
 	if err := checkXattr(attr, 0); err != nil {
 		return pathError("removexattr", name, err)
 	}
-	return f.change("removexattr", root(name), follow, f.attrs.Credits(0), func(h *journal.Handle, ino layout.Ino, rec layout.Inode) error {
+	return f.change("removexattr", root(name), follow, f.vol.Attrs.Credits(0), func(h *journal.Handle, ino layout.Ino, rec layout.Inode) error {
 		if err := mayXattr(rec, attr, syscall.EPERM); err != nil {
 			return err
 		}
 		if isACL(attr) {
 			return f.setACL(h, ino, rec, attr, nil)
 		}
-		return f.attrs.Remove(h, ino, attr)
+		return f.vol.Attrs.Remove(h, ino, attr)
 	})
 }

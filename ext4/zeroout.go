@@ -49,7 +49,7 @@ func (n *node) convertExclusive(off, end int64) error {
 
 // written makes the blocks [first, last) written in a handle, and the file size bytes long if it is shorter.
 func (n *node) written(h *journal.Handle, first, last layout.Lblk, size int64) error {
-	if err := n.fs.extents.Convert(h, n.ino, first, uint32(last-first), false); err != nil {
+	if err := n.fs.vol.Extents.Convert(h, n.ino, first, uint32(last-first), false); err != nil {
 		return err
 	}
 	return n.wrote(h, size)
@@ -58,7 +58,7 @@ func (n *node) written(h *journal.Handle, first, last layout.Lblk, size int64) e
 // convertPart makes a part of an extent, to which a write that ends at byte end has written its data, written; if need
 // be, with more of the extent, filled with zeros.
 func (n *node) convertPart(part layout.Extent, end int64) error {
-	bs := int64(n.fs.geo.BlockSize)
+	bs := int64(n.fs.vol.Geo.BlockSize)
 	size, err := n.size()
 	if err != nil {
 		return err
@@ -83,9 +83,9 @@ func (n *node) convertPart(part layout.Extent, end int64) error {
 
 // widen is extent.Map.Widen for a part of an extent.
 func (n *node) widen(part layout.Extent, limit layout.Lblk) (from, to layout.Lblk, err error) {
-	v := n.fs.j.View()
+	v := n.fs.vol.Journal.View()
 	defer v.Close()
-	m, err := n.fs.extents.Open(v, n.ino)
+	m, err := n.fs.vol.Extents.Open(v, n.ino)
 	if err != nil {
 		return 0, 0, err
 	}
@@ -97,12 +97,12 @@ func (fs *FS) zeroOut(e layout.Extent) error {
 	if e.Len == 0 {
 		return nil
 	}
-	bs := int64(fs.geo.BlockSize)
+	bs := int64(fs.vol.Geo.BlockSize)
 	at, end := int64(e.Pblk)*bs, (int64(e.Pblk)+int64(e.Len))*bs
-	zeros := aio.AlignedBuf(int(min(end-at, exclusiveChunk)), max(fs.dev.Align(), 1))
+	zeros := aio.AlignedBuf(int(min(end-at, exclusiveChunk)), max(fs.vol.Dev.Align(), 1))
 	for at < end {
 		k := min(int64(len(zeros)), end-at)
-		if _, err := fs.dev.WriteAt(zeros[:k], at); err != nil {
+		if _, err := fs.vol.Dev.WriteAt(zeros[:k], at); err != nil {
 			return err
 		}
 		at += k

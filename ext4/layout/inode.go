@@ -277,6 +277,17 @@ func (i Inode) FastSymlink() bool {
 	return i.IsSymlink() && i.Size() < InodeBlockSize && i.Size() > 0 && !i.HasFlag(FlagExtents|FlagInlineData|FlagEAInode)
 }
 
+// MapsBlocks tells whether i_block is a map of blocks, and not inline data, the text of a short symbolic link or a device.
+func (i Inode) MapsBlocks() bool {
+	switch i.Type() {
+	case ModeRegular, ModeDir:
+		return !i.HasFlag(FlagInlineData)
+	case ModeSymlink:
+		return !i.HasFlag(FlagInlineData) && !i.FastSymlink()
+	}
+	return false
+}
+
 // Device is the major and minor number of a device inode.
 func (i Inode) Device() (major, minor uint32) {
 	if v := le.Uint32(i.Block()); v != 0 {

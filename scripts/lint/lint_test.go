@@ -50,6 +50,7 @@ var imports = map[string][]string{
 	"cmd/ext4img/internal/sizes":  {},
 	"cmd/ext4img/internal/pump":   {"ext4img/aio", "ext4img/ext4", "ext4img/cmd/ext4img/internal/sizes"},
 	"cmd/ext4img/internal/stress": {"ext4img/ext4", "ext4img/cmd/ext4img/internal/pump", "ext4img/cmd/ext4img/internal/sizes", "golang.org/x/sys/unix"},
+	"ext4/internal/volume":        {"ext4img/aio", "ext4img/ext4/layout", "ext4img/journal", "ext4img/ext4/internal/group", "ext4img/ext4/internal/inode", "ext4img/ext4/internal/extent", "ext4img/ext4/internal/xattr", "ext4img/ext4/internal/dir", "ext4img/ext4/internal/quota"},
 	"cmd/ext4img": {
 		"ext4img/cmd/ext4img/internal/...", "ext4img/ext4", "ext4img/ext4/...", "ext4img/journal", "ext4img/aio", "ext4img/aio/parttable",
 		"github.com/urfave/cli/v2", "github.com/schollz/progressbar/v3", "github.com/dustin/go-humanize",

@@ -44,7 +44,7 @@ func newWorld(t bare.T, image *simdev.Image, nodeLimit int) *world {
 // stack puts the packages over the journal.
 func (w *world) stack(nodeLimit int) {
 	w.space = group.New(w.G, w.J)
-	w.inodes = inode.New(w.space)
+	w.inodes = inode.New(w.space, nil)
 	w.m = New(w.space, w.inodes)
 	w.m.nodeLimit = nodeLimit
 }

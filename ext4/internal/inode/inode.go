@@ -31,7 +31,7 @@ const OrphanCredits = 4
 type Table struct {
 	s     *group.Space
 	g     *layout.Geometry
-	Clock func() time.Time // the time for new and freed inodes; time.Now until replaced
+	Clock func() time.Time // the time for new and freed inodes
 
 	// Values counts the attributes of an inode whose values are in inodes of their own: quotas count each of those for
 	// the owner of the attribute. nil: there are none.
@@ -53,8 +53,13 @@ type tablePart struct {
 	used  uint32 // inodes
 }
 
-// New makes a Table over the file system of s.
-func New(s *group.Space) *Table { return &Table{s: s, g: s.Geometry(), Clock: time.Now} }
+// New makes a Table over the file system of s. clock gives the time for new and freed inodes; nil is time.Now.
+func New(s *group.Space, clock func() time.Time) *Table {
+	if clock == nil {
+		clock = time.Now
+	}
+	return &Table{s: s, g: s.Geometry(), Clock: clock}
+}
 
 // Space is the free space that the table takes its inodes from.
 func (t *Table) Space() *group.Space { return t.s }

@@ -47,7 +47,7 @@ func mkfs(t testing.TB, size int, args ...string) *world {
 func newWorld(t testing.TB, image *simdev.Image) *world {
 	t.Helper()
 	w := &world{FS: bare.New(t, image), t: t}
-	w.tab = New(group.New(w.G, w.J))
+	w.tab = New(group.New(w.G, w.J), nil)
 	return w
 }
 

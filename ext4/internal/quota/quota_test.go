@@ -38,7 +38,7 @@ func newWorld(t testing.TB, image *simdev.Image) *world {
 	w := &world{FS: bare.New(t, image), t: t}
 	w.Credits = 400 // enough to remove a file in one go
 	s := group.New(w.G, w.J)
-	w.tab = inode.New(s)
+	w.tab = inode.New(s, nil)
 	w.m = extent.New(s, w.tab)
 	w.q = New(w.tab, w.m)
 	return w

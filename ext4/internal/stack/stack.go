@@ -11,6 +11,7 @@ import (
 	"ext4img/ext4/internal/extent"
 	"ext4img/ext4/internal/group"
 	"ext4img/ext4/internal/inode"
+	"ext4img/ext4/internal/volume"
 	"ext4img/ext4/internal/xattr"
 	"ext4img/testimages/bare"
 	"ext4img/testimages/judge"
@@ -48,11 +49,8 @@ func Over(f *bare.FS) *Stack {
 }
 
 func (s *Stack) build() {
-	s.Space = group.New(s.G, s.J)
-	s.Inodes = inode.New(s.Space)
-	s.Map = extent.New(s.Space, s.Inodes)
-	s.Attrs = xattr.New(s.Space, s.Inodes, s.Map)
-	s.Dirs = dir.New(s.Inodes, s.Map, s.Attrs)
+	l := volume.Wire(s.G, s.J, nil)
+	s.Space, s.Inodes, s.Map, s.Attrs, s.Dirs = l.Space, l.Inodes, l.Extents, l.Attrs, l.Dirs
 }
 
 // Open opens the file system that lies on the device again.

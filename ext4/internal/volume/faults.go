@@ -1,8 +1,7 @@
-package ext4
+package volume
 
 import (
 	"errors"
-	"fmt"
 	"runtime"
 	"strings"
 	"sync"
@@ -32,23 +31,23 @@ type faults struct {
 }
 
 // watchFaults begins to record errors.
-func (fs *FS) watchFaults() error {
-	s, err := fs.Super()
+func (v *Volume) watchFaults() error {
+	s, err := v.Super()
 	if err != nil {
 		return err
 	}
-	fs.faults.stops = s.Errors() == layout.ErrorsReadOnly || s.Errors() == layout.ErrorsPanic
-	fs.faults.on.Store(true)
+	v.faults.stops = s.Errors() == layout.ErrorsReadOnly || s.Errors() == layout.ErrorsPanic
+	v.faults.on.Store(true)
 	return nil
 }
 
 // damaged is told of every object that is not what it should be.
-func (fs *FS) damaged(err *journal.ObjectError) { fs.note(err) }
+func (v *Volume) damaged(err *journal.ObjectError) { v.Note(err) }
 
-// note remembers an error that a look-up has met. It is recorded by the operation that fails with it, or by Close if that
+// Note remembers an error that a look-up has met. It is recorded by the operation that fails with it, or by Close if that
 // only reads.
-func (fs *FS) note(err error) {
-	f := &fs.faults
+func (v *Volume) Note(err error) {
+	f := &v.faults
 	if !f.on.Load() {
 		return
 	}
@@ -62,22 +61,11 @@ func (fs *FS) note(err error) {
 	}
 }
 
-// changeable tells whether changes are still made.
-func (fs *FS) changeable() error {
-	switch {
-	case fs.readOnly:
-		return errReadOnly
-	case fs.faults.stopped.Load():
-		return fmt.Errorf("an error was found before, and the superblock asks for errors=remount-ro: %w", errReadOnly)
-	}
-	return nil
-}
-
-// fault records an error if it says that the image is wrong. It runs after the handle that failed with it was cancelled,
+// Fault records an error if it says that the image is wrong. It runs after the handle that failed with it was cancelled,
 // in one of its own.
-func (fs *FS) fault(err error) {
-	f := &fs.faults
-	if !f.on.Load() || !errors.Is(err, ErrCorrupt) {
+func (v *Volume) Fault(err error) {
+	f := &v.faults
+	if !f.on.Load() || !errors.Is(err, layout.ErrCorrupt) {
 		return
 	}
 	f.mu.Lock()
@@ -86,9 +74,9 @@ func (fs *FS) fault(err error) {
 	if f.stops {
 		f.stopped.Store(true)
 	}
-	e := fs.errorRecord(err)
-	_, _ = fs.step(1, func(h *journal.Handle) error { // the operation reports what was wrong; this may be wrong as well
-		s, err := fs.space.EditSuper(h)
+	e := v.errorRecord(err)
+	_, _ = v.step(1, func(h *journal.Handle) error { // the operation reports what was wrong; this may be wrong as well
+		s, err := v.Space.EditSuper(h)
 		if err != nil {
 			return err
 		}
@@ -97,20 +85,20 @@ func (fs *FS) fault(err error) {
 	})
 }
 
-// recordPending records what a look-up has found.
-func (fs *FS) recordPending() {
-	fs.faults.mu.Lock()
-	err := fs.faults.pending
-	fs.faults.mu.Unlock()
+// RecordPending records what a look-up has found.
+func (v *Volume) RecordPending() {
+	v.faults.mu.Lock()
+	err := v.faults.pending
+	v.faults.mu.Unlock()
 	if err != nil {
-		fs.fault(kind(err))
+		v.Fault(Kind(err))
 	}
 }
 
 // errorRecord is what the superblock keeps of an error.
-func (fs *FS) errorRecord(err error) layout.ErrorRecord {
+func (v *Volume) errorRecord(err error) layout.ErrorRecord {
 	place := layout.PlaceOf(err)
-	e := layout.ErrorRecord{Time: fs.inodes.Clock(), Code: layout.ErrCodeCorrupted, Ino: uint32(place.Ino), Block: uint64(place.Block)}
+	e := layout.ErrorRecord{Time: v.Inodes.Clock(), Code: layout.ErrCodeCorrupted, Ino: uint32(place.Ino), Block: uint64(place.Block)}
 	if place.Checksum {
 		e.Code = layout.ErrCodeBadCRC
 	}
@@ -127,7 +115,7 @@ func (fs *FS) errorRecord(err error) layout.ErrorRecord {
 	return e
 }
 
-// running is the exported method of this package that is running, and the line it is at.
+// running is the exported method of package ext4 that is running, and the line it is at.
 func running() (name string, line uint32) {
 	pcs := make([]uintptr, 64)
 	frames := runtime.CallersFrames(pcs[:runtime.Callers(2, pcs)])

@@ -1,4 +1,4 @@
-package ext4
+package volume
 
 import (
 	"fmt"
@@ -7,6 +7,7 @@ import (
 	"syscall"
 	"time"
 
+	"ext4img/aio"
 	"ext4img/ext4/layout"
 	"ext4img/journal"
 )
@@ -14,11 +15,12 @@ import (
 // mmp is multi-mount protection: as long as the file system is open for writing its block says so, with a number that
 // changes again and again. It guards against other computers; on this one the device is locked.
 //
-// Who finds the block in use is refused and does not wait, as a kernel would, whether the number stands still: who
-// knows better has "tune2fs -E clear_mmp". What a killed process of this program left behind on this computer is
+// An open that finds the block in use is refused, and does not wait, as a kernel would, whether the number stands still:
+// "tune2fs -E clear_mmp" is for those that know better. What a killed process of this program left behind on this computer is
 // taken over, since its lock on the device is gone.
 type mmp struct {
-	fs         *FS
+	dev        aio.Device
+	blockSize  int
 	ref        journal.Ref
 	quit, done chan struct{}
 	log        atomic.Pointer[journal.Journal] // to abort; set when it is open
@@ -34,21 +36,21 @@ const mmpDefault = 5 * time.Second
 // errMMP is an image that is in use elsewhere.
 var errMMP = fmt.Errorf("multi-mount protection (mmp): %w", syscall.EBUSY)
 
-// holdMMP marks a file system with mmp as in use.
-func (fs *FS) holdMMP(s layout.Superblock) error {
-	if fs.geo.Incompat&layout.IncompatMMP == 0 || fs.readOnly {
-		return nil
+// holdMMP marks a file system with mmp as in use; nil for one without.
+func holdMMP(g ground) (*mmp, error) {
+	if !g.hasMMP() {
+		return nil, nil
 	}
-	at := s.MMPBlock()
-	if at <= uint64(fs.geo.FirstDataBlock) || at >= fs.geo.Blocks {
-		return layout.Corruptf("superblock: MMP block %d of %d", at, fs.geo.Blocks)
+	at := g.super.MMPBlock()
+	if at <= uint64(g.geo.FirstDataBlock) || at >= g.geo.Blocks {
+		return nil, layout.Corruptf("superblock: MMP block %d of %d", at, g.geo.Blocks)
 	}
 	host, err := os.Hostname()
 	if err != nil {
-		return fmt.Errorf("mmp: %w", err)
+		return nil, fmt.Errorf("mmp: %w", err)
 	}
-	m := &mmp{fs: fs, quit: make(chan struct{}), done: make(chan struct{})}
-	m.ref = journal.Ref{Block: at, Len: layout.MMPSize, Type: layout.MMPType{G: fs.geo}}
+	m := &mmp{dev: g.dev, blockSize: g.geo.BlockSize, quit: make(chan struct{}), done: make(chan struct{})}
+	m.ref = journal.Ref{Block: at, Len: layout.MMPSize, Type: layout.MMPType{G: g.geo}}
 	seq := uint32(1)
 	err = m.update(func(b layout.MMP) error {
 		mine := b.NodeName() == host[:min(len(host), 63)] && b.DeviceName() == mmpDevice
@@ -66,19 +68,25 @@ func (fs *FS) holdMMP(s layout.Superblock) error {
 		return nil
 	})
 	if err != nil {
-		return err
+		return nil, err
 	}
-	every := time.Duration(s.MMPInterval()) * time.Second
+	every := time.Duration(g.super.MMPInterval()) * time.Second
 	if every <= 0 || every > time.Minute {
 		every = mmpDefault
 	}
-	fs.mmp = m
 	go m.beat(seq, every)
-	return nil
+	return m, nil
+}
+
+// guard has the changes of a journal end when the block turns out to be somebody else's.
+func (m *mmp) guard(j *journal.Journal) {
+	if m != nil {
+		m.log.Store(j)
+	}
 }
 
 func (m *mmp) update(fn func(b layout.MMP) error) error {
-	return journal.UpdateHome(m.fs.dev, m.fs.geo.BlockSize, m.ref, func(p []byte) error { return fn(layout.MMP(p)) })
+	return journal.UpdateHome(m.dev, m.blockSize, m.ref, func(p []byte) error { return fn(layout.MMP(p)) })
 }
 
 // beat changes the number until quit. A number that somebody else has changed ends all changes of the file system.
@@ -111,13 +119,11 @@ func (m *mmp) beat(seq uint32, every time.Duration) {
 	}
 }
 
-// releaseMMP marks the file system as free.
-func (fs *FS) releaseMMP() error {
-	m := fs.mmp
+// release marks the file system as free.
+func (m *mmp) release() error {
 	if m == nil {
 		return nil
 	}
-	fs.mmp = nil
 	close(m.quit)
 	<-m.done
 	if m.lost != nil {
