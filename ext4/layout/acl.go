@@ -2,10 +2,10 @@ package layout
 
 // The form of an ACL in Linux's xattr interface: a header, and entries of one size.
 const (
-	ACLVersion    = 2          // POSIX_ACL_XATTR_VERSION, all that is in the header
+	ACLVersion    = 2          // POSIX_ACL_XATTR_VERSION, the only field of the header
 	ACLHeaderSize = 4          // bytes
 	ACLEntrySize  = 8          // bytes: tag, permissions, id
-	ACLNoID       = 0xFFFFFFFF // of an entry for nobody by name
+	ACLNoID       = 0xFFFFFFFF // id of an entry that names no user or group
 )
 
 // The form on disk has a header of the same size.
@@ -36,7 +36,7 @@ func aclEntrySize(tag uint16) int {
 }
 
 // ACLToDisk turns a POSIX ACL from the form of Linux's xattr interface (version 2) to ext4's (version 1). ok is false
-// if it is not one.
+// if v is not an ACL.
 func ACLToDisk(v []byte) (out []byte, ok bool) {
 	if len(v) < ACLHeaderSize || (len(v)-ACLHeaderSize)%ACLEntrySize != 0 || le.Uint32(v) != ACLVersion {
 		return nil, false

@@ -110,7 +110,7 @@ func (d Desc) Checksum() uint16 { return le.Uint16(d[0x1e:]) }
 // SetChecksum sets bg_checksum.
 func (d Desc) SetChecksum(v uint16) { le.PutUint16(d[0x1e:], v) }
 
-// DescChecksum is what the checksum of a group's descriptor should be; 0 where descriptors carry none.
+// DescChecksum computes the checksum of a group's descriptor. It is 0 if descriptors carry no checksum.
 func (g *Geometry) DescChecksum(group Group, d Desc) uint16 {
 	var num [4]byte
 	le.PutUint32(num[:], uint32(group))
@@ -184,7 +184,8 @@ func (t DescType) Seal(p []byte) {
 	}
 }
 
-// BitmapChecksum is the checksum of a bitmap as its group's descriptor carries it: cut to 16 bits in short ones.
+// BitmapChecksum computes the checksum of a bitmap as its group's descriptor stores it: short descriptors store only
+// 16 bits.
 func (g *Geometry) BitmapChecksum(p []byte, inodes bool) uint32 {
 	n := g.ClustersPerGroup / 8
 	if inodes {
@@ -197,8 +198,8 @@ func (g *Geometry) BitmapChecksum(p []byte, inodes bool) uint32 {
 	return c
 }
 
-// BitmapType is the buf.Type of a group's block or inode bitmap. Its checksum lives in the descriptor: Want is what
-// stands there, and who changes the bitmap changes the descriptor too.
+// BitmapType is the buf.Type of a group's block or inode bitmap. The checksum is stored in the descriptor; Want is
+// that stored checksum. Code that changes the bitmap must change the descriptor too.
 type BitmapType struct {
 	G      *Geometry
 	Group  Group

@@ -25,27 +25,27 @@ const (
 	direntMin   = 12   // the shortest record
 	direntTail  = 12   // struct ext4_dir_entry_tail
 	tailType    = 0xDE // det_reserved_ft
-	direntHash  = 8    // hash and minor hash behind the name in casefolded and encrypted directories
+	direntHash  = 8    // hash and minor hash after the name, in directories that are casefolded and encrypted
 	direntAlign = 4
 )
 
-// A Dirent is one record of a directory block. With Ino 0 it is unused space.
+// A Dirent is one record of a directory block. If Ino is 0, the record is unused space.
 type Dirent struct {
-	Off    int // of the record in its block, bytes
+	Off    int // offset of the record in its block, bytes
 	RecLen int // length of the record, bytes
 	Ino    Ino
 	Type   uint8  // FTRegular, …; FTUnknown without the filetype feature
 	Name   []byte // a part of the block
 }
 
-// DirFormat is how the entries of one directory stand in its blocks.
+// DirFormat says how the entries of one directory are laid out in its blocks.
 type DirFormat struct {
 	BlockSize int    // of the file system
 	Inodes    uint32 // s_inodes_count
 	FileType  bool   // entries have a file type
 	Tail      bool   // leaf blocks end in a checksum
 	Encrypted bool   // names are ciphertext: any byte
-	Hashed    bool   // casefolded and encrypted: a hash stands behind each name
+	Hashed    bool   // casefolded and encrypted: a hash follows each name
 }
 
 // DirFormat is the format of a directory with these i_flags.
@@ -73,7 +73,7 @@ func (f DirFormat) Capacity() int {
 	return f.BlockSize
 }
 
-// needed is the room that an entry takes as it stands; "." and ".." never have a hash.
+// needed is the room that an entry needs, with its hash if it has one; "." and ".." never have a hash.
 func (f DirFormat) needed(e Dirent) int {
 	if e.Ino == 0 {
 		return 0
@@ -84,7 +84,7 @@ func (f DirFormat) needed(e Dirent) int {
 	return f.RecLen(len(e.Name))
 }
 
-// recLen decodes rec_len: blocks of 64 KiB need 17 bits, which stand in the two low bits.
+// recLen decodes rec_len. Blocks of 64 KiB need 17 bits; the two high ones are stored in the two low bits.
 func (f DirFormat) recLen(raw uint16) int {
 	if f.BlockSize < MaxBlockSize {
 		return int(raw)
@@ -133,8 +133,8 @@ func (f DirFormat) At(p []byte, off int) (Dirent, error) {
 	return e, nil
 }
 
-// CheckName tells what is wrong with the name of an entry that is in use: no name may be empty or hold a NUL or a
-// slash. Names that are ciphertext hold anything.
+// CheckName returns an error if the name of an entry in use is wrong: no name may be empty or hold a NUL or a slash.
+// Encrypted names may hold any byte.
 func (f DirFormat) CheckName(e Dirent) error {
 	switch {
 	case e.Ino == 0:
@@ -147,8 +147,8 @@ func (f DirFormat) CheckName(e Dirent) error {
 	return nil
 }
 
-// Entries calls fn with every record of p, used or not, in order, until it returns false. It returns the first error
-// of a record.
+// Entries calls fn with every record of p, used or not, in order, until fn returns false. It stops at the first
+// record that is wrong and returns the error.
 func (f DirFormat) Entries(p []byte, fn func(Dirent) bool) error {
 	for off := 0; off < len(p); {
 		e, err := f.At(p, off)
@@ -163,7 +163,8 @@ func (f DirFormat) Entries(p []byte, fn func(Dirent) bool) error {
 	return nil
 }
 
-// Find finds the entry with this name in p. match tells whether a stored name is the one looked for; nil: equal bytes.
+// Find finds the entry with this name in p. match reports whether a stored name is the one wanted; if match is nil,
+// the bytes must be equal.
 func (f DirFormat) Find(p []byte, name string, match func(stored []byte) bool) (e Dirent, ok bool, err error) {
 	err = f.Entries(p, func(d Dirent) bool {
 		if d.Ino != 0 && (string(d.Name) == name || match != nil && match(d.Name)) {
@@ -183,7 +184,8 @@ func (f DirFormat) Fits(p []byte, n int) (ok bool) {
 	return ok && err == nil
 }
 
-// Insert puts an entry into the first record of p with enough room behind its own name. ok is false where none has.
+// Insert puts an entry into the first record of p that has enough room after its own name. ok is false if no record
+// has.
 func (f DirFormat) Insert(p []byte, name string, ino Ino, ftype uint8) (ok bool, err error) {
 	need := f.RecLen(len(name))
 	err = f.Entries(p, func(e Dirent) bool {
@@ -201,7 +203,7 @@ func (f DirFormat) Insert(p []byte, name string, ino Ino, ftype uint8) (ok bool,
 	return ok, err
 }
 
-// put writes an entry that takes all of rec.
+// put writes an entry that fills all of rec.
 func (f DirFormat) put(rec []byte, name string, ino Ino, ftype uint8) {
 	if !f.FileType {
 		ftype = FTUnknown
@@ -214,7 +216,8 @@ func (f DirFormat) put(rec []byte, name string, ino Ino, ftype uint8) {
 	copy(rec[direntHead:], name)
 }
 
-// Delete takes out the entry at off: its record joins the one before it, or becomes unused space.
+// Delete removes the entry at off: its record is joined to the one before it, or becomes unused space if it is the
+// first.
 func (f DirFormat) Delete(p []byte, off int) error {
 	prev := -1
 	var found bool
@@ -239,7 +242,7 @@ func (f DirFormat) Delete(p []byte, off int) error {
 	return err
 }
 
-// SetIno changes where the entry at off leads.
+// SetIno changes the inode and the file type of the entry at off.
 func (f DirFormat) SetIno(p []byte, off int, ino Ino, ftype uint8) {
 	le.PutUint32(p[off:], uint32(ino))
 	if f.FileType {
@@ -255,8 +258,8 @@ func (f DirFormat) Clear(p []byte) {
 	}
 }
 
-// Pack writes the entries list to p, one behind the other; the last takes what is left. The names must not lie in p.
-// The entries must fit.
+// Pack writes the entries of list to p, one after the other; the last record takes the remaining space. The entries
+// must fit, and their names must not lie in p.
 func (f DirFormat) Pack(p []byte, list []Dirent) {
 	f.Clear(p)
 	off := 0
@@ -270,7 +273,7 @@ func (f DirFormat) Pack(p []byte, list []Dirent) {
 	}
 }
 
-// Size is the room that the entries of list need when they stand side by side, bytes.
+// Size is the room that the entries of list need without gaps, bytes.
 func (f DirFormat) Size(list []Dirent) (n int) {
 	for _, e := range list {
 		n += f.needed(e)
@@ -278,10 +281,10 @@ func (f DirFormat) Size(list []Dirent) (n int) {
 	return n
 }
 
-// DotOffset is where "." or ".." stands in the root of a hashed directory, bytes.
+// DotOffset is the offset of "." or ".." in the root of a hashed directory, bytes.
 func DotOffset(name string) int { return (len(name) - 1) * direntMin }
 
-// DotEntries writes "." and ".." to p, the second taking all that is left.
+// DotEntries writes "." and ".." to p. The record of ".." takes the remaining space.
 func (f DirFormat) DotEntries(p []byte, self, parent Ino) {
 	plain := f
 	plain.Hashed = false
@@ -290,10 +293,10 @@ func (f DirFormat) DotEntries(p []byte, self, parent Ino) {
 	plain.put(p[direntMin:], "..", parent, FTDir)
 }
 
-// InlineParent is where ".." of an inline directory leads: the first number in i_block.
+// InlineParent is the inode of ".." in an inline directory: the first number in i_block.
 func InlineParent(block []byte) Ino { return Ino(le.Uint32(block)) }
 
-// SetInlineParent sets where ".." of an inline directory leads.
+// SetInlineParent sets the inode of ".." in an inline directory.
 func SetInlineParent(block []byte, parent Ino) { le.PutUint32(block, uint32(parent)) }
 
 // DirBlockType is the buf.Type of a block of entries: a block of a linear directory, or a leaf of a hashed one. With
@@ -335,7 +338,7 @@ func (t DirBlockType) Verify(p []byte) error {
 	return nil
 }
 
-// Check checks every record, and that the tail stands where it should.
+// Check checks every record, and that the tail is where it should be.
 func (t DirBlockType) Check(p []byte) error {
 	if len(p) != t.G.BlockSize {
 		return Corruptf("%s: %d bytes, want %d", t, len(p), t.G.BlockSize)

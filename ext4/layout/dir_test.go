@@ -7,7 +7,7 @@ import (
 	"testing"
 )
 
-// dirGeometry is the geometry of a file system as far as directories need it.
+// dirGeometry is the geometry of a file system, with only the fields that directories need.
 func dirGeometry(blockSize int, csum bool) *Geometry {
 	g := &Geometry{BlockSize: blockSize, Inodes: 1000, FirstIno: GoodOldFirst, InodeSize: 256, Incompat: IncompatFiletype | IncompatEAInode, Blocks: 1 << 20}
 	if csum {
@@ -87,7 +87,7 @@ func TestRecLen64k(t *testing.T) {
 	}
 }
 
-// TestBadDirents holds what no record may be.
+// TestBadDirents: records that are never valid.
 func TestBadDirents(t *testing.T) {
 	good := func() []byte {
 		p := make([]byte, 64)
@@ -158,7 +158,7 @@ func TestDxNodes(t *testing.T) {
 			if err := typ.Verify(b); err != nil {
 				t.Error(err)
 			}
-			b[len(b)-9] ^= 1 // behind the entries in use: not covered
+			b[len(b)-9] ^= 1 // after the entries in use: not covered
 			if err := typ.Verify(b); err != nil {
 				t.Error(err)
 			}
@@ -170,7 +170,7 @@ func TestDxNodes(t *testing.T) {
 	}
 }
 
-// FuzzDirBlock: no bytes make the functions on a block panic or loop, and a block that is right stays right.
+// FuzzDirBlock: no bytes make the functions on a block panic or loop, and changes leave a valid block valid.
 func FuzzDirBlock(f *testing.F) {
 	p := make([]byte, 1024)
 	dirGeometry(1024, false).DirFormat(false, false).DotEntries(p, 12, 2)

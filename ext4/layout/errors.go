@@ -10,12 +10,12 @@ import (
 var (
 	// ErrCorrupt says that the disk is wrong.
 	ErrCorrupt = errors.New("corrupt")
-	// ErrUnsupported says that the disk is right and this program is not able.
+	// ErrUnsupported says that the disk is right but this program cannot handle it.
 	ErrUnsupported = errors.New("unsupported")
 )
 
-// Corruptf makes an error of kind ErrCorrupt. The text gives the place and what is wrong there; the first inode number
-// (Ino) and block number (Pblk) among the arguments are that place also for PlaceOf.
+// Corruptf makes an error of kind ErrCorrupt. The text says what is wrong and where. PlaceOf takes the place from the
+// first inode number (Ino) and the first block number (Pblk) among the arguments.
 func Corruptf(format string, args ...any) error {
 	e := &kindError{text: fmt.Sprintf(format, args...), kind: ErrCorrupt}
 	for _, a := range args {
@@ -33,14 +33,14 @@ func Corruptf(format string, args ...any) error {
 	return e
 }
 
-// A Place is where an image is wrong, as far as an error knows it.
+// A Place is a place where an image is wrong, as far as it is known.
 type Place struct {
 	Ino      Ino  // 0: not known
 	Block    Pblk // 0: not known
-	Checksum bool // what is wrong is a checksum
+	Checksum bool // a checksum is wrong
 }
 
-// PlaceOf is the place that an error of kind ErrCorrupt tells.
+// PlaceOf returns the place that an error of kind ErrCorrupt carries.
 func PlaceOf(err error) (p Place) {
 	var e *kindError
 	if errors.As(err, &e) {
@@ -53,8 +53,8 @@ func PlaceOf(err error) (p Place) {
 	return p
 }
 
-// InInode notes for PlaceOf which inode an error of kind ErrCorrupt is about. The text stays; other errors, and nil, are
-// returned as they are.
+// InInode adds to an error of kind ErrCorrupt, for PlaceOf, the inode that it is about. The text does not change.
+// Other errors, and nil, are returned as they are.
 func InInode(ino Ino, err error) error {
 	if !errors.Is(err, ErrCorrupt) {
 		return err

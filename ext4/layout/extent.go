@@ -20,7 +20,7 @@ const (
 )
 
 // Extent maps Len blocks of a file, from Lblk on, to the blocks from Pblk on. An unwritten extent is allocated and
-// reads as zeros. As a description of a hole, Pblk is 0.
+// reads as zeros. If Pblk is 0, the Extent describes a hole.
 type Extent struct {
 	Lblk      Lblk
 	Pblk      Pblk
@@ -28,10 +28,10 @@ type Extent struct {
 	Unwritten bool
 }
 
-// Mapped tells an extent from a hole.
+// Mapped reports whether this is an extent and not a hole.
 func (e Extent) Mapped() bool { return e.Pblk != 0 }
 
-// End is the logical block behind the last one.
+// End is the logical block after the last one.
 func (e Extent) End() uint64 { return uint64(e.Lblk) + uint64(e.Len) }
 
 // MaxLen is the greatest length an extent of this state may have.
@@ -118,8 +118,9 @@ func (n ExtentNode) SetDepth(d int) { le.PutUint16(n[6:], uint16(d)) }
 // Leaf tells whether the node holds extents.
 func (n ExtentNode) Leaf() bool { return n.Depth() == 0 }
 
-// entry is the bytes of an entry. One that is not in the node reads as zeros and cannot be set: a damaged file system
-// may use one block for two things, and then a node may change behind the back of who has checked it.
+// entry returns the bytes of an entry. If the entry is not in the node, it returns zeros, and changes to them are
+// lost. That can happen although the node was checked: a damaged file system may use one block for two things, and
+// the other use may change the node.
 func (n ExtentNode) entry(i int) []byte {
 	if i < 0 || i >= ExtentNodeCapacity(len(n)) {
 		return make([]byte, extentEntrySize)
@@ -136,13 +137,14 @@ func (n ExtentNode) entries() []byte {
 // Key is the first logical block of entry i, of a leaf or an index node (ee_block, ei_block).
 func (n ExtentNode) Key(i int) Lblk { return Lblk(le.Uint32(n.entry(i))) }
 
-// SetKey changes the first logical block of entry i alone.
+// SetKey changes only the first logical block of entry i.
 func (n ExtentNode) SetKey(i int, l Lblk) { le.PutUint32(n.entry(i), uint32(l)) }
 
 // Extent is entry i of a leaf.
 func (n ExtentNode) Extent(i int) Extent { return ParseExtent([extentEntrySize]byte(n.entry(i))) }
 
-// ParseExtent decodes a struct ext4_extent. An ee_len above 32768 means an unwritten extent of the rest.
+// ParseExtent decodes a struct ext4_extent. If ee_len is above 32768, the extent is unwritten and ee_len - 32768
+// blocks long.
 func ParseExtent(p [extentEntrySize]byte) Extent {
 	length := uint32(le.Uint16(p[4:]))
 	e := Extent{Lblk: Lblk(le.Uint32(p[0:])), Pblk: Pblk(lohi(le.Uint32(p[8:]), uint32(le.Uint16(p[6:])))), Len: length}
@@ -180,9 +182,9 @@ func (n ExtentNode) PutIndex(i int, x ExtentIndex) {
 	le.PutUint16(p[10:], 0)
 }
 
-// Resize makes room for count entries at i in place of the drop entries there, moving those behind and setting
-// eh_entries. The result must fit, else nothing changes. New entries hold garbage and must be put; entries given up are
-// zeroed.
+// Resize replaces the drop entries at i by count new ones, moves the entries after them, and sets eh_entries. If the
+// result does not fit, nothing changes. The caller must fill the new entries, which hold garbage. Entries at the end
+// that are no longer in use are zeroed.
 func (n ExtentNode) Resize(i, drop, count int) {
 	old := n.Entries()
 	size := old - drop + count
@@ -236,7 +238,8 @@ func (g *Geometry) CheckExtentNode(p []byte, maxDepth int) error {
 	return g.checkIndexes(n)
 }
 
-// checkExtents runs over every node that a handle has changed: it decodes no more than it needs until something is wrong.
+// checkExtents checks the extents of a leaf. It runs for every node that a handle has changed, so it decodes an entry
+// in full only if something is wrong with it.
 func (g *Geometry) checkExtents(n ExtentNode) error {
 	var end uint64
 	for i, p := 0, n.entries(); len(p) >= extentEntrySize; i, p = i+1, p[extentEntrySize:] {
@@ -254,7 +257,7 @@ func (g *Geometry) checkExtents(n ExtentNode) error {
 	return nil
 }
 
-// extentError says what is wrong with extent i; the one before ends at end.
+// extentError says what is wrong with extent i. end is the end of the extent before it.
 func (g *Geometry) extentError(i int, e Extent, end uint64) error {
 	switch {
 	case e.Len == 0:
@@ -283,7 +286,8 @@ func (g *Geometry) checkIndexes(n ExtentNode) error {
 	return nil
 }
 
-// validData tells whether n blocks from p on may belong to a file: they are in the file system, behind the superblock.
+// validData reports whether n blocks from p on may belong to a file: they lie in the file system and after the
+// superblock.
 func (g *Geometry) validData(p Pblk, n uint64) bool {
 	return p > Pblk(g.FirstDataBlock) && g.ContainsBlocks(p, n)
 }

@@ -7,7 +7,7 @@ import (
 	"testing"
 )
 
-// extentGeometry is enough of a file system for extent nodes.
+// extentGeometry is the geometry of a file system, with only the fields that extent nodes need.
 func extentGeometry(blockSize int) *Geometry {
 	return &Geometry{BlockSize: blockSize, Blocks: 1 << 33, ROCompat: ROCompatMetadataCsum, CsumSeed: 0x1234, ClusterRatio: 1}
 }
@@ -90,7 +90,8 @@ func TestExtentNodeEdits(t *testing.T) {
 	}
 }
 
-// TestExtentNodeChecksum: the checksum stands behind eh_max entries, wherever that is, and depends on inode and generation.
+// TestExtentNodeChecksum: the checksum follows the eh_max entries, whatever their number, and depends on inode and
+// generation.
 func TestExtentNodeChecksum(t *testing.T) {
 	for _, size := range []int{1024, 2048, 4096, 65536} {
 		typ := ExtentNodeType{G: extentGeometry(size), Ino: 12, Gen: 7}
@@ -202,7 +203,7 @@ func TestIndirectPath(t *testing.T) {
 	}
 }
 
-// FuzzExtentNode: whatever the bytes are, what passes the check can be read, edited and sealed, and passes again.
+// FuzzExtentNode: any bytes that pass the check can be read, edited and sealed, and pass again.
 func FuzzExtentNode(f *testing.F) {
 	n := InitExtentNode(make([]byte, 1024), 0)
 	n.Resize(0, 0, 2)

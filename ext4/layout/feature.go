@@ -71,7 +71,7 @@ const (
 	ROCompatOrphanPresent ROCompat = 0x10000
 )
 
-// The features that this module reads, and of the read-only compatible ones those it writes.
+// The features that this module reads. Of the read-only compatible features, those that it can also write with.
 const (
 	KnownIncompat = IncompatFiletype | IncompatRecover | IncompatMetaBG | IncompatExtents | Incompat64Bit | IncompatMMP |
 		IncompatFlexBG | IncompatEAInode | IncompatCsumSeed | IncompatLargeDir | IncompatInlineData | IncompatEncrypt |
@@ -144,7 +144,7 @@ func names(bits uint32, table []featureName, kind rune) []string {
 	return out
 }
 
-// FeatureByName finds the feature that mke2fs -O calls name. Exactly one of the results has a bit, unless ok is false.
+// FeatureByName finds the feature that mke2fs -O calls name. If ok is true, exactly one of c, i and r has a bit set.
 func FeatureByName(name string) (c Compat, i Incompat, r ROCompat, ok bool) {
 	switch name {
 	case "extents":

@@ -12,13 +12,13 @@ import (
 // Values of s_encoding and s_encoding_flags.
 const (
 	EncodingUTF8   uint16 = 1 // UTF-8 12.1
-	EncodingStrict uint16 = 1 // a flag: names that are not valid are refused
+	EncodingStrict uint16 = 1 // a flag: names that are not valid UTF-8 are refused
 	EncodingNewest uint16 = 2 // a flag: no name was stored with the hash of another kernel (SB_ENC_NO_COMPAT_FALLBACK_FL)
 )
 
-// FoldName is what a name counts as in a casefolded directory: decomposed canonically, case folded, without the code
-// points that are ignorable, by Unicode 12.1 (the kernel's utf8_casefold). Code points that it does not know stay
-// as they are. ok is false if the name is not UTF-8: such a name counts as its bytes.
+// FoldName gives the form of a name that is compared in a casefolded directory: decomposed canonically, case folded,
+// without the ignorable code points, by Unicode 12.1 (the kernel's utf8_casefold). Code points that Unicode 12.1 does
+// not know stay as they are. ok is false if the name is not UTF-8: such a name is compared by its bytes.
 func FoldName(name []byte) (folded []byte, ok bool) {
 	if ascii(name) {
 		return asciiLower(name), true
@@ -55,8 +55,8 @@ func asciiLower(p []byte) []byte {
 	return out
 }
 
-// A foldRune is a code point with its combining class. The rune -1 is one that is ignored, yet keeps marks on its two sides
-// apart.
+// A foldRune is a code point with its combining class. The rune -1 stands for an ignored code point: it is not
+// encoded, but marks before it and after it are ordered separately.
 type foldRune struct {
 	r     rune
 	class int
@@ -70,7 +70,7 @@ const (
 	ignoredRune                rune = -1
 )
 
-// fold appends what a code point becomes.
+// fold appends the folded and decomposed form of a code point.
 func (t *foldTable) fold(out []foldRune, r rune) []foldRune {
 	switch {
 	case hangulFirst <= r && r <= hangulLast:
@@ -92,7 +92,7 @@ func (t *foldTable) fold(out []foldRune, r rune) []foldRune {
 	return append(out, foldRune{r, t.class.value(r)})
 }
 
-// encodeFolded puts marks between two characters in the order of their classes and encodes all.
+// encodeFolded sorts the marks between two characters by their classes and encodes all code points.
 func encodeFolded(runes []foldRune) []byte {
 	for i := 0; i < len(runes); i++ {
 		end := i
@@ -145,7 +145,7 @@ func (s runeRanges) value(r rune) int {
 	return e.v
 }
 
-// foldTable is the tables decoded.
+// foldTable holds the decoded tables.
 type foldTable struct {
 	ignored, class runeRanges
 	runes          map[rune][]rune

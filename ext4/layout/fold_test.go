@@ -86,8 +86,9 @@ func debugfsFolded(t *testing.T, names []string) []string {
 	return got
 }
 
-// FuzzFoldName: what was folded stays as it is. Only where an ignored code point kept marks apart do they change places
-// when it has gone; so it is for the kernel, and for e2fsprogs (TestFoldDebugfs).
+// FuzzFoldName: folding a folded name changes nothing, with one exception. An ignored code point that stood between
+// marks is gone after the first folding, and the second one may then reorder the marks. The kernel and e2fsprogs do
+// the same (TestFoldDebugfs).
 func FuzzFoldName(f *testing.F) {
 	f.Add([]byte("Straße"))
 	f.Add([]byte("\u035f\u034f\u034c"))

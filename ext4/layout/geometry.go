@@ -12,7 +12,7 @@ const (
 	MaxDescSize      = 1024
 )
 
-// Geometry is what a superblock says about the shape of a file system: decoded once, checked, never changed. Counts
+// Geometry is the shape of a file system as its superblock describes it: decoded once, checked, never changed. Counts
 // that change while the file system is in use are not in it.
 type Geometry struct {
 	Compat   Compat
@@ -49,7 +49,7 @@ type Geometry struct {
 }
 
 // NewGeometry decodes and checks a superblock. It does not judge features (see Geometry.Unsupported) nor the checksum
-// (see Superblock.VerifyChecksum); what it accepts can be computed with without overflow.
+// (see Superblock.VerifyChecksum). Computations with the values that it accepts do not overflow.
 func NewGeometry(s Superblock) (*Geometry, error) {
 	if len(s) < SuperSize {
 		return nil, Corruptf("superblock: %d bytes, want %d", len(s), SuperSize)
@@ -132,7 +132,7 @@ func (g *Geometry) decodeInodes(s Superblock) error {
 	}
 	room := g.InodeSize - GoodOldInodeSize
 	if room == 0 {
-		g.WantExtraIsize, g.MinExtraIsize = 0, 0 // nobody looks at them, and revision 0 does not have them
+		g.WantExtraIsize, g.MinExtraIsize = 0, 0 // not used, and revision 0 does not have them
 	}
 	if g.WantExtraIsize > room || g.MinExtraIsize > room {
 		return Corruptf("superblock: s_want_extra_isize %d, s_min_extra_isize %d, want at most %d", g.WantExtraIsize, g.MinExtraIsize, room)
@@ -168,7 +168,7 @@ func (g *Geometry) decodeDescs(s Superblock) error {
 	return nil
 }
 
-// ReadOnlyFeatures names the features that forbid writing because they are not known here.
+// ReadOnlyFeatures returns the features that are not known here and so forbid writing.
 func (g *Geometry) ReadOnlyFeatures() ROCompat { return g.ROCompat &^ KnownROCompat }
 
 // MetadataCsum tells whether metadata carries crc32c checksums.
@@ -229,7 +229,7 @@ func (g *Geometry) GroupBlocks(group Group) uint32 {
 	return uint32(min(uint64(g.BlocksPerGroup), g.Blocks-uint64(g.GroupFirst(group))))
 }
 
-// GroupClusters is the number of clusters in a group, the last of them perhaps cut short by the end of the device.
+// GroupClusters is the number of clusters in a group. The end of the device may cut the last cluster short.
 func (g *Geometry) GroupClusters(group Group) uint32 {
 	return (g.GroupBlocks(group) + g.ClusterRatio - 1) / g.ClusterRatio
 }
@@ -271,7 +271,7 @@ func (g *Geometry) DescLoc(group Group) (Pblk, int) {
 	return g.metaDescBlock(Group(n * per)), off
 }
 
-// metaDescBlock is where a group of a meta block group keeps its block of descriptors: behind the superblock, if it
+// metaDescBlock is the block of descriptors of a group in a meta block group: it follows the superblock, if the group
 // has one.
 func (g *Geometry) metaDescBlock(group Group) Pblk {
 	p := g.GroupFirst(group)
@@ -284,7 +284,8 @@ func (g *Geometry) metaDescBlock(group Group) Pblk {
 	return p
 }
 
-// bootBlock tells whether block 0 lies in group 0 and in front of the superblock: 1 KiB blocks in clusters.
+// bootBlock reports whether block 0 belongs to group 0 and precedes the superblock: with bigalloc and blocks of 1
+// KiB.
 func (g *Geometry) bootBlock() bool { return g.BlockSize == 1024 && g.FirstDataBlock == 0 }
 
 // OverheadInGroup is the number of blocks at the start of a group that superblock, descriptors and the blocks reserved

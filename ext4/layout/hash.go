@@ -5,8 +5,8 @@ import "math/bits"
 // HashVersion is the hash of a directory's index: dx_root_info.hash_version, and s_def_hash_version for new ones.
 type HashVersion uint8
 
-// The hashes. On disk stand only the signed forms and SipHash; s_flags says whether the bytes of names count as
-// unsigned instead (see Geometry.DirHash).
+// The hashes. Only the signed forms and SipHash are stored on disk; s_flags says whether the bytes of names are taken
+// as unsigned instead (see Geometry.DirHash).
 const (
 	HashLegacy          HashVersion = 0
 	HashHalfMD4         HashVersion = 1
@@ -14,18 +14,19 @@ const (
 	HashLegacyUnsigned  HashVersion = 3
 	HashHalfMD4Unsigned HashVersion = 4
 	HashTeaUnsigned     HashVersion = 5
-	HashSip             HashVersion = 6 // casefolded and encrypted directories: the hash stands behind each name
+	HashSip             HashVersion = 6 // casefolded and encrypted directories: the hash follows each name
 )
 
-// hashEOF is the hash that means "after the last entry" to the kernel's readers, so no name has it.
+// hashEOF is the hash that the kernel takes for the end of the directory, so no name may have it.
 const hashEOF = 0xFFFFFFFE
 
-// A NameHash is the place of a name in a hashed directory. The lowest bit is always zero: in an index it says that the
-// hash continues from the leaf before.
+// A NameHash is the hash of a name in a hashed directory. Its lowest bit is always zero: in an index, that bit says
+// that names with the same hash began in the leaf before.
 type NameHash uint32
 
-// DirHash is the hash of a name, given as it counts: folded, in a casefolded directory. version is the one of the
-// directory's root (ext4fs_dirhash). An unknown version, and SipHash, which needs the directory's key, give false.
+// DirHash computes the hash of a name, which must be folded if the directory is casefolded. version is that of the
+// directory's root (ext4fs_dirhash). For an unknown version, and for SipHash, which needs the directory's key, it
+// returns false.
 func (g *Geometry) DirHash(version HashVersion, name []byte) (NameHash, bool) {
 	if version <= HashTea && g.UnsignedHash {
 		version += HashLegacyUnsigned
@@ -34,7 +35,7 @@ func (g *Geometry) DirHash(version HashVersion, name []byte) (NameHash, bool) {
 	return h, ok
 }
 
-// dirHash computes the hash of a name and the minor hash, which nothing on disk depends on.
+// dirHash computes the hash of a name and its minor hash. Nothing on disk depends on the minor hash.
 func dirHash(version HashVersion, seed [4]uint32, name []byte) (NameHash, uint32, bool) {
 	state := [4]uint32{0x67452301, 0xEFCDAB89, 0x98BADCFE, 0x10325476}
 	if seed != [4]uint32{} {
@@ -69,7 +70,7 @@ func dirHash(version HashVersion, seed [4]uint32, name []byte) (NameHash, uint32
 	return NameHash(major), minor, true
 }
 
-// hashChar is a byte of a name as a number: C's char, signed or not.
+// hashChar converts a byte of a name to a number, as C converts a char, which is signed or not.
 func hashChar(c byte, unsigned bool) uint32 {
 	if unsigned {
 		return uint32(c)
@@ -90,7 +91,8 @@ func legacyHash(name []byte, unsigned bool) uint32 {
 	return h0 << 1
 }
 
-// hashWords packs the head of a name, big end first, and fills up with the length of all that is left of the name.
+// hashWords packs the start of a name into words, the first byte highest. It fills the rest with the length of the
+// remaining name.
 func hashWords(out []uint32, name []byte, unsigned bool) {
 	pad := uint32(len(name)) | uint32(len(name))<<8
 	pad |= pad << 16

@@ -11,7 +11,7 @@ import (
 	"ext4img/testimages/judge"
 )
 
-// TestDirHashKnown holds hashes that debugfs computed.
+// TestDirHashKnown compares with hashes that debugfs computed.
 func TestDirHashKnown(t *testing.T) {
 	seed := uuidWords("0123456789abcdef0123456789abcdef")
 	for _, c := range []struct {

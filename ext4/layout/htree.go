@@ -9,14 +9,14 @@ const (
 	dxEntry       = 8  // struct dx_entry: hash and block; the first one's hash is struct dx_countlimit
 	dxTail        = 8  // struct dx_tail
 	dxInfoLength  = 8  // dx_root_info.info_length
-	dxRootEntries = 32 // entries of a root: behind ".", ".." and dx_root_info
-	dxNodeEntries = 8  // entries of a node: behind the unused record that hides them
+	dxRootEntries = 32 // entries of a root: they follow ".", ".." and dx_root_info
+	dxNodeEntries = 8  // entries of a node: they follow the unused record that hides them
 	dxBlockMask   = 0x0FFFFFFF
 	dxInfo        = 24 // offset of dx_root_info in a root
 )
 
-// DxNode is a view on the entries of an index block of a hashed directory, root or node. Entry 0 has no hash of its
-// own: it stands for everything below entry 1.
+// DxNode is a view on the entries of an index block of a hashed directory, root or node. Entry 0 has no stored hash:
+// it covers all hashes below that of entry 1.
 type DxNode struct {
 	p  []byte
 	at int // offset of struct dx_countlimit
@@ -25,7 +25,7 @@ type DxNode struct {
 // DxRoot is a view on block 0 of a hashed directory.
 type DxRoot struct{ DxNode }
 
-// dxLimit is how many entries fit behind offset at.
+// dxLimit is the number of entries that fit after offset at.
 func (g *Geometry) dxLimit(at int) int {
 	room := g.BlockSize - at
 	if g.MetadataCsum() {
@@ -102,7 +102,8 @@ func (n DxNode) check(g *Geometry) error {
 	return nil
 }
 
-// InitDxRoot makes p, which begins with "." and "..", the root of a hashed directory with one leaf. The rest of p is lost.
+// InitDxRoot makes p, which begins with "." and "..", the root of a hashed directory with one leaf. It overwrites the
+// rest of p.
 func (g *Geometry) InitDxRoot(p []byte, version HashVersion, leaf Lblk) DxRoot {
 	g.DirFormat(false, false).putRecLen(p[direntMin:], g.BlockSize-direntMin)
 	clear(p[dxInfo:])
@@ -142,10 +143,11 @@ func (n DxNode) Len() int { return int(le.Uint16(n.p[n.at+2:])) }
 
 func (n DxNode) setLen(v int) { le.PutUint16(n.p[n.at+2:], uint16(v)) }
 
-// Full tells whether no entry more fits.
+// Full reports whether no further entry fits.
 func (n DxNode) Full() bool { return n.Len() >= n.Limit() }
 
-// Hash is the lowest hash below entry i, its lowest bit set if that hash begins in the leaf before. Entry 0: 0.
+// Hash is the lowest hash below entry i. Its lowest bit is set if names with that hash began in the leaf before. For
+// entry 0 it is 0.
 func (n DxNode) Hash(i int) uint32 {
 	if i == 0 {
 		return 0
@@ -159,7 +161,7 @@ func (n DxNode) Block(i int) Lblk { return Lblk(le.Uint32(n.p[n.at+i*dxEntry+4:]
 // SetBlock sets the block that entry i leads to.
 func (n DxNode) SetBlock(i int, b Lblk) { le.PutUint32(n.p[n.at+i*dxEntry+4:], uint32(b)) }
 
-// Find is the entry below which a hash belongs: the last whose hash is not above it.
+// Find returns the entry that covers a hash: the last one whose hash is not above it.
 func (n DxNode) Find(h NameHash) int {
 	return sort.Search(n.Len()-1, func(i int) bool { return n.Hash(i+1) > uint32(h) })
 }
@@ -179,13 +181,13 @@ func (n DxNode) Reset(child Lblk) {
 	n.SetBlock(0, child)
 }
 
-// MoveTail moves the entries from position i on to the node to, which loses its own, and returns the lowest hash
-// there. With i = 0 all of them have moved and n waits for a Reset.
+// MoveTail moves the entries from position i on to the node to, whose own entries are lost, and returns the lowest of
+// their hashes. If i is 0, n is left without entries and must be Reset.
 func (n DxNode) MoveTail(i int, to DxNode) uint32 {
 	count := n.Len()
 	hash := n.Hash(i)
 	from := n.p[n.at+i*dxEntry : n.at+count*dxEntry]
-	copy(to.p[to.at+4:], from[4:]) // the first entry's hash is where the counts of the new node stand
+	copy(to.p[to.at+4:], from[4:]) // the new node stores its counts in place of the first entry's hash
 	to.setLen(count - i)
 	clear(from[4:])
 	if i > 0 {
@@ -195,8 +197,8 @@ func (n DxNode) MoveTail(i int, to DxNode) uint32 {
 	return hash
 }
 
-// DxType is the buf.Type of an index block of a hashed directory. With metadata_csum struct dx_tail follows the room
-// for entries.
+// DxType is the buf.Type of an index block of a hashed directory. With metadata_csum, struct dx_tail follows the
+// space for entries.
 type DxType struct {
 	G    *Geometry
 	Ino  Ino    // the directory
@@ -226,7 +228,7 @@ func (t DxType) node(p []byte) (DxNode, error) {
 	return n, err
 }
 
-// Verify checks the structure, then the checksum, whose place depends on it.
+// Verify checks the structure, then the checksum, whose offset depends on the structure.
 func (t DxType) Verify(p []byte) error {
 	n, err := t.node(p)
 	if err != nil || !t.G.MetadataCsum() {

@@ -23,8 +23,8 @@ func (b BlockList) Set(i int, p Pblk) { le.PutUint32(b[4*i:], uint32(p)) }
 // Empty tells whether all block numbers are 0.
 func (b BlockList) Empty() bool { return allZero(b) }
 
-// IndirectPath is the way to a logical block: the index in i_block and then in each indirect block. It fails for a
-// block that such a map cannot reach.
+// IndirectPath is the way to a logical block: the index in i_block and then in each indirect block. It returns false
+// for a block that such a map cannot reach.
 func (g *Geometry) IndirectPath(l Lblk) ([]int, bool) {
 	n, per := uint64(l), uint64(g.BlockSize/4)
 	if n < DirectBlocks {
@@ -54,7 +54,7 @@ func (g *Geometry) IndirectEnd() uint64 {
 	return min(DirectBlocks+per+per*per+per*per*per, uint64(MaxLblk)+1)
 }
 
-// IndirectSpan is the number of logical blocks below one entry of a list at a level: 0 is the list that holds the
+// IndirectSpan is the number of logical blocks below one entry of a list at a level. Lists of level 0 hold the
 // numbers of data blocks.
 func (g *Geometry) IndirectSpan(level int) uint64 {
 	span := uint64(1)

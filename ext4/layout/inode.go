@@ -52,8 +52,8 @@ const InodeBlockSize = 60
 
 const inodeBlockOff = 0x28
 
-// Inode is a view on an inode record, as long as the file system's inodes are: 128 bytes or more. Fields beyond 128
-// exist in so far as i_extra_isize covers them; reading one that does not exist gives 0 and setting it does nothing.
+// Inode is a view on an inode record of the file system's inode size: 128 bytes or more. Fields beyond 128 bytes
+// exist only if i_extra_isize covers them. Reading a field that does not exist gives 0, and setting it does nothing.
 type Inode []byte
 
 // Mode is i_mode: type and permissions.
@@ -113,7 +113,7 @@ func (i Inode) Links() uint16 { return le.Uint16(i[0x1A:]) }
 // SetLinks sets i_links_count.
 func (i Inode) SetLinks(v uint16) { le.PutUint16(i[0x1A:], v) }
 
-// RawBlocks is i_blocks as it is stored: in sectors of 512 bytes, or in file system blocks where FlagHugeFile is set.
+// RawBlocks is i_blocks as it is stored: in sectors of 512 bytes, or in file system blocks if FlagHugeFile is set.
 func (i Inode) RawBlocks() uint64 {
 	return lohi(le.Uint32(i[0x1C:]), uint32(le.Uint16(i[0x74:])))
 }
@@ -133,7 +133,7 @@ func (i Inode) SetFlags(v uint32) { le.PutUint32(i[0x20:], v) }
 // HasFlag tells whether any of the flags is set.
 func (i Inode) HasFlag(f uint32) bool { return i.Flags()&f != 0 }
 
-// Version is i_version, with its high half where the record has it.
+// Version is i_version, with its high half if the record has it.
 func (i Inode) Version() uint64 { return lohi(le.Uint32(i[0x24:]), i.extra(0x98)) }
 
 // SetVersion sets i_version.
@@ -165,7 +165,7 @@ func (i Inode) SetFileACL(p Pblk) {
 	le.PutUint16(i[0x76:], uint16(p>>32))
 }
 
-// ExtraIsize is i_extra_isize: how many bytes beyond 128 hold fields. What follows them are extended attributes.
+// ExtraIsize is i_extra_isize: the number of bytes beyond 128 that hold fields. Extended attributes follow them.
 func (i Inode) ExtraIsize() int {
 	if len(i) < GoodOldInodeSize+2 {
 		return 0
@@ -173,14 +173,14 @@ func (i Inode) ExtraIsize() int {
 	return int(le.Uint16(i[0x80:]))
 }
 
-// SetExtraIsize sets i_extra_isize, where the record is long enough to have it.
+// SetExtraIsize sets i_extra_isize, if the record is long enough to have it.
 func (i Inode) SetExtraIsize(v int) {
 	if len(i) >= GoodOldInodeSize+2 {
 		le.PutUint16(i[0x80:], uint16(v))
 	}
 }
 
-// has tells whether the n bytes at off, beyond 128, are fields of this record.
+// has reports whether the n bytes at off, beyond 128, are fields of this record.
 func (i Inode) has(off, n int) bool {
 	return off+n <= len(i) && off+n <= GoodOldInodeSize+i.ExtraIsize()
 }
@@ -204,7 +204,7 @@ func (i Inode) ProjectID() uint32 { return i.extra(0x9C) }
 // SetProjectID sets i_projid.
 func (i Inode) SetProjectID(v uint32) { i.setExtra(0x9C, v) }
 
-// A timestamp is a place of a time: seconds, and a word with nanoseconds and two more bits of seconds.
+// A timestamp says where a time is stored: the seconds, and a word with nanoseconds and two more bits of seconds.
 type timestamp struct{ sec, extra int }
 
 var (
@@ -223,7 +223,7 @@ func (i Inode) Ctime() time.Time { return i.time(ctime) }
 // Mtime is i_mtime.
 func (i Inode) Mtime() time.Time { return i.time(mtime) }
 
-// Crtime is i_crtime, or the zero Time where the record has none.
+// Crtime is i_crtime, or the zero Time if the record has none.
 func (i Inode) Crtime() time.Time {
 	if !i.has(crtime.sec, 4) {
 		return time.Time{}
@@ -231,8 +231,8 @@ func (i Inode) Crtime() time.Time {
 	return i.time(crtime)
 }
 
-// SetAtime sets i_atime. As all times, it is clipped to what the record can hold: the years 1901 to 2446, or 2038 and
-// whole seconds where it has no extra field.
+// SetAtime sets i_atime. Like all times it is clipped to what the record can hold: the years 1901 to 2446 or, without
+// the extra field, 1901 to 2038 and whole seconds.
 func (i Inode) SetAtime(t time.Time) { i.setTime(atime, t) }
 
 // SetCtime sets i_ctime.
@@ -241,7 +241,7 @@ func (i Inode) SetCtime(t time.Time) { i.setTime(ctime, t) }
 // SetMtime sets i_mtime.
 func (i Inode) SetMtime(t time.Time) { i.setTime(mtime, t) }
 
-// SetCrtime sets i_crtime, where the record has it.
+// SetCrtime sets i_crtime, if the record has it.
 func (i Inode) SetCrtime(t time.Time) {
 	if i.has(crtime.sec, 4) {
 		i.setTime(crtime, t)
@@ -272,7 +272,7 @@ func (i Inode) setTime(at timestamp, t time.Time) {
 	i.setExtra(at.extra, epoch|uint32(nsec)<<2)
 }
 
-// FastSymlink tells whether a symbolic link's text stands in i_block.
+// FastSymlink reports whether a symbolic link's text is stored in i_block.
 func (i Inode) FastSymlink() bool {
 	return i.IsSymlink() && i.Size() < InodeBlockSize && i.Size() > 0 && !i.HasFlag(FlagExtents|FlagInlineData|FlagEAInode)
 }
@@ -297,7 +297,7 @@ func (i Inode) Device() (major, minor uint32) {
 	return v & 0xFFF00 >> 8, v&0xFF | v>>12&0xFFF00
 }
 
-// SetDevice stores a device number: in the old form when it fits, else in the new one.
+// SetDevice stores a device number, in the old form if it fits, else in the new one.
 func (i Inode) SetDevice(major, minor uint32) {
 	b := i.Block()
 	clear(b)
@@ -325,14 +325,14 @@ func (g *Geometry) InodeSeed(ino Ino, generation uint32) uint32 {
 	return csum32(csum32(g.CsumSeed, uint32(ino)), generation)
 }
 
-// TwinGeneration is the generation that gives inode ino the InodeSeed which inode of has with generation gen. Blocks that
-// carry checksums of the one are then good for the other. There is exactly one: a CRC over four more bytes depends on
-// nothing but the sum of those bytes and the CRC so far.
+// TwinGeneration is the generation with which inode ino has the same InodeSeed as inode of with generation gen.
+// Blocks with checksums for the one inode are then valid for the other. There is exactly one such generation, because
+// a CRC over four more bytes depends only on the sum of those bytes and the CRC so far.
 func (g *Geometry) TwinGeneration(ino, of Ino, gen uint32) uint32 {
 	return gen ^ csum32(g.CsumSeed, uint32(of)) ^ csum32(g.CsumSeed, uint32(ino))
 }
 
-// InodeChecksum is what the checksum of an inode record should be, in the form Checksum gives it.
+// InodeChecksum computes the checksum of an inode record, in the form in which Checksum returns it.
 func (g *Geometry) InodeChecksum(ino Ino, i Inode) uint32 {
 	c := g.InodeSeed(ino, i.Generation())
 	c = Crc32c(c, i[:0x7C])
@@ -365,8 +365,9 @@ func (t InodeType) Owner() Ino { return t.Ino }
 // String names the object in errors: buf.Type.
 func (t InodeType) String() string { return fmt.Sprintf("inode %d", t.Ino) }
 
-// Verify checks the checksum, then the structure. A record of zeros has never been used and is accepted. The kernel keeps
-// checksums of records for Linux as the creator alone: those of others are stored, as e2fsprogs does, and not believed.
+// Verify checks the checksum, then the structure. A record of zeros has never been used and is accepted. The kernel
+// maintains checksums of records only if the creator is Linux. For other creators the checksum is stored, as
+// e2fsprogs does, but not verified.
 func (t InodeType) Verify(p []byte) error {
 	if err := t.Check(p); err != nil || !t.G.MetadataCsum() || t.G.CreatorOS != OSLinux {
 		return err

@@ -6,16 +6,17 @@ const (
 	OSHurd  = 1
 )
 
-// Where the Hurd has fields of its own: l_i_version is h_i_translator, l_i_blocks_high is h_i_frag and h_i_fsize,
-// l_i_file_acl_high is h_i_mode_high, and l_i_checksum_lo and l_i_reserved are h_i_author. The Hurd's translator is a
-// program that serves a file or directory; the block holds its command line, and i_blocks counts it.
+// The Hurd has fields of its own in place of Linux's: h_i_translator for l_i_version, h_i_frag and h_i_fsize for
+// l_i_blocks_high, h_i_mode_high for l_i_file_acl_high, and h_i_author for l_i_checksum_lo and l_i_reserved. The
+// Hurd's translator is a program that serves a file or directory. Its block holds the command line, and i_blocks
+// counts it.
 const hurdTranslatorOff = 0x24
 
-// Hurd tells whether records have the fields of the Hurd.
+// Hurd reports whether records have the fields of the Hurd.
 func (g *Geometry) Hurd() bool { return g.CreatorOS == OSHurd }
 
-// Translator is h_i_translator: the block with the command line of a file's translator, or 0. Only the Hurd has it, which
-// does not know extents; and beside extents e2fsck does not look at the field.
+// Translator is h_i_translator: the block with the command line of a file's translator, or 0. Only records of the
+// Hurd have it. The Hurd does not know extents, and e2fsck ignores the field in an inode with extents.
 func (g *Geometry) Translator(i Inode) Pblk {
 	if !g.Hurd() || i.HasFlag(FlagExtents) {
 		return 0
@@ -37,7 +38,7 @@ func (g *Geometry) AddVersion(i Inode) {
 	}
 }
 
-// fileACLLow is the half of i_file_acl that every record has.
+// fileACLLow covers the half of i_file_acl that every record has.
 const fileACLLow = 1<<32 - 1
 
 // wideFileACL tells whether i_file_acl has a high half.
@@ -59,8 +60,8 @@ func (g *Geometry) SetFileACL(i Inode, p Pblk) {
 	i.SetFileACL(p)
 }
 
-// UnsupportedCreator names the features for which records made by the creator have no room; with any, the file system must
-// not be changed. The kernel does not mount it.
+// UnsupportedCreator returns the features for which records of this creator have no room. If there are any, the file
+// system must not be changed. The kernel does not mount it.
 func (g *Geometry) UnsupportedCreator() Incompat {
 	if !g.Hurd() {
 		return 0
@@ -68,8 +69,8 @@ func (g *Geometry) UnsupportedCreator() Incompat {
 	return g.Incompat & (Incompat64Bit | IncompatEAInode)
 }
 
-// UpdateRev makes a superblock of revision 0, whose feature words mean nothing to old programs, one of revision 1 with the same
-// numbers (ext4_update_dynamic_rev). It goes before the setting of a feature.
+// UpdateRev turns a superblock of revision 0, in which feature words have no meaning for old programs, into one of
+// revision 1 with the same values (ext4_update_dynamic_rev). It is called before a feature is set.
 func (s Superblock) UpdateRev() {
 	if s.RevLevel() > 0 {
 		return

@@ -17,7 +17,7 @@ func TestCrc32cKnownValue(t *testing.T) {
 	}
 }
 
-// TestChecksumsOfMke2fs reads what mke2fs wrote: superblock, every descriptor and every inode in use must verify.
+// TestChecksumsOfMke2fs: what mke2fs wrote must verify: superblock, every descriptor and every inode in use.
 func TestChecksumsOfMke2fs(t *testing.T) {
 	for _, opts := range [][]string{
 		{"-t", "ext4"}, {"-t", "ext4", "-b", "1024"}, {"-t", "ext4", "-O", "^metadata_csum,uninit_bg"}, {"-t", "ext3"},
@@ -87,7 +87,7 @@ func TestInodeTimes(t *testing.T) {
 			t.Errorf("got %v, want %v", i.Mtime(), want)
 		}
 	}
-	const first, last = int64(-1 << 31), int64(1<<34 - 1<<31 - 1) // which have no parts of a second, as in the kernel
+	const first, last = int64(-1 << 31), int64(1<<34 - 1<<31 - 1) // both without fractions of a second, as in the kernel
 	for sec, want := range map[int64]int64{first: first, first - 1: first, last: last, last + 1: last} {
 		i.SetMtime(time.Unix(sec, 999999999))
 		if got := i.Mtime(); !got.Equal(time.Unix(want, 0)) {

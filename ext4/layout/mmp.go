@@ -1,10 +1,11 @@
 package layout
 
-// Multi-mount protection: a block that whoever has the file system mounted rewrites with a new number again and again.
+// Multi-mount protection: a computer that has the file system mounted writes a new number to one block again and
+// again.
 const (
 	MMPSize          = 1024
 	MMPMagic         = 0x004D4D50
-	MMPClean  uint32 = 0xFF4D4D50 // mmp_seq: nobody has it mounted
+	MMPClean  uint32 = 0xFF4D4D50 // mmp_seq: not mounted anywhere
 	MMPFsck   uint32 = 0xE24D4D50 // mmp_seq: being checked
 	MMPMaxSeq uint32 = 0xE24D4D4F // mmp_seq: the largest number of a mount
 )

@@ -25,7 +25,7 @@ func TestMMPBlockOfMke2fs(t *testing.T) {
 	}
 }
 
-// The quota files of mke2fs have entries for root, in the fifth block behind the four levels of the tree.
+// The quota files of mke2fs have entries for root. They are in the fifth block, after the four levels of the tree.
 func TestQuotaFileOfMke2fs(t *testing.T) {
 	p := testimages.Bytes(t, "quota")
 	found := 0

@@ -7,7 +7,7 @@ const (
 	QuotaTreeDepth  = 4 // levels of tree blocks above the entries
 	QuotaRefs       = QuotaBlockSize / 4
 	QuotaEntrySize  = 72
-	QuotaEntryStart = 16 // the entries of a block begin behind its header
+	QuotaEntryStart = 16 // offset of a block's first entry, after the header
 	QuotaVersion    = 1
 )
 
@@ -46,10 +46,10 @@ func QuotaEntries(p []byte) []QuotaEntry {
 	return out
 }
 
-// Used tells whether an entry is one.
+// Used reports whether an entry is in use.
 func (e QuotaEntry) Used() bool { return !allZero(e) }
 
-// ID is dqb_id: of the user, group or project.
+// ID is dqb_id: the number of the user, group or project.
 func (e QuotaEntry) ID() uint32 { return le.Uint32(e[0x0:]) }
 
 // Inodes is dqb_curinodes: inodes in use.

@@ -1,8 +1,8 @@
 package layout
 
-// Changing a quota file. A block of records begins with a header (struct qt_disk_dqdbheader): two links of the list it is
-// in, and the number of records. Blocks with room are in a list from dqi_free_entry, doubly linked; blocks that are not used
-// at all in one from dqi_free_blk, singly linked.
+// Changing a quota file. A block of records begins with a header (struct qt_disk_dqdbheader), which holds two links
+// of a list and the number of records. Blocks with room for records are in a doubly linked list from dqi_free_entry.
+// Unused blocks are in a singly linked list from dqi_free_blk.
 
 // SetBlocks sets dqi_blocks.
 func (h QuotaHeader) SetBlocks(n uint32) { le.PutUint32(h[0x14:], n) }
@@ -37,7 +37,7 @@ func (b QuotaRecords) Count() int { return int(le.Uint16(b[0x8:])) }
 // SetCount sets dqdh_entries.
 func (b QuotaRecords) SetCount(n int) { le.PutUint16(b[0x8:], uint16(n)) }
 
-// QuotaRef is reference i of a tree block: the block below, or 0.
+// QuotaRef is reference i of a tree block: the number of the block below, or 0.
 func QuotaRef(p []byte, i int) uint32 { return le.Uint32(p[4*i:]) }
 
 // SetQuotaRef sets reference i of a tree block.
@@ -52,7 +52,7 @@ func (e QuotaEntry) SetInodes(n uint64) { le.PutUint64(e[0x18:], n) }
 // SetSpace sets dqb_curspace.
 func (e QuotaEntry) SetSpace(n uint64) { le.PutUint64(e[0x30:], n) }
 
-// MarkUsed keeps an entry that is zero otherwise, of identifier 0, from looking unused: dqb_itime becomes 1.
+// MarkUsed sets dqb_itime to 1 in an entry that is all zero (of identifier 0), which would look unused otherwise.
 func (e QuotaEntry) MarkUsed() {
 	if !e.Used() {
 		le.PutUint64(e[0x40:], 1)

@@ -29,8 +29,8 @@ const (
 // Superblock is a view on the 1,024 bytes of a superblock.
 type Superblock []byte
 
-// ParseSuperblock makes a view of the first 1,024 bytes of p. It asks for the magic number and nothing more: NewGeometry
-// judges the rest.
+// ParseSuperblock makes a view of the first 1,024 bytes of p. It checks only the magic number: NewGeometry judges the
+// rest.
 func ParseSuperblock(p []byte) (Superblock, error) {
 	if len(p) < SuperSize {
 		return nil, Corruptf("superblock: %d bytes, want %d", len(p), SuperSize)
@@ -60,7 +60,7 @@ func (s Superblock) FeatureROCompat() ROCompat { return ROCompat(le.Uint32(s[0x6
 // SetFeatureROCompat sets s_feature_ro_compat.
 func (s Superblock) SetFeatureROCompat(f ROCompat) { le.PutUint32(s[0x64:], uint32(f)) }
 
-// has64 tells whether the high halves of block counts count.
+// has64 reports whether block counts have high halves.
 func (s Superblock) has64() bool { return s.FeatureIncompat()&Incompat64Bit != 0 }
 
 func (s Superblock) split(lo, hi int) uint64 {
@@ -101,7 +101,7 @@ func (s Superblock) UUID() []byte { return s[0x68:0x78:0x78] }
 // VolumeName is s_volume_name, up to its first NUL.
 func (s Superblock) VolumeName() string { return cstring(s[0x78:0x88]) }
 
-// SetVolumeName sets s_volume_name; what is beyond 16 bytes is cut.
+// SetVolumeName sets s_volume_name, cut to 16 bytes.
 func (s Superblock) SetVolumeName(name string) { setCstring(s[0x78:0x88], name) }
 
 // LastMounted is s_last_mounted: where it was mounted last.
@@ -135,17 +135,17 @@ func (s Superblock) SetBackupBGs(g [2]uint32) {
 	le.PutUint32(s[0x250:], g[1])
 }
 
-// ComputeChecksum is what s_checksum should be.
+// ComputeChecksum computes s_checksum.
 func (s Superblock) ComputeChecksum() uint32 { return Crc32c(^uint32(0), s[:0x3FC]) }
 
-// Seal stores the checksum, where metadata_csum asks for one.
+// Seal stores the checksum, if metadata_csum is set.
 func (s Superblock) Seal() {
 	if s.FeatureROCompat()&ROCompatMetadataCsum != 0 {
 		s.SetChecksum(s.ComputeChecksum())
 	}
 }
 
-// VerifyChecksum compares the checksum, where metadata_csum asks for one.
+// VerifyChecksum compares the checksum, if metadata_csum is set.
 func (s Superblock) VerifyChecksum() error {
 	if s.FeatureROCompat()&ROCompatMetadataCsum == 0 {
 		return nil

@@ -12,24 +12,24 @@ const (
 	ErrCodeCorrupted = 5 // EXT4_ERR_EFSCORRUPTED
 )
 
-// Values of s_errors: what is to be done after an error.
+// Values of s_errors: the reaction to an error.
 const (
 	ErrorsContinue = 1 // EXT4_ERRORS_CONTINUE
 	ErrorsReadOnly = 2 // EXT4_ERRORS_RO
 	ErrorsPanic    = 3 // EXT4_ERRORS_PANIC
 )
 
-// An ErrorRecord is what the superblock tells of one error that was seen.
+// An ErrorRecord is what the superblock records of one error.
 type ErrorRecord struct {
-	Time  time.Time // in seconds; zero: there was none
+	Time  time.Time // in whole seconds; zero: there was no error
 	Code  uint8     // ErrCodeCorrupted or another
 	Ino   uint32    // 0: not known
 	Block uint64    // 0: not known
-	Func  string    // what saw it, at most 32 bytes
-	Line  uint32    // and where
+	Func  string    // the function that found the error, at most 32 bytes
+	Line  uint32    // the line in its source
 }
 
-// errorPlaces is where the fields of one error lie.
+// errorPlaces holds the offsets of the fields of one error.
 type errorPlaces struct{ time, timeHigh, code, ino, block, fn, line int }
 
 var (
@@ -37,7 +37,7 @@ var (
 	lastError  = errorPlaces{time: 0x1CC, timeHigh: 0x279, code: 0x27B, ino: 0x1D0, block: 0x1D8, fn: 0x1E0, line: 0x1D4}
 )
 
-// errorCodes are the names of EXT4_ERR_…, from 1 on, as dumpe2fs has them.
+// errorCodes are the names of EXT4_ERR_…, from 1 on, as dumpe2fs prints them.
 var errorCodes = [...]string{"UNKNOWN", "EIO", "ENOMEM", "EFSBADCRC", "EFSCORRUPTED", "ENOSPC", "ENOKEY", "EROFS", "EFBIG", "EEXIST",
 	"ERANGE", "EOVERFLOW", "EBUSY", "ENOTDIR", "ENOTEMPTY", "ESHUTDOWN", "EFAULT"}
 
@@ -70,14 +70,14 @@ func (s Superblock) setErrorAt(p errorPlaces, e ErrorRecord) {
 	le.PutUint32(s[p.line:], e.Line)
 }
 
-// FirstError is the first error since the last check: s_first_error_time and what goes with it.
+// FirstError is the first error since the last check: s_first_error_time and the fields that belong to it.
 func (s Superblock) FirstError() ErrorRecord { return s.errorAt(firstError) }
 
-// LastError is the newest error: s_last_error_time and what goes with it.
+// LastError is the newest error: s_last_error_time and the fields that belong to it.
 func (s Superblock) LastError() ErrorRecord { return s.errorAt(lastError) }
 
-// AddError records an error, as the kernel does: it is the last one, and the first if there was none; s_error_count
-// grows, and s_state says that there are errors.
+// AddError records an error, as the kernel does. It becomes the last error, and the first if there was none.
+// s_error_count grows, and s_state says that there are errors.
 func (s Superblock) AddError(e ErrorRecord) {
 	s.SetState(s.State() | StateErrors)
 	if s.FirstError().Time.IsZero() {

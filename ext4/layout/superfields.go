@@ -1,6 +1,6 @@
 package layout
 
-// Fields of the superblock with nothing to them but their place.
+// Fields of the superblock for which only the offset matters.
 
 // InodesCount is s_inodes_count: the number of inodes.
 func (s Superblock) InodesCount() uint32 { return le.Uint32(s[0:]) }
@@ -120,7 +120,7 @@ func (s Superblock) SetInodeSize(v uint16) { le.PutUint16(s[88:], v) }
 // SetBlockGroupNr sets s_block_group_nr.
 func (s Superblock) SetBlockGroupNr(v uint16) { le.PutUint16(s[90:], v) }
 
-// ReservedGDTBlocks is s_reserved_gdt_blocks: blocks kept behind each copy of the descriptors for growth.
+// ReservedGDTBlocks is s_reserved_gdt_blocks: blocks kept after each copy of the descriptors for growth.
 func (s Superblock) ReservedGDTBlocks() uint16 { return le.Uint16(s[206:]) }
 
 // SetReservedGDTBlocks sets s_reserved_gdt_blocks.
@@ -267,7 +267,7 @@ func (s Superblock) OrphanFileInum() uint32 { return le.Uint32(s[640:]) }
 // SetOrphanFileInum sets s_orphan_file_inum.
 func (s Superblock) SetOrphanFileInum(v uint32) { le.PutUint32(s[640:], v) }
 
-// Checksum is s_checksum: crc32c over what stands before it.
+// Checksum is s_checksum: crc32c over all bytes before it.
 func (s Superblock) Checksum() uint32 { return le.Uint32(s[1020:]) }
 
 // SetChecksum sets s_checksum.

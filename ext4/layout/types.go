@@ -1,10 +1,10 @@
 // Package layout is the on-disk format of ext4 as pure functions over bytes: offsets, views, checksums, feature bits
-// and geometry. It does no I/O, keeps no state, and never panics: every view checks its bounds once, where it is made.
+// and geometry. It does no I/O, keeps no state, and never panics: every view checks its bounds once, when it is made.
 //
-// A view (Superblock, Desc, Inode, …) is a slice of the bytes themselves. Reading a field decodes it, setting a field
-// changes those bytes and no others, so what this package does not know survives.
+// A view (Superblock, Desc, Inode, …) is a slice of the bytes themselves. Reading a field decodes it. Setting a field
+// changes its bytes and no others, so fields that this package does not know survive.
 //
-// The kernel's field names stand in the comments; its documentation (Documentation/filesystems/ext4) is the source.
+// Comments give the kernel's field names; its documentation (Documentation/filesystems/ext4) is the source.
 package layout
 
 import "encoding/binary"

@@ -9,7 +9,7 @@ import (
 
 // Limits of extended attributes.
 const (
-	XattrMaxName  = 255   // bytes, with the prefix
+	XattrMaxName  = 255   // bytes, prefix included
 	XattrMaxValue = 65536 // EXT4_XATTR_SIZE_MAX, bytes
 	XattrMaxRefs  = 1024  // EXT4_XATTR_REFCOUNT_MAX: inodes that share one block
 )
@@ -29,31 +29,31 @@ const (
 
 const (
 	xattrMagic   = 0xEA020000
-	xattrHeader  = 32 // struct ext4_xattr_header, of a block
+	xattrHeader  = 32 // struct ext4_xattr_header, at the start of a block
 	xattrEntry   = 16 // struct ext4_xattr_entry without the name
-	xattrEnd     = 4  // the four zero bytes behind the last entry
+	xattrEnd     = 4  // the four zero bytes after the last entry
 	xattrAlign   = 4
 	xattrIHeader = 4 // struct ext4_xattr_ibody_header
 )
 
 // An Xattr is one attribute as it is stored.
 type Xattr struct {
-	Index uint8  // of the prefix
+	Index uint8  // number of the prefix
 	Name  string // without the prefix
 	Value []byte // nil if the value is in an inode of its own
 	Inum  Ino    // e_value_inum: that inode, or 0
-	Size  uint32 // of the value, bytes
+	Size  uint32 // size of the value, bytes
 	Hash  uint32 // e_hash; 0 in an inode's record
 }
 
-// xattrPrefixes are the prefixes of names by index. Those that do not end in a dot are names in full.
+// xattrPrefixes are the prefixes of names by index. A prefix that does not end in a dot is the whole name.
 var xattrPrefixes = [...]string{
 	XattrUser: "user.", XattrACLAccess: "system.posix_acl_access", XattrACLDefault: "system.posix_acl_default",
 	XattrTrusted: "trusted.", XattrSecurity: "security.", XattrRichACL: "system.richacl", XattrHurd: "gnu.",
 	XattrSystem: "system.",
 }
 
-// SplitXattrName finds the prefix of a name. ok is false if there is none that ext4 knows.
+// SplitXattrName splits a name into its prefix and the rest. ok is false if ext4 has no such prefix.
 func SplitXattrName(full string) (index uint8, name string, ok bool) {
 	for i, p := range xattrPrefixes {
 		whole := !strings.HasSuffix(p, ".")
@@ -70,8 +70,8 @@ func SplitXattrName(full string) (index uint8, name string, ok bool) {
 	return 0, "", false
 }
 
-// XattrPrefix is the prefix of names with an index, none for Lustre's attributes (5) and the encryption context. known
-// tells whether the kernel has attributes of that index.
+// XattrPrefix is the prefix of names with an index. Lustre's attributes (5) and the encryption context have none.
+// known reports whether the kernel has attributes of that index.
 func XattrPrefix(index uint8) (prefix string, known bool) {
 	if index == 0 || int(index) >= len(xattrPrefixes) {
 		return "", false
@@ -79,7 +79,7 @@ func XattrPrefix(index uint8) (prefix string, known bool) {
 	return xattrPrefixes[index], true
 }
 
-// FullName is the name with its prefix; an index that has none gives a prefix that says so.
+// FullName is the name with its prefix. If the index has no prefix, the name begins with one that tells the index.
 func (x Xattr) FullName() string {
 	if prefix, _ := XattrPrefix(x.Index); prefix != "" {
 		return prefix + x.Name
@@ -89,7 +89,7 @@ func (x Xattr) FullName() string {
 
 func xattrPad(n int) int { return (n + xattrAlign - 1) &^ (xattrAlign - 1) }
 
-// XattrSize is the room that attributes need, bytes: entries, the mark behind them, and values.
+// XattrSize is the room that attributes need, bytes: entries, the four zero bytes after them, and values.
 func XattrSize(list []Xattr) int {
 	n := xattrEnd
 	for _, x := range list {
@@ -101,8 +101,8 @@ func XattrSize(list []Xattr) int {
 	return n
 }
 
-// parseXattrs decodes the entries that begin at first. The places of values count from the start of p. The values are
-// parts of p.
+// parseXattrs decodes the entries that begin at first. Offsets of values count from the start of p. The values are
+// slices of p.
 func (g *Geometry) parseXattrs(p []byte, first int) ([]Xattr, error) {
 	end := first
 	for !xattrLast(p, end) {
@@ -126,10 +126,10 @@ func (g *Geometry) parseXattrs(p []byte, first int) ([]Xattr, error) {
 	return list, nil
 }
 
-// xattrLast tells whether the mark behind the last entry stands at off, or nothing fits there.
+// xattrLast reports whether off is at the end of the entries: four zero bytes, or no room for an entry.
 func xattrLast(p []byte, off int) bool { return off+xattrEnd > len(p) || le.Uint32(p[off:]) == 0 }
 
-// parseXattr decodes the entry at off. Values lie behind low.
+// parseXattr decodes the entry at off. Its value must not begin before low.
 func (g *Geometry) parseXattr(p []byte, off, low int) (Xattr, error) {
 	e := p[off:]
 	x := Xattr{
@@ -153,8 +153,8 @@ func (g *Geometry) parseXattr(p []byte, off, low int) (Xattr, error) {
 	return x, nil
 }
 
-// putXattrs writes attributes, entries from first on and values from the end. They must fit; their values must not
-// lie in p.
+// putXattrs writes attributes: entries from first on, and values from the end backwards. They must fit; their values
+// must not lie in p.
 func putXattrs(p []byte, first int, list []Xattr) {
 	clear(p[first:])
 	off, at := first, len(p)
@@ -174,15 +174,15 @@ func putXattrs(p []byte, first int, list []Xattr) {
 	}
 }
 
-// SortXattrs puts attributes in the order that a block needs: by index, length of the name, name.
+// SortXattrs sorts attributes in the order that a block needs: by index, length of the name, name.
 func SortXattrs(list []Xattr) {
 	slices.SortFunc(list, func(a, b Xattr) int {
 		return cmp.Or(cmp.Compare(a.Index, b.Index), cmp.Compare(len(a.Name), len(b.Name)), strings.Compare(a.Name, b.Name))
 	})
 }
 
-// InodeXattrRoom is the room for attributes (XattrSize) in an inode's record, bytes; less than 0 if it can hold none: a
-// record without i_extra_isize does not say where they would begin.
+// InodeXattrRoom is the room for attributes (XattrSize) in an inode's record, bytes. It is negative if the record can
+// hold none: without i_extra_isize, a record does not say where attributes begin.
 func InodeXattrRoom(in Inode) int {
 	if in.ExtraIsize() == 0 {
 		return -1
@@ -190,7 +190,7 @@ func InodeXattrRoom(in Inode) int {
 	return len(in) - GoodOldInodeSize - in.ExtraIsize() - xattrIHeader
 }
 
-// xattrRegion is the part of an inode's record behind its fields; nil if there is none.
+// xattrRegion is the part of an inode's record after its fields, or nil.
 func xattrRegion(in Inode) []byte {
 	if InodeXattrRoom(in) < xattrEnd {
 		return nil
@@ -198,7 +198,7 @@ func xattrRegion(in Inode) []byte {
 	return in[GoodOldInodeSize+in.ExtraIsize():]
 }
 
-// InodeXattrs decodes the attributes in an inode's record. The values are parts of it.
+// InodeXattrs decodes the attributes in an inode's record. The values are slices of the record.
 func (g *Geometry) InodeXattrs(in Inode) ([]Xattr, error) {
 	p := xattrRegion(in)
 	if p == nil || le.Uint32(p) != xattrMagic {
@@ -207,7 +207,8 @@ func (g *Geometry) InodeXattrs(in Inode) ([]Xattr, error) {
 	return g.parseXattrs(p[xattrIHeader:], 0)
 }
 
-// PutInodeXattrs writes the attributes in an inode's record. They must fit, and their values must not lie in it.
+// PutInodeXattrs writes the attributes in an inode's record. They must fit, and their values must not lie in the
+// record.
 func PutInodeXattrs(in Inode, list []Xattr) {
 	p := xattrRegion(in)
 	if p == nil {
@@ -238,13 +239,14 @@ func InitXattrBlock(p []byte, list []Xattr) XattrBlock {
 // XattrBlockRoom is the room for attributes (XattrSize) in a block, bytes.
 func (g *Geometry) XattrBlockRoom() int { return g.BlockSize - xattrHeader }
 
-// XattrMinLarge is the size of values from which the kernel prefers an inode of their own (EXT4_XATTR_MIN_LARGE_EA_SIZE).
+// XattrMinLarge is the size above which the kernel prefers to store a value in an inode of its own
+// (EXT4_XATTR_MIN_LARGE_EA_SIZE).
 func (g *Geometry) XattrMinLarge() int {
 	return g.XattrBlockRoom() - xattrPad(xattrEntry+3) - xattrEnd
 }
 
-// XattrValueRoom is the room for values in a block, bytes: where values can have inodes of their own, a part is kept for
-// entries (EXT4_XATTR_BLOCK_RESERVE).
+// XattrValueRoom is the room for values in a block, bytes. If values can have inodes of their own, a part of the
+// block is kept for entries (EXT4_XATTR_BLOCK_RESERVE).
 func (g *Geometry) XattrValueRoom() int {
 	if g.Incompat&IncompatEAInode == 0 {
 		return g.XattrBlockRoom()
@@ -252,7 +254,7 @@ func (g *Geometry) XattrValueRoom() int {
 	return g.BlockSize - min(g.BlockSize/8, 1024)
 }
 
-// XattrValueSize is what of that room attributes need.
+// XattrValueSize is the part of XattrValueRoom that attributes need.
 func XattrValueSize(list []Xattr) (n int) {
 	for _, x := range list {
 		if x.Inum == 0 {
@@ -268,7 +270,7 @@ func (b XattrBlock) Refs() uint32 { return le.Uint32(b[4:]) }
 // SetRefs sets h_refcount.
 func (b XattrBlock) SetRefs(n uint32) { le.PutUint32(b[4:], n) }
 
-// Hash is h_hash: 0 if the block is not to be shared.
+// Hash is h_hash; it is 0 if the block must not be shared.
 func (b XattrBlock) Hash() uint32 { return le.Uint32(b[12:]) }
 
 // SameXattrs tells whether two blocks hold the same attributes.
@@ -276,7 +278,7 @@ func (b XattrBlock) SameXattrs(c XattrBlock) bool {
 	return b.Hash() == c.Hash() && string(b[xattrHeader:]) == string(c[xattrHeader:])
 }
 
-// BlockXattrs decodes the attributes of a block. The values are parts of it.
+// BlockXattrs decodes the attributes of a block. The values are slices of the block.
 func (g *Geometry) BlockXattrs(b XattrBlock) ([]Xattr, error) { return g.parseXattrs(b, xattrHeader) }
 
 // XattrBlockType is the buf.Type of a block of attributes.

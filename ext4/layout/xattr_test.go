@@ -108,7 +108,7 @@ func TestACL(t *testing.T) {
 	}
 }
 
-// FuzzXattrs: no bytes make the parsers panic, and what they accept can be written and read again.
+// FuzzXattrs: no bytes make the parsers panic, and attributes that they accept can be written and read again.
 func FuzzXattrs(f *testing.F) {
 	list := testXattrs()
 	SortXattrs(list)
@@ -128,7 +128,7 @@ func FuzzXattrs(f *testing.F) {
 			t.Fatal(err)
 		}
 		if XattrSize(list) > g.XattrBlockRoom() {
-			return // values that overlap
+			return // the values overlap
 		}
 		q := make([]byte, 1024)
 		got, err := g.BlockXattrs(InitXattrBlock(q, list))
@@ -138,7 +138,7 @@ func FuzzXattrs(f *testing.F) {
 	})
 }
 
-// FuzzACL: no bytes make the conversions panic, and what is accepted comes back.
+// FuzzACL: no bytes make the conversions panic, and an accepted ACL converts back to itself.
 func FuzzACL(f *testing.F) {
 	f.Add([]byte{1, 0, 0, 0, 1, 0, 6, 0, 2, 0, 7, 0, 1, 2, 3, 4})
 	f.Fuzz(func(t *testing.T, p []byte) {
