@@ -13,7 +13,7 @@ import (
 	"ext4img/testimages/judge"
 )
 
-// A turn is a change to an image with which the check must end as e2fsck -fn does, wherever that is.
+// A turn is a change to an image after which our check must end as e2fsck -fn does, even if that ends early.
 type turn struct {
 	name, image string
 	change      func(e *editor)
@@ -65,7 +65,7 @@ var xattrTurns = []turn{
 	{"inline data in another class", "inline", func(e *editor) { e.inlineXattr(func(_ layout.Inode, p []byte) { p[1] = 99 }) }},
 }
 
-// sealed changes the record of an inode and puts its checksum right.
+// sealed changes the record of an inode and corrects its checksum.
 func (e *editor) sealed(ino layout.Ino, change func(in layout.Inode)) {
 	e.t.Helper()
 	g := e.c.geo
@@ -99,7 +99,7 @@ func journalErrno(e *editor) { e.block(e.where(8, 0), func(p []byte) { p[35] = 5
 
 func orphanFileNowhere(e *editor) { e.super(func(s layout.Superblock) { s[0x5D] |= 0x10 }) }
 
-// endTurns are where e2fsck ends without a verdict, or with that of what it has found before.
+// endTurns are changes at which e2fsck ends without a verdict, or with the verdict on what it has found before.
 var endTurns = []turn{
 	{"inline data, hash", "inline", breakInlineXattr},
 	{"inline data, hash, after an error", "inline", func(e *editor) {
@@ -179,7 +179,7 @@ var quotaTurns = []turn{
 	{"reference to the root", "quota", quotaWord(1024+4*100, 1)},
 }
 
-// foldedIndex makes a file system with a hashed, casefolded directory, inode 12, of names that are more than ASCII.
+// foldedIndex makes a file system with a hashed, casefolded directory, inode 12, whose names go beyond ASCII.
 func foldedIndex(t *testing.T) *simdev.Device {
 	t.Helper()
 	tree := t.TempDir()
@@ -187,7 +187,7 @@ func foldedIndex(t *testing.T) *simdev.Device {
 		t.Fatal(err)
 	}
 	for i := range 200 {
-		name := fmt.Sprintf("a\u0308hre %d", i) // folded already: the hashes stay what they are
+		name := fmt.Sprintf("a\u0308hre %d", i) // already in folded form: the hashes stay the same
 		if err := os.WriteFile(filepath.Join(tree, "d", name), nil, 0o644); err != nil {
 			t.Fatal(err)
 		}
@@ -200,14 +200,15 @@ func foldedIndex(t *testing.T) *simdev.Device {
 	return simdev.FromImage(judge.Load(t, path))
 }
 
-// TestCasefoldedIndex exchanges two leaves of a hashed directory: the hashes of names beyond ASCII tell.
+// TestCasefoldedIndex exchanges two leaves of a hashed directory. The check must notice by the hashes of names beyond
+// ASCII.
 func TestCasefoldedIndex(t *testing.T) {
 	e := &editor{t: t, dev: foldedIndex(t), c: &checker{rep: newReporter(1)}}
 	e.c.dev = e.dev
 	if err := e.c.open(); err != nil {
 		t.Fatal(err)
 	}
-	// Nobody knows the hash of a name that is not UTF-8.
+	// The hash of a name that is not UTF-8 is not checked.
 	e.block(e.where(12, 1), func(p []byte) { p[le.Uint16(p[4:])+8] = 0xFF })
 	if r := run(t, e.dev); !r.Clean() || e2fsck(t, e.dev) != 0 {
 		t.Errorf("before: %s", summary(r))

@@ -5,8 +5,9 @@ import (
 	"sync/atomic"
 )
 
-// A bitmap is a set of n numbers from base on, kept in chunks that exist only once something is in them: an empty group of a
-// large file system costs a pointer. All methods may be called by several goroutines at once.
+// A bitmap is a set of n numbers from base on. It is kept in chunks that are made only when a number is added to
+// them: an empty group of a large file system costs one pointer. All methods may be called by several goroutines at
+// once.
 type bitmap struct {
 	per    uint32 // numbers in a chunk
 	base   uint64
@@ -18,7 +19,7 @@ func newBitmap(base, n uint64, per uint32) *bitmap {
 	return &bitmap{per: per, base: base, n: n, chunks: make([]atomic.Pointer[[]uint64], (n+uint64(per)-1)/uint64(per))}
 }
 
-// words gives the words of a chunk, made if need be.
+// words returns the words of a chunk, and makes the chunk if it does not exist.
 func (b *bitmap) words(chunk uint64) []uint64 {
 	if w := b.chunks[chunk].Load(); w != nil {
 		return *w
@@ -30,7 +31,7 @@ func (b *bitmap) words(chunk uint64) []uint64 {
 	return *b.chunks[chunk].Load()
 }
 
-// peek gives the words of a chunk, or nil when nothing is in it.
+// peek returns the words of a chunk, or nil if the chunk is empty.
 func (b *bitmap) peek(chunk uint64) []uint64 {
 	if chunk >= uint64(len(b.chunks)) {
 		return nil
@@ -42,7 +43,7 @@ func (b *bitmap) peek(chunk uint64) []uint64 {
 }
 
 func (b *bitmap) test(i uint64) bool {
-	i -= b.base // what is below wraps around to beyond the end
+	i -= b.base // a number below base wraps around to one beyond the end
 	if i >= b.n {
 		return false
 	}
@@ -51,9 +52,9 @@ func (b *bitmap) test(i uint64) bool {
 	return w != nil && atomic.LoadUint64(&w[k/64])>>(k%64)&1 != 0
 }
 
-// set adds i and tells whether it was there before. A number beyond the end is ignored.
+// set adds i and reports whether it was a member before. A number beyond the end is ignored.
 func (b *bitmap) set(i uint64) bool {
-	i -= b.base // what is below wraps around to beyond the end
+	i -= b.base // a number below base wraps around to one beyond the end
 	if i >= b.n {
 		return false
 	}
@@ -63,7 +64,7 @@ func (b *bitmap) set(i uint64) bool {
 	return atomic.OrUint64(&w[k/64], bit)&bit != 0
 }
 
-// setRange adds n numbers from i on and calls dup for the runs of those that were there before.
+// setRange adds n numbers from i on and calls dup for the runs of numbers that were members before.
 func (b *bitmap) setRange(i, n uint64, dup func(i, n uint64)) {
 	b.eachMask(i, n, func(chunk, k, mask uint64) {
 		w := b.words(chunk)
@@ -82,7 +83,8 @@ func (b *bitmap) runs(i, n uint64, fn func(i, n uint64)) {
 	})
 }
 
-// eachMask calls fn for the words with n numbers from i on: chunk, word in it, and the bits.
+// eachMask calls fn for each word that holds some of the n numbers from i on: with the chunk, the word in it, and the
+// bits.
 func (b *bitmap) eachMask(i, n uint64, fn func(chunk, k, mask uint64)) {
 	i -= b.base
 	for end := min(i+n, b.n); i < end; {

@@ -17,7 +17,7 @@ import (
 	"ext4img/testimages"
 )
 
-// run checks a device; the check itself must not fail.
+// run checks a device; the check itself must return no error.
 func run(t testing.TB, dev aio.Device) *Report {
 	t.Helper()
 	r, err := Run(dev, Options{MaxPerCode: 20})
@@ -27,7 +27,7 @@ func run(t testing.TB, dev aio.Device) *Report {
 	return r
 }
 
-// summary is a report in one line.
+// summary returns a report in one line.
 func summary(r *Report) string {
 	s := fmt.Sprintf("%d problems", len(r.Problems))
 	if r.Fatal != nil {
@@ -60,14 +60,14 @@ func device(t testing.TB, p []byte) *simdev.Device {
 	return dev
 }
 
-// e2fsck is the exit status of e2fsck -fn on a device's content.
+// e2fsck returns the exit status of e2fsck -fn for a device's content.
 func e2fsck(t *testing.T, dev *simdev.Device) int {
 	t.Helper()
 	status, _ := e2fsckSays(t, dev)
 	return status
 }
 
-// e2fsckSays is e2fsck with what it prints.
+// e2fsckSays returns the exit status of e2fsck -fn and its output.
 func e2fsckSays(t *testing.T, dev *simdev.Device) (int, string) {
 	t.Helper()
 	tool, err := exec.LookPath("e2fsck")
@@ -90,7 +90,7 @@ func e2fsckSays(t *testing.T, dev *simdev.Device) (int, string) {
 
 func TestHealthyImagesAreClean(t *testing.T) {
 	for _, m := range testimages.All(t) {
-		if strings.HasPrefix(m.Name, "disk-") { // partitions are not the checker's business
+		if strings.HasPrefix(m.Name, "disk-") { // the checker does not look for partitions
 			continue
 		}
 		t.Run(m.Name, func(t *testing.T) {
@@ -210,7 +210,7 @@ func TestProgress(t *testing.T) {
 	}
 }
 
-// codesMarkdown is the list of codes as CODES.md has it.
+// codesMarkdown is the list of codes in the form of CODES.md.
 func codesMarkdown() string {
 	var s strings.Builder
 	s.WriteString("# Codes of `ext4img verify`\n\nAn *error* is what makes `e2fsck -fn` say that errors are left. An *extra* is wrong too, but `e2fsck -fn` does not look at it\n" +

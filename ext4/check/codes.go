@@ -1,25 +1,25 @@
 package check
 
-// A Code names a kind of problem after what is wrong. Codes are stable: scripts may depend on them.
+// A Code names a kind of problem by what is wrong. Codes are stable: scripts may depend on them.
 type Code string
 
-// Severity says how much a problem counts.
+// Severity says how serious a problem is.
 type Severity string
 
 // The severities.
 const (
-	Error Severity = "error" // e2fsck -fn says that errors are left
-	Extra Severity = "extra" // wrong, but e2fsck -fn does not look, or does not hold it against the file system
+	Error Severity = "error" // makes e2fsck -fn report errors
+	Extra Severity = "extra" // wrong, but e2fsck -fn does not notice or does not count it
 	Note  Severity = "note"  // worth knowing; never counts
 )
 
 // Text says what the code means, in words.
 func (c Code) Text() string { return codes[c].text }
 
-// Severity says how much a problem with the code counts.
+// Severity is the severity of problems with the code.
 func (c Code) Severity() Severity { return codes[c].severity }
 
-// Pass is the pass that finds it.
+// Pass is the pass that finds problems with the code.
 func (c Code) Pass() int { return codes[c].pass }
 
 // Codes lists all codes in the order of the passes.
@@ -31,7 +31,7 @@ func Codes() []Code {
 	return out
 }
 
-// A codeInfo is what is known of a code.
+// A codeInfo is the description of a code.
 type codeInfo struct {
 	code     Code
 	pass     int
@@ -39,7 +39,7 @@ type codeInfo struct {
 	text     string
 }
 
-// codes finds what is known of a code.
+// codes maps each code to its description.
 var codes = func() map[Code]codeInfo {
 	m := map[Code]codeInfo{}
 	for _, k := range codeTable {

@@ -6,9 +6,9 @@ import (
 	"ext4img/ext4/layout"
 )
 
-// The checksums, computed here once more from the format's description.
+// The checksums, computed independently of package layout from the description of the format.
 
-// descChecksum is what bg_checksum of a group should be.
+// descChecksum computes bg_checksum of a group.
 func (g *geometry) descChecksum(group uint32, d layout.Desc) uint16 {
 	var num [4]byte
 	le.PutUint32(num[:], group)
@@ -23,12 +23,13 @@ func (g *geometry) descChecksum(group uint32, d layout.Desc) uint16 {
 	return 0
 }
 
-// bitmapChecksum is the checksum of the first n bytes of a bitmap as the descriptor keeps it.
+// bitmapChecksum is the checksum of the first n bytes of a bitmap in the form in which the descriptor stores it.
 func (g *geometry) bitmapChecksum(p []byte, n uint32, wide int) uint32 {
 	return g.bitmapSum(layout.Crc32c(g.csumSeed, p[:min(int(n), len(p))]), wide)
 }
 
-// bitmapSum is what a descriptor has room for of a bitmap's checksum: all, if it is as long as wide.
+// bitmapSum is the part of a bitmap's checksum that a descriptor has room for: all of it if the descriptor is at
+// least wide bytes long.
 func (g *geometry) bitmapSum(sum uint32, wide int) uint32 {
 	if g.descSize < wide {
 		return sum & 0xFFFF
@@ -36,14 +37,15 @@ func (g *geometry) bitmapSum(sum uint32, wide int) uint32 {
 	return sum
 }
 
-// inodeSeed begins the checksums of everything that belongs to one inode.
+// inodeSeed is the seed of all checksums that belong to one inode.
 func (g *geometry) inodeSeed(ino layout.Ino, generation uint32) uint32 {
 	return crcWord(crcWord(g.csumSeed, uint32(ino)), generation)
 }
 
 var castagnoli = crc32.MakeTable(crc32.Castagnoli)
 
-// crcWord goes on with the four bytes of a little-endian number: there are two for each inode, too few for a slice.
+// crcWord continues a checksum over the four bytes of a little-endian number. It is called twice for each inode, so
+// it avoids the cost of a slice.
 func crcWord(crc, v uint32) uint32 {
 	for range 4 {
 		crc = castagnoli[byte(crc)^byte(v)] ^ crc>>8
@@ -69,7 +71,8 @@ func (g *geometry) inodeChecksumOK(ino layout.Ino, p []byte) bool {
 	return sum == got || allZero(p[:128])
 }
 
-// inodeChecksum is the checksum of a record; wide: it has the upper half too. The record is changed for the moment.
+// inodeChecksum computes the checksum of a record; wide says that the record has the upper half too. The record is
+// changed during the computation and restored.
 func inodeChecksum(seed uint32, p []byte, wide bool) uint32 {
 	low, high := le.Uint16(p[iChecksumLo:]), uint16(0)
 	le.PutUint16(p[iChecksumLo:], 0)
@@ -85,7 +88,7 @@ func inodeChecksum(seed uint32, p []byte, wide bool) uint32 {
 	return s
 }
 
-// extentNodeChecksumOK compares the checksum behind the entries of an extent node. max is its eh_max.
+// extentNodeChecksumOK compares the checksum after the entries of an extent node. max is its eh_max.
 func (g *geometry) extentNodeChecksumOK(seed uint32, p []byte, max int) bool {
 	tail := 12 + 12*max
 	if !g.csum() || tail+4 > len(p) {

@@ -43,7 +43,7 @@ func (e *editor) block(b uint64, change func(p []byte)) {
 	e.bytes(int64(b)<<e.c.geo.bits, e.c.geo.bs, change)
 }
 
-// super changes the superblock and puts its checksum right.
+// super changes the superblock and corrects its checksum.
 func (e *editor) super(change func(s layout.Superblock)) {
 	e.t.Helper()
 	e.bytes(1024, 1024, func(p []byte) {
@@ -52,7 +52,7 @@ func (e *editor) super(change func(s layout.Superblock)) {
 	})
 }
 
-// desc changes the descriptor of a group and puts its checksum right.
+// desc changes the descriptor of a group and corrects its checksum.
 func (e *editor) desc(group uint32, change func(d layout.Desc)) {
 	e.t.Helper()
 	g := e.c.geo
@@ -74,7 +74,7 @@ func (e *editor) inode(ino layout.Ino, change func(in layout.Inode)) {
 	e.bytes(off, g.isize, func(p []byte) { change(layout.Inode(p)) })
 }
 
-// where is the block of the device with a block of a file.
+// where returns the device's block that holds block lblk of a file.
 func (e *editor) where(ino layout.Ino, lblk uint64) uint64 {
 	e.t.Helper()
 	rec, err := e.c.readInode(ino)
@@ -94,7 +94,7 @@ func (e *editor) where(ino layout.Ino, lblk uint64) uint64 {
 	return at
 }
 
-// entry finds an entry of the first block of a directory: its inode, and where it is.
+// entry finds an entry in the first block of a directory, and returns its inode and its place.
 func (e *editor) entry(dir layout.Ino, name string) (ino layout.Ino, block uint64, off int) {
 	e.t.Helper()
 	block = e.where(dir, 0)
@@ -134,8 +134,8 @@ func (e *editor) extent(name string, change func(header, first []byte)) {
 	e.change(name, func(in layout.Inode) { p := in.Block(); change(p[:12], p[12:24]) })
 }
 
-// A defect is one change to a healthy image, and the code that tells of it. The others that follow from it are not
-// listed: e2fsck has the last word on the verdict.
+// A defect is one change to a healthy image, and the code that the check must report for it. Other codes that follow
+// from the change are not listed: the verdict is compared with that of e2fsck.
 type defect struct {
 	image  string
 	code   Code

@@ -1,7 +1,7 @@
 package check
 
-// Places of fields that have no accessor in package layout, or that are judged as they lie on disk: in bytes from the
-// beginning of the record, by the kernel's names.
+// Offsets of fields, in bytes from the start of their record, under the kernel's names: fields that have no accessor
+// in package layout, and fields that are judged as they are on disk.
 
 // Fields of an inode (struct ext4_inode).
 const (
@@ -32,12 +32,12 @@ const (
 // Fields of the superblock (struct ext4_super_block).
 const sPreallocDirBlocks = 0xCD // s_prealloc_dir_blocks
 
-// Fields of a group descriptor (struct ext4_group_desc). A descriptor that ends before an end given here has only the
-// low half of that checksum.
+// Fields of a group descriptor (struct ext4_group_desc). A descriptor that ends before one of the ends given here
+// stores only the low half of that checksum.
 const (
 	bgChecksum           = 0x1E
-	bgBlockBitmapCsumEnd = 0x3A // behind bg_block_bitmap_csum_hi
-	bgInodeBitmapCsumEnd = 0x3C // behind bg_inode_bitmap_csum_hi
+	bgBlockBitmapCsumEnd = 0x3A // after bg_block_bitmap_csum_hi
+	bgInodeBitmapCsumEnd = 0x3C // after bg_inode_bitmap_csum_hi
 )
 
 // hChecksum is h_checksum in the header of an xattr block (struct ext4_xattr_header).

@@ -9,7 +9,8 @@ import (
 // A fileRun maps n blocks of a file.
 type fileRun struct{ lblk, pblk, n uint64 }
 
-// fileRuns gives where the first n blocks of a file are; whole is false if one of them is a hole or no block.
+// fileRuns returns where the first n blocks of a file are. whole is false if one of them is a hole or an invalid
+// block.
 func (c *checker) fileRuns(rec []byte, n uint64) (runs []fileRun, whole bool) {
 	g, next := c.geo, uint64(0)
 	newWorker(c).eachMapped(rec, func(lblk, pblk, count uint64) bool {
@@ -45,7 +46,7 @@ func eachBlock(runs []fileRun) iter.Seq2[int64, uint64] {
 	}
 }
 
-// eachMapped calls fn for what a block map maps, in order of the entries, until fn says no more.
+// eachMapped calls fn for each run that a block map maps, in the order of its entries, until fn returns false.
 func (w *worker) eachMapped(rec []byte, fn func(lblk, pblk, n uint64) bool) bool {
 	in := layout.Inode(rec)
 	if in.HasFlag(layout.FlagExtents) {

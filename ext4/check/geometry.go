@@ -8,11 +8,11 @@ import (
 
 var (
 	le = binary.LittleEndian
-	be = binary.BigEndian // of the journal
+	be = binary.BigEndian // byte order of the journal
 )
 
-// geometry is the checker's own reading of a superblock that passed tryOpen: numbers that can be computed with without
-// overflow or division by zero, and nothing that depends on the descriptors.
+// geometry is the checker's own reading of a superblock that passed tryOpen: numbers with which computations do not
+// overflow or divide by zero. Nothing in it depends on the descriptors.
 type geometry struct {
 	compat   layout.Compat
 	incompat layout.Incompat
@@ -48,7 +48,7 @@ func (g *geometry) descCsum() bool {
 	return g.hasRO(layout.ROCompatMetadataCsum | layout.ROCompatGdtCsum)
 }
 
-// Limits of the format that the library of e2fsprogs enforces.
+// Limits of the format that libext2fs enforces.
 const (
 	maxLogBlockSize   = 6  // 64 KiB
 	maxLogClusterSize = 19 // 512 MiB
@@ -57,8 +57,8 @@ const (
 	maxDescSize       = 1024
 )
 
-// newGeometry decodes s, or tells what makes it impossible (superCorrupt, superDescSize). Only if lenient, the
-// number of inodes may disagree with groups and inodes per group, and descriptors may overlap.
+// newGeometry decodes s, or returns why that is impossible (superCorrupt, superDescSize). If lenient is set, the
+// number of inodes may disagree with the groups and inodes per group, and descriptors may overlap.
 func newGeometry(s layout.Superblock, lenient bool) (*geometry, openResult) {
 	g := &geometry{compat: s.FeatureCompat(), incompat: s.FeatureIncompat(), ro: s.FeatureROCompat()}
 	if s.LogBlockSize() > maxLogBlockSize {
@@ -92,7 +92,7 @@ func newGeometry(s layout.Superblock, lenient bool) (*geometry, openResult) {
 	return g, g.decodeGroups(s, lenient)
 }
 
-// decodeGroups decodes what says how many groups there are.
+// decodeGroups decodes the fields that determine the number of groups.
 func (g *geometry) decodeGroups(s layout.Superblock, lenient bool) openResult {
 	g.blocks, g.first = s.BlocksCount(), uint64(s.FirstDataBlock())
 	g.bpg, g.cpg, g.ipg, g.inodes = s.BlocksPerGroup(), s.ClustersPerGroup(), s.InodesPerGroup(), s.InodesCount()
@@ -161,10 +161,10 @@ func (g *geometry) groupLast(group uint32) uint64 {
 // clusters is the number of clusters of the whole file system.
 func (g *geometry) clusters() uint64 { return g.cluster(g.blocks-1) + 1 }
 
-// cluster is the number of the cluster with block b, in the block bitmap's order.
+// cluster is the number of the cluster that holds block b, in the order of the block bitmap.
 func (g *geometry) cluster(b uint64) uint64 { return (b - g.first) >> g.ratioBits }
 
-// clusterRun gives the clusters of n blocks from at on, of which the first is in the file system.
+// clusterRun returns the clusters of n blocks from at on. The first block must be in the file system.
 func (g *geometry) clusterRun(at, n uint64) (first, count uint64) {
 	first = g.cluster(at)
 	return first, g.cluster(min(at+n, g.blocks)-1) - first + 1
@@ -175,10 +175,10 @@ func (g *geometry) valid(b uint64) bool { return b >= g.first && b < g.blocks }
 
 func (g *geometry) descsPerBlock() uint32 { return uint32(g.bs / g.descSize) }
 
-// bootBlock tells whether block 0 is left to the boot loader although it belongs to group 0.
+// bootBlock reports whether block 0 belongs to group 0 and is left to the boot loader.
 func (g *geometry) bootBlock() bool { return g.bs == 1024 && g.first == 0 }
 
-// superArea is where a group keeps copies of superblock and descriptors: runs of blocks.
+// superArea returns the blocks of a group's copies of superblock and descriptors, in runs.
 func (g *geometry) superArea(group uint32) []blockRun {
 	var runs []blockRun
 	at := g.groupFirst(group)
@@ -210,8 +210,8 @@ func (g *geometry) superArea(group uint32) []blockRun {
 	return runs
 }
 
-// descLoc is the block with the i-th block of descriptors, of the copy that goes with the superblock at block super
-// (0: the primary one).
+// descLoc is the i-th block of descriptors in the copy that belongs to the superblock at block super (0: the primary
+// one).
 func (g *geometry) descLoc(super uint64, i uint32) uint64 {
 	at, adjust := super, uint64(0)
 	if super == 0 {
@@ -233,8 +233,8 @@ func (g *geometry) descLoc(super uint64, i uint32) uint64 {
 	return loc + has + adjust
 }
 
-// uninitBlocks are the blocks that a group's own descriptor makes used: what the block bitmap of a group that is
-// flagged uninitialized is taken to hold.
+// uninitBlocks returns the blocks that are in use according to the group's descriptor alone. They stand for the block
+// bitmap of a group that is flagged uninitialized.
 func (g *geometry) uninitBlocks(group uint32, d layout.Desc) []blockRun {
 	runs := g.superArea(group)
 	return append(runs, blockRun{uint64(d.InodeTable()), uint64(g.itable)}, blockRun{uint64(d.BlockBitmap()), 1},

@@ -4,8 +4,8 @@ import (
 	"ext4img/ext4/layout"
 )
 
-// inlineTail gives the part of an inode's inline data that is not in i_block: the value of the attribute system.data.
-// An error says that there is no such attribute, or that it cannot be read.
+// inlineTail returns the part of an inode's inline data that is not in i_block: the value of the attribute
+// system.data. It returns an error if there is no such attribute or it cannot be read.
 func (w *worker) inlineTail(ino layout.Ino, rec []byte) ([]byte, error) {
 	return w.xattrValue(ino, rec, "system.data")
 }

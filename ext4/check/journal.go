@@ -21,20 +21,20 @@ const (
 	jbdKnown        = 0x3F
 )
 
-// manyReserved is how many blocks of the resize inode get in the way of e2fsck -fn: it clears the error number of a
-// journal in its cache, and ends when the cache is to be written. Where that happens in the check of the resize inode, it
-// goes on.
+// manyReserved is the number of blocks in the resize inode from which e2fsck -fn ends early. It clears the error
+// number of a journal in its cache, and ends when that cache must be written. If that happens while it checks the
+// resize inode, it goes on.
 const manyReserved = 20
 
-// A journalFile is where the log of an internal journal is.
+// A journalFile describes where the log of an internal journal is.
 type journalFile struct {
 	runs   []fileRun
 	blocks uint64
 	super  []byte // the journal superblock's 1,024 bytes
 }
 
-// prepareJournal finds and checks the journal, and recovers it into memory where that is needed. What is wrong with a
-// journal that waits for recovery counts as Extra: e2fsck -fn does not look at it but checks the file system as it is.
+// prepareJournal finds and checks the journal, and recovers it into memory if needed. Defects of a journal that waits
+// for recovery count as Extra: e2fsck -fn does not look at that journal and checks the file system as it is.
 func (c *checker) prepareJournal() error {
 	g, sb := c.geo, c.sb
 	has, dirty := g.hasCompat(layout.CompatHasJournal), g.hasIncompat(layout.IncompatRecover)
@@ -115,13 +115,13 @@ func (c *checker) findJournal() (*journalFile, bool) {
 	return c.journalByInode(copied)
 }
 
-// journalByInode checks that an inode can be a journal's, and reads the journal superblock.
+// journalByInode checks that an inode can be that of a journal, and reads the journal superblock.
 func (c *checker) journalByInode(rec []byte) (*journalFile, bool) {
 	g, in := c.geo, layout.Inode(rec)
 	if in.Links() == 0 || !in.IsRegular() || in.HasFlag(layout.FlagEncrypt) || in.Size()>>g.bits < jbdMinBlocks {
 		return nil, false
 	}
-	// Of how much must be mapped e2fsck looks at the lower half of the size alone.
+	// e2fsck takes only the lower half of the size to compute how many blocks must be mapped.
 	blocks := max(1, (uint64(max(0, int32(in.Size())))+uint64(g.bs)-1)>>g.bits)
 	if blocks > g.blocks {
 		return nil, false
@@ -190,7 +190,7 @@ func journalCsumProblem(s []byte) string {
 	return ""
 }
 
-// recover replays the log on a copy-on-write view of the device, and starts over with what the file system is then.
+// recover replays the log on a copy-on-write view of the device, and opens the file system again as it is afterwards.
 func (c *checker) recover(f *journalFile) error {
 	area := c.logArea(f)
 	if err := c.checkLog(area); err != nil && !errors.Is(err, journal.ErrCorrupt) && !errors.Is(err, journal.ErrUnsupported) {
@@ -221,7 +221,7 @@ func (c *checker) recover(f *journalFile) error {
 	return nil
 }
 
-// logArea is the log as package journal wants it.
+// logArea describes the log to package journal.
 func (c *checker) logArea(f *journalFile) journal.Area {
 	a := journal.Area{BlockSize: c.geo.bs}
 	for _, r := range f.runs {
@@ -230,8 +230,8 @@ func (c *checker) logArea(f *journalFile) journal.Area {
 	return a
 }
 
-// checkLog looks for blocks with wrong checksums that recovery ends at although committed transactions follow. At the
-// end of the log they are no defect: that is what a crash leaves of the transaction it interrupted.
+// checkLog looks for blocks with wrong checksums at which recovery ends although committed transactions follow. At
+// the end of the log such blocks are no defect: a crash leaves them of the transaction that it interrupted.
 func (c *checker) checkLog(a journal.Area) error {
 	var bad []journal.Entry
 	reported := 0

@@ -33,7 +33,7 @@ var openTexts = [...]string{
 	superUnreadable: "unreadable",
 }
 
-// The features that can be checked. What is known here but not to the writers costs nothing to check.
+// The features that can be checked. Some of them the writers do not know.
 const (
 	checkedCompat = layout.CompatDirPrealloc | layout.CompatImagicInodes | layout.CompatHasJournal | layout.CompatExtAttr |
 		layout.CompatResizeInode | layout.CompatDirIndex | layout.CompatSparseSuper2 | layout.CompatFastCommit |
@@ -42,12 +42,12 @@ const (
 	checkedRO       = layout.KnownROCompat | layout.ROCompatReadonly | layout.ROCompatSharedBlocks
 )
 
-// An opened file system: a superblock that can be computed with, and its descriptors.
+// An opened file system: a valid superblock and its descriptors.
 type opened struct {
 	sb    layout.Superblock
 	geo   *geometry
 	descs []layout.Desc
-	super uint64 // where the superblock is; 0: the primary one
+	super uint64 // block of the superblock; 0: the primary one
 }
 
 // open finds a superblock and descriptors to work with: the primary ones, or those of the first backup.
@@ -100,8 +100,8 @@ func (c *checker) openFailed(res openResult) error {
 	return fatalf("superblock: %s", openTexts[res])
 }
 
-// findBackup gives the place and block size of the first backup superblock: that of group 1 where the geometry is
-// known, or what looks like one.
+// findBackup returns the place and block size of the first backup superblock: that of group 1 if the geometry is
+// known, or else a block that looks like one.
 func (c *checker) findBackup(o *opened) (super uint64, bs int) {
 	if o != nil {
 		return o.geo.groupFirst(1), o.geo.bs
@@ -123,8 +123,8 @@ func (c *checker) findBackup(o *opened) (super uint64, bs int) {
 	return 8193, 1024
 }
 
-// tryOpen reads the superblock at block super (0: the primary one) and the descriptors that go with it. lenient lets
-// the count of inodes pass.
+// tryOpen reads the superblock at block super (0: the primary one) and the descriptors that belong to it. If lenient
+// is set, it accepts a wrong number of inodes.
 func (c *checker) tryOpen(super uint64, bs int, lenient bool) (*opened, openResult) {
 	off := int64(layout.SuperOffset)
 	if super != 0 {
@@ -151,7 +151,7 @@ func (c *checker) tryOpen(super uint64, bs int, lenient bool) (*opened, openResu
 	return o, superOK
 }
 
-// superAcceptable checks what comes before the geometry.
+// superAcceptable checks the fields on which the geometry depends.
 func superAcceptable(sb layout.Superblock) openResult {
 	csum := sb.FeatureROCompat()&layout.ROCompatMetadataCsum != 0
 	switch {
@@ -169,8 +169,8 @@ func superAcceptable(sb layout.Superblock) openResult {
 	return superOK
 }
 
-// readDescs reads the descriptors. Those behind a backup superblock are stale in what changes all the time, so their
-// flags and counts of unused inodes are taken as unset.
+// readDescs reads the descriptors. After a backup superblock, values in them that change all the time are stale. So
+// their flags and counts of unused inodes are taken as 0.
 func (c *checker) readDescs(o *opened) openResult {
 	g := o.geo
 	if int64(g.descBlocks)*int64(g.bs) > c.dev.Size() {
@@ -204,7 +204,7 @@ func (c *checker) readDescs(o *opened) openResult {
 	return superOK
 }
 
-// descsSane tells whether every bitmap and inode table is where it may be, and no two in one place.
+// descsSane reports whether every bitmap and inode table is at an allowed place, and no two overlap.
 func (c *checker) descsSane(o *opened) bool {
 	g := o.geo
 	used := newBitmap(0, g.blocks, max(g.bpg, 64))
@@ -232,7 +232,7 @@ func (c *checker) descsSane(o *opened) bool {
 	return true
 }
 
-// readAt fills p from byte off; the device's end counts as unreadable.
+// readAt fills p from byte off. Bytes beyond the device's end count as unreadable.
 func (c *checker) readAt(p []byte, off int64) error {
 	if off < 0 || off+int64(len(p)) > c.dev.Size() {
 		return io.ErrUnexpectedEOF

@@ -16,7 +16,7 @@ import (
 	"ext4img/aio/simdev"
 )
 
-// oracles is the folder of images with known verdicts.
+// oracles is the folder of images whose verdict is known.
 func oracles(t *testing.T) string {
 	t.Helper()
 	dir := os.Getenv("EXT4IMG_ORACLES")
@@ -37,7 +37,7 @@ func unpack(t *testing.T, path string) *simdev.Device {
 		t.Fatal(err)
 	}
 	defer in.Close()
-	end := make([]byte, 4) // the length is at the end
+	end := make([]byte, 4) // the file ends with the length
 	st, err := in.Stat()
 	if err != nil {
 		t.Fatal(err)
@@ -69,8 +69,8 @@ func unpack(t *testing.T, path string) *simdev.Device {
 
 // A verdict is one line of the table of e2fsck's verdicts.
 type verdict struct {
-	name, verdict, status string // the status is that after recovery where there is anything to recover
-	recovered, crashed    bool   // crashed: e2fsck itself did
+	name, verdict, status string // status: after recovery, if there is a log to recover
+	recovered, crashed    bool   // crashed: e2fsck itself crashed
 }
 
 // crash is what the messages of e2fsck look like when it crashes.
@@ -97,7 +97,7 @@ func readVerdicts(t *testing.T, path string) []verdict {
 	return all
 }
 
-// allowed are the exit statuses that agree with a verdict.
+// allowed returns the exit statuses that agree with a verdict.
 func (v verdict) allowed() []int {
 	switch {
 	case v.crashed:
@@ -120,7 +120,7 @@ func (v verdict) allowed() []int {
 	return []int{ExitClean, ExitProblems, ExitCannotCheck} // it timed out
 }
 
-// exceptions are images on which the check says something else than the table, and why.
+// exceptions are images on which the check deliberately differs from the table, with the reason.
 var exceptions = map[string]struct {
 	want int
 	why  string

@@ -2,8 +2,8 @@ package check
 
 import "ext4img/ext4/layout"
 
-// checkResizeInode checks inode 7, which holds the blocks that descriptors may grow into: a double indirect block whose
-// entries are those blocks in group 0, each with the places of its copies.
+// checkResizeInode checks inode 7, which holds the blocks reserved for further descriptors. Its double indirect block
+// lists those blocks of group 0, and each of them lists its copies.
 func (c *checker) checkResizeInode() {
 	g := c.geo
 	resize := g.hasCompat(layout.CompatResizeInode)

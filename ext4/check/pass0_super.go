@@ -22,7 +22,7 @@ func (c *checker) pass0() error {
 	return nil
 }
 
-// checkFeatures refuses what could be checked only in part.
+// checkFeatures refuses a file system that could be checked only in part.
 func (c *checker) checkFeatures() error {
 	g := c.geo
 	if u := g.compat &^ checkedCompat; u != 0 {
@@ -40,15 +40,15 @@ func (c *checker) checkFeatures() error {
 	return nil
 }
 
-// A superRange is a value of the superblock and what it may be.
+// A superRange is a value of the superblock and its allowed range.
 type superRange struct {
 	name     string
 	v        uint64
 	min, max uint64
-	power    bool // of two
+	power    bool // must be a power of two
 }
 
-// checkSuperValues checks what no file system can be without. A value out of range ends the check.
+// checkSuperValues checks the values that every file system needs. A value out of range ends the check.
 func (c *checker) checkSuperValues() error {
 	g, sb := c.geo, c.sb
 	perBlock := uint64(g.bs / g.isize)
@@ -173,17 +173,17 @@ func (c *checker) checkQuotaNumbers() {
 	}
 }
 
-// blockUninit tells whether the block bitmap of a group means nothing.
+// blockUninit reports whether a group's descriptor says that its block bitmap is not initialized.
 func (c *checker) blockUninit(i uint32) bool {
 	return c.geo.descCsum() && c.descs[i].Flags()&layout.DescBlockUninit != 0
 }
 
-// inodeUninit tells whether the inode bitmap and table of a group mean nothing.
+// inodeUninit reports whether a group's descriptor says that its inode bitmap and table are not initialized.
 func (c *checker) inodeUninit(i uint32) bool {
 	return c.geo.descCsum() && c.descs[i].Flags()&layout.DescInodeUninit != 0
 }
 
-// descOK tells whether a descriptor's checksum is right.
+// descOK reports whether a descriptor's checksum is right.
 func (c *checker) descOK(i uint32) bool {
 	return !c.geo.descCsum() || c.descs[i].Checksum() == c.geo.descChecksum(i, c.descs[i])
 }

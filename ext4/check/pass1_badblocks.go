@@ -2,9 +2,9 @@ package check
 
 import "ext4img/ext4/layout"
 
-// Inode 1 lists the blocks that the device cannot store: as if they were its data.
+// Inode 1 lists, as its data blocks, the blocks that the device cannot store.
 
-// readBadBlocks claims the bad blocks, before anything else may.
+// readBadBlocks claims the bad blocks, before any other block is claimed.
 func (c *checker) readBadBlocks() {
 	rec, err := c.readInode(layout.BadBlocksIno)
 	if err != nil {
@@ -52,7 +52,7 @@ func (c *checker) badPointer(w *worker, b uint64, depth int, seen map[uint64]boo
 	}
 }
 
-// takeBadBlocks claims n bad blocks, each once, however often it is listed.
+// takeBadBlocks claims n bad blocks. Each is claimed once, however often it is listed.
 func (c *checker) takeBadBlocks(at, n uint64) {
 	next := at
 	c.badBlocks.setRange(at, n, func(b, dup uint64) {
@@ -71,7 +71,7 @@ func (c *checker) takeNewBadBlocks(at, n uint64) {
 	}
 }
 
-// reportBadBlock reports a bad block that is in use, by what the file system has in it.
+// reportBadBlock reports a bad block that is in use. The code depends on what the file system stores in it.
 func (c *checker) reportBadBlock(b uint64) {
 	g := c.geo
 	place := inodeAt(layout.BadBlocksIno).block(-1, b)
@@ -95,15 +95,15 @@ func (c *checker) reportBadBlock(b uint64) {
 	c.rep.add(codeBadBlockBackup, place)
 }
 
-// inSuperArea tells whether a block is in a group's copy of superblock and descriptors, which e2fsck takes to be all in
-// one place, also with meta_bg.
+// inSuperArea reports whether a block is in a group's copy of superblock and descriptors. Like e2fsck it assumes that
+// the copies are in one place, even with meta_bg.
 func (c *checker) inSuperArea(group uint32, b uint64) bool {
 	g := c.geo
 	at := g.groupFirst(group)
 	return g.hasSuper(group) && b >= at && b <= at+uint64(g.descBlocks)
 }
 
-// checkBadBlocksInode checks the fields of inode 1, which but for its blocks has none.
+// checkBadBlocksInode checks the fields of inode 1, which must all be zero except for its blocks.
 func (k *inodeCheck) checkBadBlocksInode() {
 	k.c.inodes.set(uint64(k.ino))
 	k.c.links.store(k.ino, k.in.Links())

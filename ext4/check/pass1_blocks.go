@@ -2,7 +2,7 @@ package check
 
 import "ext4img/ext4/layout"
 
-// checkMap checks an inode's xattr block and block map, and its size and count of blocks against them.
+// checkMap checks an inode's xattr block and block map, and compares its size and block count with them.
 func (k *inodeCheck) checkMap() {
 	g := k.g
 	k.clusters = k.eaBlocks >> g.ratioBits
@@ -37,7 +37,7 @@ func (k *inodeCheck) checkMap() {
 	}
 }
 
-// checkBlockCount compares i_blocks with what was counted.
+// checkBlockCount compares i_blocks with the number of blocks counted.
 func (k *inodeCheck) checkBlockCount() {
 	g := k.g
 	huge := g.hasRO(layout.ROCompatHugeFile) && k.flag(layout.FlagHugeFile)
@@ -53,7 +53,7 @@ func (k *inodeCheck) checkBlockCount() {
 	}
 }
 
-// dataBlocks is what i_blocks leaves for data when the xattr block is taken off.
+// dataBlocks is i_blocks without the xattr block.
 func (k *inodeCheck) dataBlocks() uint64 {
 	n := k.rawBlocks()
 	if k.fileACL() != 0 {
@@ -89,7 +89,7 @@ func maxBlockMapSize(bits uint) uint64 {
 	return (12 + per + per*per + per*per*per) << bits
 }
 
-// checkDirSize compares the size of a directory with its last block. The superblock may allow blocks behind the size.
+// checkDirSize compares the size of a directory with its last block. The superblock may allow blocks after the size.
 func (k *inodeCheck) checkDirSize() {
 	g, size := k.g, k.in.Size()
 	blocks, want := int64(uint32(size>>g.bits)), k.lastBlock+1

@@ -6,14 +6,14 @@ import (
 	"ext4img/ext4/layout"
 )
 
-// Encryption policies are numbered as they are met; some numbers say that there is none to speak of.
+// Encryption policies are numbered in the order in which they are found. Some numbers stand for no usable policy.
 const (
 	policyNone    = ^uint32(0)
 	policyCorrupt = ^uint32(1)
 	policyUnknown = ^uint32(2)
 )
 
-// policies remembers the policy of every encrypted inode.
+// policies holds the policy of every encrypted inode.
 type policies struct {
 	mu  sync.Mutex
 	ids map[string]uint32
@@ -32,8 +32,8 @@ func (p *policies) get(ino layout.Ino) uint32 {
 	return policyNone
 }
 
-// set notes the context of an inode, and tells whether it can be one. The policy is the context without the nonce at
-// its end; a version that is not known may be right.
+// set records the encryption context of an inode, and reports whether it is valid. The policy is the context without
+// the nonce at its end. A context of an unknown version is accepted.
 func (p *policies) set(ino layout.Ino, context []byte) bool {
 	size := map[byte]int{1: 28, 2: 40}
 	p.mu.Lock()

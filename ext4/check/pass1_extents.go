@@ -4,7 +4,7 @@ import (
 	"ext4img/ext4/layout"
 )
 
-// node is an extent node as it stands, right or wrong. A checker must look at what layout's views refuse.
+// node is an extent node as it is on disk, right or wrong. The checker must also look at nodes that layout refuses.
 type node struct {
 	p       []byte
 	magic   uint16
@@ -13,7 +13,7 @@ type node struct {
 	depth   int
 }
 
-// rawExtent is one entry of a node. Of an index entry, pblk is the child and len unused.
+// rawExtent is one entry of a node. In an index entry, pblk is the child and len is unused.
 type rawExtent struct {
 	lblk      uint64
 	pblk      uint64
@@ -31,13 +31,13 @@ func parseNode(p []byte) node {
 	return node{p: p, magic: le.Uint16(p), entries: int(le.Uint16(p[2:])), max: int(le.Uint16(p[4:])), depth: int(le.Uint16(p[6:]))}
 }
 
-// ok tells whether the header can be right: up to two entries may be left to a checksum.
+// ok reports whether the header can be right. The room of up to two entries may be used by a checksum.
 func (n node) ok() bool {
 	room := (len(n.p) - extentSize) / extentSize
 	return n.magic == extentMagic && n.entries <= n.max && n.max <= room && n.max >= room-2
 }
 
-// extent decodes entry i as one of a leaf.
+// extent decodes entry i as an entry of a leaf.
 func (n node) extent(i int) rawExtent {
 	e := n.p[extentSize*(i+1):]
 	x := rawExtent{lblk: uint64(le.Uint32(e)), pblk: uint64(le.Uint16(e[6:]))<<32 | uint64(le.Uint32(e[8:])), len: uint64(le.Uint16(e[4:]))}
@@ -47,7 +47,7 @@ func (n node) extent(i int) rawExtent {
 	return x
 }
 
-// index decodes entry i as one of an index node.
+// index decodes entry i as an entry of an index node.
 func (n node) index(i int) rawExtent {
 	e := n.p[extentSize*(i+1):]
 	return rawExtent{lblk: uint64(le.Uint32(e)), pblk: uint64(le.Uint16(e[8:]))<<32 | uint64(le.Uint32(e[4:]))}
@@ -56,15 +56,15 @@ func (n node) index(i int) rawExtent {
 // child is the block that entry i of an index node points to.
 func (n node) child(i int) uint64 { return n.index(i).pblk }
 
-// A nodePlace is a node on the way down, with the range of logical blocks it is in charge of.
+// A nodePlace is a node on the way down, with the range of logical blocks that it covers.
 type nodePlace struct {
 	n     node
 	level int    // 0: the root
 	start uint64 // no entry may begin before
-	end   uint64 // nor end behind; 0: no limit
-	after uint64 // where the next node to the right begins, or the file ends: limits the last child
+	end   uint64 // no entry may end after it; 0: no limit
+	after uint64 // start of the next node to the right, or the end of the file: the limit of the last child
 	depth int    // of the whole tree, as the root says
-	block uint64 // where it is; 0: the inode
+	block uint64 // its block; 0: it is in the inode
 }
 
 // checkExtents walks the tree in the inode.
@@ -83,8 +83,8 @@ func (k *inodeCheck) checkExtents() {
 	k.walkNode(nodePlace{n: root, after: blocks, depth: depth}, blocks-1)
 }
 
-// walkNode checks the entries of a node and of those below. eof is the last block of the file; none of an empty one is
-// behind it.
+// walkNode checks the entries of a node and of the nodes below. eof is the last block of the file; in an empty file,
+// no block counts as after it.
 func (k *inodeCheck) walkNode(pl nodePlace, eof uint64) {
 	if pl.level == pl.depth {
 		k.walkLeaf(pl, eof)
@@ -151,13 +151,13 @@ func (k *inodeCheck) extentOK(x rawExtent, leaf bool, start, end, eof uint64) bo
 	return false
 }
 
-// dirTooBig tells whether a directory may not have as many blocks.
+// dirTooBig reports whether blocks are more than a directory may have.
 func (k *inodeCheck) dirTooBig(blocks uint64) bool {
 	return k.mode == layout.ModeDir && k.in.Size()>>32 == 0 && !k.g.hasIncompat(layout.IncompatLargeDir) &&
 		blocks > 1<<(31-k.g.bits)
 }
 
-// walkChild reads a node below and walks it.
+// walkChild reads a child node and walks it.
 func (k *inodeCheck) walkChild(pl nodePlace, x rawExtent, i int, eof uint64) {
 	g := k.g
 	place := k.at().block(int64(x.lblk), x.pblk)
@@ -237,8 +237,8 @@ func (k *inodeCheck) takeExtent(x rawExtent) {
 	}
 }
 
-// unaligned tells whether a block is not at the same place in its cluster physically as it is logically, or shares
-// a logical cluster with the block before and no physical one.
+// unaligned reports whether a block breaks the rules of clusters: its offset in the physical cluster differs from
+// that in the logical one, or the block before it lies in the same logical but in another physical cluster.
 func (k *inodeCheck) unaligned(pblk, lblk uint64) bool {
 	g := k.g
 	if g.ratio == 1 {
@@ -252,7 +252,7 @@ func (k *inodeCheck) unaligned(pblk, lblk uint64) bool {
 		pblk>>g.ratioBits != k.prevPblk>>g.ratioBits
 }
 
-// dirExtent puts the blocks of a directory's extent on the list, and the holes before it.
+// dirExtent adds the blocks of a directory's extent to the list of directory blocks, and the holes before it.
 func (k *inodeCheck) dirExtent(x rawExtent) {
 	k.dirHoles(int64(x.lblk))
 	for i := range x.len {
@@ -261,8 +261,8 @@ func (k *inodeCheck) dirExtent(x rawExtent) {
 	k.lastDir = int64(x.lblk + x.len - 1)
 }
 
-// dirHoles puts the blocks of a directory up to before on the list as holes. A hole is reported by its first few
-// blocks: a wild number would fill the memory.
+// dirHoles adds the blocks of a directory up to before to the list, as holes. Of each hole it adds only the first few
+// blocks: a wrong number could claim a hole that fills the memory.
 func (k *inodeCheck) dirHoles(before int64) {
 	for n := 0; k.lastDir+1 < before; n++ {
 		if n == maxHoles {
@@ -274,13 +274,13 @@ func (k *inodeCheck) dirHoles(before int64) {
 	}
 }
 
-// maxHoles is how many blocks of one hole in a directory are looked at.
+// maxHoles bounds how many blocks of one hole in a directory are looked at.
 const maxHoles = 64
 
 // claim claims the clusters of n blocks.
 func (k *inodeCheck) claim(at, n uint64) { k.c.claim(at, n) }
 
-// claim claims the clusters of n blocks, which are in the file system; one that was claimed before is a dupe.
+// claim claims the clusters of n blocks, which must be in the file system. A cluster claimed before becomes a dupe.
 func (c *checker) claim(at, n uint64) {
 	g := c.geo
 	from, count := g.clusterRun(at, n)

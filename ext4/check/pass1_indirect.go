@@ -7,7 +7,7 @@ const (
 	indirect       = -1
 	doubleIndirect = -2
 	tripleIndirect = -3
-	translator     = -4 // not a map block: what the Hurd starts for the file
+	translator     = -4 // not a map block: the translator of the Hurd
 )
 
 // checkIndirect walks the block map of an inode without extents: 12 blocks, then trees of depth one, two and three.
@@ -39,7 +39,7 @@ func (k *inodeCheck) checkIndirect() {
 	k.lastInit = k.lastBlock
 }
 
-// translatorBlock is the block of an inode that only the Hurd knows (h_i_translator), 0 if there is none.
+// translatorBlock is the block of an inode that only the Hurd uses (h_i_translator), or 0.
 func (c *checker) translatorBlock(rec []byte) uint64 {
 	if c.sb.CreatorOS() != osHurd {
 		return 0
@@ -47,8 +47,8 @@ func (c *checker) translatorBlock(rec []byte) uint64 {
 	return uint64(le.Uint32(rec[iVersion:]))
 }
 
-// walkIndirect walks a map block that is depth levels above the data and in charge of span blocks from first on. It is
-// false when a wild number leaves nothing to go on with.
+// walkIndirect walks a map block that is depth levels above the data and covers span blocks from first on. It returns
+// false if a wrong number makes it useless to go on.
 func (k *inodeCheck) walkIndirect(b uint64, depth int, first, span int64) bool {
 	g := k.g
 	if g.hasMeta(k.c, b) && k.ino != layout.ResizeIno {
@@ -81,7 +81,7 @@ func (k *inodeCheck) walkIndirect(b uint64, depth int, first, span int64) bool {
 	return true
 }
 
-// walkPointers takes what the numbers in a map block point to.
+// walkPointers claims and walks the blocks that a map block points to.
 func (k *inodeCheck) walkPointers(p []byte, depth int, first, span int64) bool {
 	n := len(p) / 4
 	if depth == 1 {
@@ -104,14 +104,15 @@ func (k *inodeCheck) walkPointers(p []byte, depth int, first, span int64) bool {
 // pointer is one of the numbers in a map block.
 func pointer(p []byte, i int) uint64 { return uint64(le.Uint32(p[4*i:])) }
 
-// A mapBlock is a map block at a depth.
+// A mapBlock is a map block and its depth.
 type mapBlock struct {
 	block uint64
 	depth int
 }
 
-// countBelow remembers what a map block of the resize inode adds to the count of blocks. The blocks of that inode are
-// claimed by what they are for, so that a map block with two pointers to it is no claim too many: it counts twice.
+// countBelow remembers how many blocks a map block of the resize inode adds to the count of blocks. The blocks of
+// that inode are already claimed for their purpose, so two pointers to one map block are no duplicate claim: the
+// block counts twice.
 func (k *inodeCheck) countBelow(b mapBlock, n uint64) {
 	if k.below == nil {
 		k.below = map[mapBlock]uint64{}
@@ -119,8 +120,8 @@ func (k *inodeCheck) countBelow(b mapBlock, n uint64) {
 	k.below[b] = n
 }
 
-// takeBlock claims one block of a block map: data at lblk, or a map block (lblk negative). It tells whether the number
-// is one of a block.
+// takeBlock claims one block of a block map: data at lblk, or a map block (lblk negative). It reports whether the
+// number is that of a valid block.
 func (k *inodeCheck) takeBlock(b uint64, lblk int64) bool {
 	if code := k.blockCode(b, lblk); code != "" {
 		k.illegal++
@@ -152,17 +153,17 @@ func (k *inodeCheck) takeBlock(b uint64, lblk int64) bool {
 	return true
 }
 
-// sameCluster tells whether a block continues the cluster of the block before it, which is claimed already.
+// sameCluster reports whether a block lies in the same cluster as the block before it, which is claimed already.
 func (k *inodeCheck) sameCluster(b uint64, lblk int64) bool {
 	g := k.g
 	mask := uint64(g.ratio) - 1
 	return g.ratio > 1 && k.prevPblk != 0 && b>>g.ratioBits == k.prevPblk>>g.ratioBits && b&mask == uint64(uint32(lblk))&mask
 }
 
-// blockCode is what is wrong with a block number at that place.
+// blockCode is the code for a wrong block number at that place.
 func (k *inodeCheck) blockCode(b uint64, lblk int64) Code {
 	g := k.g
-	limit := uint64(1) << (41 - g.bits) // of blocks in a file that is mapped block by block
+	limit := uint64(1) << (41 - g.bits) // the most blocks in a file that is mapped block by block
 	switch {
 	case !g.valid(b):
 		return codeBlockIllegal

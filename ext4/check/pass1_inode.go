@@ -16,25 +16,25 @@ type inodeCheck struct {
 	in     layout.Inode
 	mode   uint16 // type bits of i_mode
 	fl     uint32 // i_flags
-	seed   uint32 // of checksums of what belongs to the inode; computed on first use
+	seed   uint32 // seed of the checksums that belong to the inode; computed at first use
 	seedOK bool
 
-	orphan bool // waits for removal or truncation after recovery
+	orphan bool // it will be removed or truncated after recovery
 
-	// What the block map amounts to.
+	// The result of walking the block map.
 	clusters   uint64 // claimed: data, map and xattr blocks
 	lastBlock  int64  // last mapped logical block, -1: none
-	lastInit   int64  // last written one
-	lastDir    int64  // last block put on the list of directory blocks
+	lastInit   int64  // last logical block that is mapped and written
+	lastDir    int64  // last block added to the list of directory blocks
 	prevPblk   uint64
-	nextLblk   uint64 // where the next extent may begin
+	nextLblk   uint64 // first logical block at which the next extent may begin
 	illegal    int
 	mapped     uint64 // data blocks
 	eaBlocks   uint64 // file system blocks of the values of in-inode xattrs
 	eaInodes   uint64
-	eaBlkCount uint64 // the same of the xattr block
+	eaBlkCount uint64 // the same for the xattr block
 	eaBlkInos  uint64
-	seen       map[uint64]bool // map blocks visited, so that no loop is walked twice
+	seen       map[uint64]bool // map blocks visited, so that a loop is walked only once
 	below      map[mapBlock]uint64
 }
 
@@ -47,7 +47,7 @@ func isType(mode uint16, types ...uint16) bool {
 	return false
 }
 
-// special tells whether a type of file has neither data nor text.
+// special reports whether files of a type have neither data nor link text.
 func special(mode uint16) bool {
 	return isType(mode, layout.ModeCharDev, layout.ModeBlockDev, layout.ModeFIFO, layout.ModeSocket)
 }
@@ -56,7 +56,7 @@ func (k *inodeCheck) at() at                       { return inodeAt(k.ino) }
 func (k *inodeCheck) bad(code Code, got, want any) { k.c.rep.add(code, k.at().values(got, want)) }
 func (k *inodeCheck) flag(f uint32) bool           { return k.fl&f != 0 }
 
-// checksumSeed begins the checksums of the inode's blocks.
+// checksumSeed is the seed of the checksums of the inode's blocks.
 func (k *inodeCheck) checksumSeed() uint32 {
 	if !k.seedOK {
 		k.seed, k.seedOK = k.g.inodeSeed(k.ino, k.in.Generation()), true
@@ -95,8 +95,8 @@ func (w *worker) checkInode(ino layout.Ino, rec []byte) {
 	k.checkUsed()
 }
 
-// lowDtimeMeansOrphan tells whether a deletion time that looks like an inode number is one: not where the clock of
-// the file system's own times was as low.
+// lowDtimeMeansOrphan reports whether a deletion time that could be an inode number is taken for one. It is not if
+// the file system's own times are as low: then its clock was wrong.
 func (c *checker) lowDtimeMeansOrphan() bool {
 	for _, t := range []uint32{c.sb.Wtime(), c.sb.Mtime(), c.sb.MkfsTime()} {
 		if t != 0 && t < c.geo.inodes {
@@ -106,13 +106,13 @@ func (c *checker) lowDtimeMeansOrphan() bool {
 	return true
 }
 
-// checkUnused is for an inode without links: deleted, or waiting for it.
+// checkUnused checks an inode without links: it is deleted or will be.
 func (k *inodeCheck) checkUnused() {
 	if k.orphan {
 		k.c.inodes.set(uint64(k.ino))
 		if k.mode == layout.ModeDir {
 			k.c.dirs.set(uint64(k.ino))
-			k.mode, k.fl = layout.ModeRegular, k.fl&^layout.FlagIndex // its entries are nobody's
+			k.mode, k.fl = layout.ModeRegular, k.fl&^layout.FlagIndex // its entries are not checked
 		}
 		k.checkExtraSpace()
 		k.checkMap()
@@ -154,7 +154,7 @@ func (k *inodeCheck) checkFlags() {
 	}
 }
 
-// checkCasefold checks the flag of directories whose names have no case.
+// checkCasefold checks the flag of casefolded directories.
 func (k *inodeCheck) checkCasefold() {
 	switch {
 	case !k.flag(layout.FlagCasefold):
@@ -165,7 +165,7 @@ func (k *inodeCheck) checkCasefold() {
 	}
 }
 
-// checkInlineAndExtents is for an inode that says both that its data is in the inode and that extents map it.
+// checkInlineAndExtents checks an inode whose flags say both inline data and extents.
 func (k *inodeCheck) checkInlineAndExtents() {
 	if special(k.mode) {
 		k.bad(codeSpecialFlags, nil, nil)
@@ -174,7 +174,7 @@ func (k *inodeCheck) checkInlineAndExtents() {
 	k.bad(codeInlineAndExtents, nil, nil)
 }
 
-// checkReserved checks the inodes with a fixed meaning. It tells whether that was all there is to check.
+// checkReserved checks the inodes with a fixed meaning. It reports whether nothing else is to be checked.
 func (k *inodeCheck) checkReserved() bool {
 	c, sb, ino := k.c, k.c.sb, k.ino
 	switch {
@@ -204,7 +204,7 @@ func (k *inodeCheck) checkReserved() bool {
 	return false
 }
 
-// checkSystemFile checks an inode that belongs to the file system: a regular file if used, else empty.
+// checkSystemFile checks an inode that belongs to the file system: a regular file if used, or else empty.
 func (k *inodeCheck) checkSystemFile(used bool, badMode, notClear Code) bool {
 	k.c.inodes.set(uint64(k.ino))
 	if used {
@@ -220,7 +220,8 @@ func (k *inodeCheck) checkSystemFile(used bool, badMode, notClear Code) bool {
 	return false
 }
 
-// checkReservedMode checks the type of a reserved inode: none, but for the boot loader's and the resize inode.
+// checkReservedMode checks the type of a reserved inode, which must have none. The boot loader's and the resize inode
+// may.
 func (k *inodeCheck) checkReservedMode() {
 	bad := k.in.Mode() != 0
 	switch k.ino {
@@ -234,7 +235,7 @@ func (k *inodeCheck) checkReservedMode() {
 	}
 }
 
-// checkUsed is for an inode that is in use.
+// checkUsed checks an inode that is in use.
 func (k *inodeCheck) checkUsed() {
 	c, g := k.c, k.g
 	if k.in.Dtime() != 0 && !k.orphan {
@@ -267,7 +268,7 @@ func (k *inodeCheck) checkUsed() {
 	}
 }
 
-// fieldsSuspect tells whether a field that must be zero is not.
+// fieldsSuspect reports whether a field that must be zero is not.
 func (k *inodeCheck) fieldsSuspect() bool {
 	g := k.g
 	hurd := k.c.sb.CreatorOS() == osHurd
@@ -284,10 +285,10 @@ func (k *inodeCheck) fieldsSuspect() bool {
 		!g.hasRO(layout.ROCompatHugeFile) && le.Uint16(k.rec[iBlocksHigh:]) != 0
 }
 
-// osHurd is s_creator_os of the Hurd, which uses some fields differently.
+// osHurd is s_creator_os of the Hurd, which gives some fields another meaning.
 const osHurd = layout.OSHurd
 
-// noteKind puts an inode into the map of its type.
+// noteKind adds an inode to the bitmap of its type.
 func (k *inodeCheck) noteKind() {
 	switch k.mode {
 	case layout.ModeDir:
@@ -303,7 +304,7 @@ func (k *inodeCheck) noteKind() {
 	}
 }
 
-// checkType checks what each type of file asks for. It tells whether there is a block map to check.
+// checkType checks the rules for each type of file. It reports whether there is a block map to check.
 func (k *inodeCheck) checkType() bool {
 	k.noteKind()
 	switch {
@@ -320,7 +321,7 @@ func (k *inodeCheck) checkType() bool {
 	return true
 }
 
-// deviceOK tells whether a device, FIFO or socket is free of what only files have.
+// deviceOK reports whether a device, FIFO or socket has none of the properties of files with data.
 func deviceOK(in layout.Inode) bool {
 	if in.HasFlag(layout.FlagIndex | layout.FlagExtents) {
 		return false
@@ -345,7 +346,7 @@ func (k *inodeCheck) checkImmutable() {
 	}
 }
 
-// symlinkOK tells whether a symlink's text is where it should be and as long as i_size says.
+// symlinkOK reports whether a symlink's text is at the right place and as long as i_size says.
 func (w *worker) symlinkOK(g *geometry, ino layout.Ino, in layout.Inode) bool {
 	size := in.Size()
 	if size == 0 || size>>32 != 0 || in.HasFlag(layout.FlagIndex) {
@@ -382,7 +383,7 @@ func (w *worker) symlinkOK(g *geometry, ino layout.Ino, in layout.Inode) bool {
 	return n < len(text) && uint64(n) == size
 }
 
-// symlinkBlock gives the block with the text of a slow symlink, whose only one it must be.
+// symlinkBlock returns the block with the text of a slow symlink, which must be its only block.
 func symlinkBlock(g *geometry, in layout.Inode) (uint64, bool) {
 	if !in.HasFlag(layout.FlagExtents) {
 		b := uint64(le.Uint32(in.Block()))
@@ -396,7 +397,7 @@ func symlinkBlock(g *geometry, in layout.Inode) (uint64, bool) {
 	return e.pblk, e.lblk == 0 && e.len == 1 && g.valid(e.pblk)
 }
 
-// hasBlocks tells whether i_block holds a block map.
+// hasBlocks reports whether i_block holds a block map.
 func (k *inodeCheck) hasBlocks() bool {
 	switch k.mode {
 	case layout.ModeDir, layout.ModeRegular:
@@ -425,7 +426,7 @@ func (g *geometry) fileACL(rec []byte) uint64 {
 	return b
 }
 
-// rawBlocks is i_blocks as it stands in the inode.
+// rawBlocks is i_blocks as it is stored in the inode.
 func (k *inodeCheck) rawBlocks() uint64 {
 	n := uint64(le.Uint32(k.rec[iBlocksLo:]))
 	if k.g.hasRO(layout.ROCompatHugeFile) {
@@ -434,12 +435,12 @@ func (k *inodeCheck) rawBlocks() uint64 {
 	return n
 }
 
-// quotaReserved tells whether an inode number is set aside for a quota file.
+// quotaReserved reports whether an inode number is reserved for a quota file.
 func (c *checker) quotaReserved(ino layout.Ino) bool {
 	return ino == layout.UserQuotaIno || ino == layout.GrpQuotaIno || ino != 0 && uint32(ino) == c.sb.PrjQuotaInum()
 }
 
-// isQuotaFile tells whether the superblock names an inode as a quota file.
+// isQuotaFile reports whether the superblock names an inode as a quota file.
 func (c *checker) isQuotaFile(ino layout.Ino) bool {
 	n := uint32(ino)
 	return n == c.sb.UsrQuotaInum() || n == c.sb.GrpQuotaInum() || n == c.sb.PrjQuotaInum()

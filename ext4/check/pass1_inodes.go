@@ -6,8 +6,8 @@ import (
 	"ext4img/ext4/layout"
 )
 
-// pass1 looks at every inode. Groups are handed out to the workers; only the bad blocks inode comes before all others,
-// since it says which parts of the inode tables cannot be read.
+// pass1 looks at every inode. The groups are handed out to the workers. Only the bad blocks inode comes before all
+// others, because it says which parts of the inode tables cannot be read.
 func (c *checker) pass1() error {
 	c.initMaps()
 	c.markMetadata()
@@ -45,7 +45,8 @@ func (c *checker) initMaps() {
 	c.quota = newQuotaUsage(c)
 }
 
-// markMetadata claims the blocks of superblocks, descriptors, bitmaps and inode tables, each for one purpose.
+// markMetadata claims the blocks of superblocks, descriptors, bitmaps and inode tables. Each may have only one
+// purpose.
 func (c *checker) markMetadata() {
 	g := c.geo
 	for i, d := range c.descs {
@@ -95,16 +96,16 @@ func (c *checker) markClusters(chunk uint64) {
 	}
 }
 
-// A tableStep is a piece of an inode table that is read at once.
+// A tableStep is a piece of an inode table that is read in one go.
 type tableStep struct {
 	group      uint32
 	from, take uint32 // records
 }
 
-// tableRead bounds a step, in bytes.
+// tableRead is the largest size of a step, in bytes.
 const tableRead = 64 << 10
 
-// tableSteps cuts up the parts of inode tables that may be in use.
+// tableSteps yields the parts of the inode tables that may be in use, in steps.
 func (c *checker) tableSteps(yield func(tableStep) bool) {
 	per := max(1, uint32(tableRead/c.geo.isize))
 	for i := range c.geo.groups {
@@ -133,7 +134,7 @@ func (c *checker) scanInodes(fn func(w *worker, ino layout.Ino, rec []byte)) err
 			defer w.close()
 			if err := w.scanTables(steps, fn); err != nil {
 				errs <- err
-				for range steps { // let the sender finish
+				for range steps { // drain the channel so that the sender can finish
 				}
 			}
 		})
@@ -166,14 +167,14 @@ func newWorker(c *checker) *worker {
 	return &worker{c: c, cache: blockCache{c: c}}
 }
 
-// close hands over what the worker has collected.
+// close adds what the worker has collected to the checker.
 func (w *worker) close() {
 	w.c.mu.Lock()
 	defer w.c.mu.Unlock()
 	w.c.dirBlocks = append(w.c.dirBlocks, w.dirBlocks...)
 }
 
-// addDirBlock lists a directory block. There are never more than blocks.
+// addDirBlock adds a directory block to the list. The list is never longer than the number of blocks.
 func (w *worker) addDirBlock(b dirBlock) {
 	if b.pblk != 0 && w.c.dirTotal.Add(1) > w.c.geo.blocks {
 		w.c.giveUp()
@@ -182,9 +183,9 @@ func (w *worker) addDirBlock(b dirBlock) {
 	w.dirBlocks = append(w.dirBlocks, b)
 }
 
-// prefetch reads the blocks that the checks of the inodes from record k on will ask for, as many as the cache holds:
-// nodes and map blocks at the first level, xattr blocks, the texts of symlinks, and the roots of hashed directories. It
-// gives the record behind the last inode.
+// prefetch reads the blocks that the checks of the inodes from record k on will need: nodes and map blocks of the
+// first level, xattr blocks, the texts of symlinks, and the roots of hashed directories. It stops when the cache is
+// full and returns the record after the last inode covered.
 func (w *worker) prefetch(table []byte, k uint32) uint32 {
 	g := w.c.geo
 	w.want = w.want[:0]
@@ -203,7 +204,7 @@ func (w *worker) prefetch(table []byte, k uint32) uint32 {
 	return k
 }
 
-// appendMapBlocks adds the blocks that the block map in an inode points to and that are looked into.
+// appendMapBlocks adds the blocks that the block map in an inode points to and that the check will read.
 func appendMapBlocks(want []uint64, in layout.Inode) []uint64 {
 	p := in.Block()
 	text := in.IsSymlink() && in.Size() >= layout.InodeBlockSize
@@ -234,7 +235,7 @@ func appendMapBlocks(want []uint64, in layout.Inode) []uint64 {
 	return want
 }
 
-// usedInodes is how many records at the start of a group's inode table may be in use.
+// usedInodes is the number of records at the start of a group's inode table that may be in use.
 func (c *checker) usedInodes(i uint32) uint32 {
 	if c.inodeUninit(i) {
 		return 0
@@ -245,7 +246,8 @@ func (c *checker) usedInodes(i uint32) uint32 {
 	return c.geo.ipg
 }
 
-// scanTables reads pieces of inode tables, each while the one before it is looked at, and hands out their records.
+// scanTables reads pieces of inode tables and hands out their records. It reads each piece while it works on the one
+// before.
 func (w *worker) scanTables(steps <-chan tableStep, fn func(w *worker, ino layout.Ino, rec []byte)) error {
 	r, err := newTableReader(w.c)
 	if err != nil {
@@ -296,7 +298,7 @@ func (w *worker) scanNext(r *tableReader, fn func(w *worker, ino layout.Ino, rec
 	return nil
 }
 
-// inBadBlock tells whether an inode's record lies in a bad block, and if so marks it as in use.
+// inBadBlock reports whether an inode's record lies in a bad block. If so, it marks the inode as in use.
 func (w *worker) inBadBlock(ino layout.Ino, table uint64, index uint32) bool {
 	c := w.c
 	if !c.badBlocks.test(table + uint64(index)*uint64(c.geo.isize)>>c.geo.bits) {

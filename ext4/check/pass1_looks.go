@@ -2,7 +2,7 @@ package check
 
 import "ext4img/ext4/layout"
 
-// checkReallyDir looks whether an inode of a type without data has a directory's first block.
+// checkReallyDir checks whether an inode of a type without data has the first block of a directory.
 func (k *inodeCheck) checkReallyDir() {
 	g := k.g
 	if isType(k.mode, layout.ModeDir, layout.ModeRegular, layout.ModeSymlink) || le.Uint32(k.in.Block()) == 0 {
@@ -27,8 +27,8 @@ func (k *inodeCheck) checkReallyDir() {
 	}
 }
 
-// firstBlock gives the first block of what i_block would be as a block map, 0 if it cannot be one, and whether it can
-// be a device's numbers.
+// firstBlock takes i_block as a block map and returns its first block, or 0 if it is invalid. It also reports whether
+// i_block can be a device's numbers.
 func (k *inodeCheck) firstBlock() (block uint64, device bool) {
 	g, p := k.g, k.in.Block()
 	if g.hasIncompat(layout.IncompatExtents) && k.flag(layout.FlagExtents) {
@@ -48,7 +48,7 @@ func (k *inodeCheck) firstBlock() (block uint64, device bool) {
 	return uint64(le.Uint32(p)), device
 }
 
-// looksLikeDir tells whether a block begins with "." and "..".
+// looksLikeDir reports whether a block begins with "." and "..".
 func (k *inodeCheck) looksLikeDir(p []byte) bool {
 	dot := direntAt(p, 0)
 	rl := dot.recLen
@@ -59,7 +59,7 @@ func (k *inodeCheck) looksLikeDir(p []byte) bool {
 	return dd.nameLen == 2 && p[rl+8] == '.' && p[rl+9] == '.' && dd.recLen >= 12 && dd.recLen%4 == 0
 }
 
-// looksLikeInlineDir tells whether i_block begins as that of a directory with inline data.
+// looksLikeInlineDir reports whether i_block begins like that of a directory with inline data.
 func (k *inodeCheck) looksLikeInlineDir() bool {
 	tail, err := k.w.inlineTail(k.ino, k.rec)
 	if err != nil || (layout.InodeBlockSize+len(tail))&3 != 0 {

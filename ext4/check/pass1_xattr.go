@@ -9,14 +9,15 @@ import (
 	"ext4img/ext4/layout"
 )
 
-// Extended attributes: in an inode behind its fields, and in a block that inodes with the same attributes may share.
+// Extended attributes are stored in the inode after its fields, and in a block that inodes with equal attributes may
+// share.
 const (
 	xattrMagic      = 0xEA020000
 	xattrEntrySize  = 16
 	xattrHeaderSize = 32
 )
 
-// xattrEntry is an entry as it stands.
+// xattrEntry is an entry as it is on disk.
 type xattrEntry struct {
 	at        int // offset in the area of entries
 	nameLen   int
@@ -28,21 +29,22 @@ type xattrEntry struct {
 	name      []byte // cut at the end of the area
 }
 
-// classKnown tells whether the kernel has attributes of that class.
+// classKnown reports whether the kernel has attributes of the entry's name index.
 func (e xattrEntry) classKnown() bool {
 	_, known := layout.XattrPrefix(e.nameIndex)
 	return known
 }
 
-// fullName is the name with what the class stands for. As for e2fsck it ends at a NUL, and an unknown class stands for
-// nothing.
+// fullName is the name with the prefix of its index. As in e2fsck, the name ends at a NUL, and an unknown index has
+// no prefix.
 func (e xattrEntry) fullName() string {
 	name, _, _ := bytes.Cut(e.name, []byte{0})
 	prefix, _ := layout.XattrPrefix(e.nameIndex)
 	return prefix + string(name)
 }
 
-// xattrAt decodes the entry at offset at of p; ok is false at the end of the list, and where there is no room for one.
+// xattrAt decodes the entry at offset at of p. ok is false at the end of the list, and if there is no room for an
+// entry.
 func xattrAt(p []byte, at int) (e xattrEntry, ok bool) {
 	if at+xattrEntrySize > len(p) || le.Uint32(p[at:]) == 0 {
 		return e, false
@@ -59,8 +61,8 @@ func pad4(n int) int { return (n + 3) &^ 3 }
 // size is the room an entry takes, without its value.
 func (e xattrEntry) size() int { return pad4(xattrEntrySize + e.nameLen) }
 
-// hashOf is the hash of an entry's name and value (nil for one that is in an inode of its own). signed says how the
-// bytes of the name count.
+// hashOf computes the hash of an entry's name and value (nil if the value is in an inode of its own). signed says
+// that the bytes of the name count as signed.
 func (e xattrEntry) hashOf(value []byte, signed bool) uint32 {
 	var h uint32
 	for _, b := range e.name {
@@ -79,18 +81,18 @@ func (e xattrEntry) hashOf(value []byte, signed bool) uint32 {
 	return h
 }
 
-// hashOK compares e_hash of an entry with its value in place.
+// hashOK compares e_hash of an entry with the hash of its name and value.
 func (e xattrEntry) hashOK(value []byte) bool {
 	return e.hash == e.hashOf(value, false) || e.hash == e.hashOf(value, true)
 }
 
-// regions notes which bytes of an area are taken.
+// regions records which bytes of an area are taken.
 type regions struct {
 	size int
 	runs [][2]int
 }
 
-// take takes n bytes; false if they are not all there and free.
+// take takes n bytes. It returns false if some of them are outside the area or taken already.
 func (r *regions) take(at, n int) bool {
 	if n <= 0 || at < 0 || at+n > r.size {
 		return false
@@ -104,7 +106,7 @@ func (r *regions) take(at, n int) bool {
 	return true
 }
 
-// checkExtraSpace checks what lies behind the first 128 bytes of an inode: i_extra_isize, attributes, times.
+// checkExtraSpace checks the bytes after the first 128 of an inode: i_extra_isize, attributes, times.
 func (k *inodeCheck) checkExtraSpace() {
 	g := k.g
 	if g.isize == 128 {
@@ -125,7 +127,7 @@ func (k *inodeCheck) checkExtraSpace() {
 	k.checkTimes(extra)
 }
 
-// checkTimes notes times that were stored the way old systems stored those before 1970.
+// checkTimes reports times that were stored in the way in which old systems stored times before 1970.
 func (k *inodeCheck) checkTimes(extra int) {
 	for _, t := range []struct{ at, more int }{{iAtime, iAtimeExtra}, {iMtime, iMtimeExtra}, {iCtime, iCtimeExtra}, {iCrtime, iCrtimeExtra}} {
 		if 128+extra < t.more+4 || len(k.rec) < t.more+4 {
@@ -138,7 +140,7 @@ func (k *inodeCheck) checkTimes(extra int) {
 	}
 }
 
-// checkBodyXattrs checks the attributes in an inode. p is from their magic number to the end of the record.
+// checkBodyXattrs checks the attributes in an inode. p begins with their magic number and ends with the record.
 func (k *inodeCheck) checkBodyXattrs(p []byte) {
 	body := p[4:]
 	remain := len(body)
@@ -168,7 +170,7 @@ func (k *inodeCheck) checkBodyXattrs(p []byte) {
 	k.countEARefs(body)
 }
 
-// checkBodyEntry checks one attribute in an inode, and gives the room that it takes.
+// checkBodyEntry checks one attribute in an inode, and returns the room that it takes.
 func (k *inodeCheck) checkBodyEntry(body []byte, e xattrEntry, taken *regions, remain int) (Code, int) {
 	if !taken.take(4+e.at, e.size()) {
 		return codeXattrCollision, 0
@@ -188,7 +190,7 @@ func (k *inodeCheck) checkBodyEntry(body []byte, e xattrEntry, taken *regions, r
 	if e.valueSize > remain {
 		return codeXattrValue, 0
 	}
-	var value []byte // an empty one is nowhere, whatever its place says
+	var value []byte // an empty value takes no room, whatever e_value_offs says
 	if e.valueSize > 0 {
 		if !taken.take(4+e.valueOff, pad4(e.valueSize)) {
 			return codeXattrCollision, 0
@@ -204,7 +206,7 @@ func (k *inodeCheck) checkBodyEntry(body []byte, e xattrEntry, taken *regions, r
 	return "", used + e.valueSize
 }
 
-// checkValueInode checks the inode that holds the value of an attribute, and gives the blocks it counts for.
+// checkValueInode checks the inode that holds the value of an attribute, and returns the blocks that it accounts for.
 func (k *inodeCheck) checkValueInode(e xattrEntry) (uint64, Code) {
 	g := k.g
 	rec, err := k.c.readInode(layout.Ino(e.valueIno))
@@ -221,7 +223,7 @@ func (k *inodeCheck) checkValueInode(e xattrEntry) (uint64, Code) {
 		size := uint64(g.ratio) << g.bits
 		blocks = (uint64(e.valueSize) + size - 1) / size * uint64(g.ratio)
 	case le.Uint32(rec[iMtime:]) == uint32(k.ino) && in.Generation() == k.in.Generation():
-		// An old reference: the inode names its only user.
+		// A reference of the old kind: the inode names its only user.
 	case !marked:
 		return 0, codeXattrInode
 	default:
@@ -233,7 +235,7 @@ func (k *inodeCheck) checkValueInode(e xattrEntry) (uint64, Code) {
 	return blocks, ""
 }
 
-// countEARefs counts the references of an area of entries to inodes with values.
+// countEARefs counts the references from an area of entries to inodes that hold values.
 func (k *inodeCheck) countEARefs(p []byte) {
 	for at := 0; ; {
 		e, ok := xattrAt(p, at)
@@ -247,7 +249,7 @@ func (k *inodeCheck) countEARefs(p []byte) {
 	}
 }
 
-// eaRefs counts how many attributes have their values in each inode.
+// eaRefs counts, for each inode that holds a value, the attributes that refer to it.
 type eaRefs struct {
 	mu sync.Mutex
 	n  map[layout.Ino]uint64
@@ -261,11 +263,11 @@ func (r *eaRefs) add(ino layout.Ino) {
 	r.mu.Unlock()
 }
 
-// errNotAsked is what e2fsck has no question for where it looks for inline data: it ends.
+// errNotAsked: e2fsck has no question for this problem when it looks for inline data, and ends.
 var errNotAsked = fmt.Errorf("attributes: %w", layout.ErrCorrupt)
 
-// xattrValue reads one attribute of an inode: from the record, or from its xattr block. All attributes on the way must
-// be in order.
+// xattrValue reads one attribute of an inode, from the record or from its xattr block. It returns an error if an
+// attribute before it is wrong.
 func (w *worker) xattrValue(ino layout.Ino, rec []byte, name string) ([]byte, error) {
 	g := w.c.geo
 	var found []byte
@@ -306,7 +308,7 @@ func (w *worker) xattrValue(ino layout.Ino, rec []byte, name string) ([]byte, er
 	return found, nil
 }
 
-// readXattrBlock reads an xattr block that is in order.
+// readXattrBlock reads an xattr block, and returns an error if the block is wrong.
 func (w *worker) readXattrBlock(b uint64) ([]byte, error) {
 	g := w.c.geo
 	if !g.valid(b) {
@@ -325,7 +327,7 @@ func (w *worker) readXattrBlock(b uint64) ([]byte, error) {
 	return p, nil
 }
 
-// eachXattr calls fn for the attributes of an area. values is where offsets of values count from.
+// eachXattr calls fn for the attributes of an area. Offsets of values count from the start of values.
 func (w *worker) eachXattr(ino layout.Ino, rec, entries, values []byte, fn func(e xattrEntry, v []byte)) error {
 	end := 0
 	for e, ok := xattrAt(entries, 0); ok; e, ok = xattrAt(entries, end) {
@@ -351,8 +353,8 @@ func (w *worker) eachXattr(ino layout.Ino, rec, entries, values []byte, fn func(
 	return nil
 }
 
-// xattrBytes gives the value of an attribute; one in an inode of its own is checked but not read. No value may begin
-// before least.
+// xattrBytes returns the value of an attribute. A value in an inode of its own is checked but not read. No value may
+// begin before offset least.
 func (w *worker) xattrBytes(ino layout.Ino, rec []byte, e xattrEntry, values []byte, least int) ([]byte, error) {
 	if e.valueIno != 0 {
 		k := &inodeCheck{w: w, c: w.c, g: w.c.geo, ino: ino, rec: rec, in: layout.Inode(rec)}

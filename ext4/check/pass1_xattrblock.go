@@ -6,7 +6,7 @@ import (
 	"ext4img/ext4/layout"
 )
 
-// xattrBlocks keeps what is known of each xattr block, so that a shared one is checked once and its users are counted.
+// xattrBlocks holds a record of each xattr block, so that a shared block is checked once and its users are counted.
 type xattrBlocks struct {
 	mu sync.Mutex
 	m  map[uint64]*xattrBlock
@@ -15,7 +15,7 @@ type xattrBlocks struct {
 // An xattrBlock is a block of attributes.
 type xattrBlock struct {
 	once     sync.Once
-	refcount uint32 // as the block says
+	refcount uint32 // h_refcount
 	users    uint32
 	blocks   uint64 // file system blocks that each user is charged for
 	inodes   uint64
@@ -23,7 +23,7 @@ type xattrBlock struct {
 
 func (x *xattrBlocks) init() { x.m = map[uint64]*xattrBlock{} }
 
-// get finds or makes the record of a block and counts one user more.
+// get finds or makes the record of a block and counts one more user.
 func (x *xattrBlocks) get(b uint64) *xattrBlock {
 	x.mu.Lock()
 	defer x.mu.Unlock()
@@ -36,7 +36,7 @@ func (x *xattrBlocks) get(b uint64) *xattrBlock {
 	return r
 }
 
-// finish compares the users of each block with what it says.
+// finish compares the number of users of each block with h_refcount.
 func (x *xattrBlocks) finish(c *checker) {
 	for b, r := range x.m {
 		if r.users != r.refcount {
@@ -45,7 +45,7 @@ func (x *xattrBlocks) finish(c *checker) {
 	}
 }
 
-// checkXattrBlock checks the xattr block of an inode. It tells whether it counts for the inode's blocks.
+// checkXattrBlock checks the xattr block of an inode. It reports whether the block counts in the inode's blocks.
 func (k *inodeCheck) checkXattrBlock() bool {
 	c, g := k.c, k.g
 	b := k.fileACL()
@@ -62,7 +62,7 @@ func (k *inodeCheck) checkXattrBlock() bool {
 	return true
 }
 
-// checkNewXattrBlock checks a block that no inode before had.
+// checkNewXattrBlock checks an xattr block when its first user is found.
 func (k *inodeCheck) checkNewXattrBlock(b uint64, r *xattrBlock) {
 	c, g := k.c, k.g
 	place := k.at().block(-1, b)
@@ -102,7 +102,7 @@ func (k *inodeCheck) checkNewXattrBlock(b uint64, r *xattrBlock) {
 	k.countEARefs(p[xattrHeaderSize:])
 }
 
-// checkBlockEntry checks one attribute of a block. It is false where the list cannot be followed further.
+// checkBlockEntry checks one attribute of a block. It returns false if the list cannot be followed further.
 func (k *inodeCheck) checkBlockEntry(p []byte, e xattrEntry, r *xattrBlock, taken *regions, place at) bool {
 	c := k.c
 	if !taken.take(e.at, e.size()) {

@@ -2,7 +2,7 @@ package check
 
 import "ext4img/ext4/layout"
 
-// pass1b finds out who claims the clusters that are claimed twice.
+// pass1b finds the inodes that claim the clusters that are claimed twice.
 func (c *checker) pass1b() error {
 	if c.dupes.count() == 0 {
 		return nil
@@ -52,7 +52,8 @@ func (w *worker) eachClaim(ino layout.Ino, rec []byte, fn func(at, n uint64)) {
 	}
 }
 
-// nodeClaims calls fn for what a node and those below it claim. seen keeps it from walking one twice.
+// nodeClaims calls fn for the blocks that a node and the nodes below it claim. seen keeps it from walking a node
+// twice.
 func (w *worker) nodeClaims(n node, seen map[uint64]bool, fn func(at, n uint64)) {
 	g := w.c.geo
 	if !n.ok() || n.depth > maxTreeDepth {
@@ -77,7 +78,7 @@ func (w *worker) nodeClaims(n node, seen map[uint64]bool, fn func(at, n uint64))
 	}
 }
 
-// pointerClaims calls fn for what a pointer of a block map claims, depth levels of map blocks included.
+// pointerClaims calls fn for the blocks that a pointer of a block map claims, depth levels of map blocks included.
 func (w *worker) pointerClaims(b uint64, depth int, seen map[uint64]bool, fn func(at, n uint64)) {
 	if !w.c.geo.valid(b) {
 		return

@@ -6,8 +6,8 @@ import (
 	"ext4img/ext4/layout"
 )
 
-// pass2 looks at every block of every directory: first the blocks that begin one, then all others, in the order of the
-// device.
+// pass2 looks at every block of every directory: first the blocks that begin a directory, then all others, in the
+// order of the device.
 func (c *checker) pass2() error {
 	sortDirBlocks(c.dirBlocks)
 	c.meter.begin(2, uint64(len(c.dirBlocks)))
@@ -36,14 +36,14 @@ func (c *checker) pass2() error {
 	return nil
 }
 
-// dirBatch is how many directory blocks a worker takes at once.
+// dirBatch is the number of directory blocks that a worker takes at a time.
 const dirBatch = 128
 
 // eachDirBlock checks directory blocks, in batches handed out to workers.
 func (c *checker) eachDirBlock(blocks []dirBlock) error {
 	batches := make(chan []dirBlock)
 	var wg sync.WaitGroup
-	for range 2 * c.workers() { // half of them wait for the device
+	for range 2 * c.workers() { // half of the workers wait for the device
 		wg.Go(func() {
 			w := newWorker(c)
 			for batch := range batches {
@@ -75,7 +75,7 @@ func (w *worker) checkDirBatch(batch []dirBlock) {
 	}
 }
 
-// A dirent is the fixed part of an entry as it stands.
+// A dirent is the fixed part of an entry as it is on disk.
 type dirent struct {
 	ino     uint32
 	recLen  int
@@ -106,8 +106,8 @@ type dirCheck struct {
 	c      *checker
 	b      dirBlock
 	rec    *dirRecord
-	index  *indexDir   // of a hashed directory
-	block  *indexBlock // of a leaf of it
+	index  *indexDir   // set in a hashed directory
+	block  *indexBlock // set for a leaf of a hashed directory
 	policy uint32
 	folded bool
 	state  int // 0: "." is due, 1: ".." is due, 2: others
@@ -151,7 +151,7 @@ func (w *worker) checkDirBlock(b dirBlock) {
 	}
 }
 
-// checkBlock checks a block that is not inline.
+// checkBlock checks a block of a directory that is not inline.
 func (k *dirCheck) checkBlock(p []byte) {
 	c := k.c
 	csumOK := !c.geo.csum() || c.geo.dirBlockChecksumOK(k.rec, p)
@@ -186,7 +186,7 @@ func (k *dirCheck) checkBlock(p []byte) {
 	}
 }
 
-// hasTail tells whether the entries of a block end at a place for a checksum.
+// hasTail reports whether a block ends with the tail that holds a checksum.
 func hasTail(p []byte) bool {
 	top, off := len(p)-12, 0
 	for off < top {
@@ -200,8 +200,8 @@ func hasTail(p []byte) bool {
 	return off == top && le.Uint32(t) == 0 && le.Uint16(t[4:]) == 12 && le.Uint16(t[6:]) == 0xDE00
 }
 
-// dirBlockChecksumOK compares the checksum of a block: that of a leaf stands in a place that looks like an entry, that
-// of an index block behind the room for the table.
+// dirBlockChecksumOK compares the checksum of a block. In a leaf the checksum is in a tail that looks like an entry;
+// in an index block it follows the room for the table.
 func (g *geometry) dirBlockChecksumOK(rec *dirRecord, p []byte) bool {
 	seed := g.inodeSeed(rec.ino, rec.generation)
 	if hasTail(p) {
@@ -224,7 +224,7 @@ func (g *geometry) dirBlockChecksumOK(rec *dirRecord, p []byte) bool {
 	return layout.Crc32c(s, make([]byte, 4)) == le.Uint32(p[tail+4:])
 }
 
-// indexTableAt finds the table of an index block, 0 if it does not look like one.
+// indexTableAt returns the offset of the table in an index block, or 0 if the block does not look like one.
 func indexTableAt(p []byte) int {
 	first := int(le.Uint16(p[4:]))
 	if first == len(p)&0xFFFF && le.Uint16(p[6:]) == 0 {
@@ -236,8 +236,8 @@ func indexTableAt(p []byte) int {
 	return 0
 }
 
-// checkInline checks one part of a directory in its inode: the number of the parent and the entries behind it, or the
-// rest of the entries in an attribute.
+// checkInline checks one part of a directory in its inode: the parent's number and the entries after it, or the rest
+// of the entries in an attribute.
 func (k *dirCheck) checkInline() {
 	rec, err := k.c.readInode(k.b.ino)
 	if err != nil {
@@ -267,7 +267,7 @@ func (k *dirCheck) checkInline() {
 	k.checkEntries(p, 4, len(p))
 }
 
-// checkEntries checks the entries from byte off up to byte end. It is false where they cannot be followed to the end.
+// checkEntries checks the entries from byte off to byte end. It returns false if they cannot be followed to the end.
 func (k *dirCheck) checkEntries(p []byte, off, end int) bool {
 	for off < end {
 		d := direntAt(p, off)

@@ -20,7 +20,7 @@ var fileTypes = map[uint16]uint8{
 	layout.ModeFIFO: 5, layout.ModeSocket: 6, layout.ModeSymlink: ftSymlink,
 }
 
-// checkEntry checks one entry. room is the bytes from the name to the end of the entry.
+// checkEntry checks one entry. room holds the bytes from the name to the end of the entry.
 func (k *dirCheck) checkEntry(off int, d dirent, room []byte) {
 	c := k.c
 	name := room[:d.nameLen]
@@ -76,7 +76,7 @@ func (k *dirCheck) checkDot(off int, d dirent, room []byte) {
 	}
 }
 
-// checkDotDot checks that an entry is "..". Where it leads is for pass 3.
+// checkDotDot checks that an entry is "..". Pass 3 checks its inode.
 func (k *dirCheck) checkDotDot(off int, d dirent, room []byte) {
 	switch {
 	case d.ino == 0:
@@ -90,14 +90,14 @@ func (k *dirCheck) checkDotDot(off int, d dirent, room []byte) {
 	}
 }
 
-// hidden tells whether an inode is one of those without a name for which the superblock has fields.
+// hidden reports whether an inode has no name because a field of the superblock refers to it.
 func (c *checker) hidden(ino uint32) bool {
 	s := c.sb
 	return ino == s.UsrQuotaInum() || ino == s.GrpQuotaInum() || ino == s.PrjQuotaInum() || ino == s.OrphanFileInum()
 }
 
-// checkTarget checks that an entry has a name, and the number of an inode that entries may have. It is false if the
-// number is none.
+// checkTarget checks that an entry has a name and a valid inode number that entries may refer to. It returns false if
+// the number is not valid.
 func (k *dirCheck) checkTarget(off int, d dirent, name []byte) bool {
 	c, g := k.c, k.c.geo
 	if d.ino != uint32(layout.RootIno) && d.ino < g.firstIno || d.ino > g.inodes || c.hidden(d.ino) {
@@ -118,7 +118,7 @@ func (k *dirCheck) checkTarget(off int, d dirent, name []byte) bool {
 	return true
 }
 
-// checkInUse checks that the inode of an entry is in use and could be seen in pass 1.
+// checkInUse checks that the inode of an entry is in use and was seen in pass 1.
 func (k *dirCheck) checkInUse(off int, d dirent, name []byte) {
 	c := k.c
 	group, _ := c.geo.inodeGroup(layout.Ino(d.ino))
@@ -151,7 +151,7 @@ func (k *dirCheck) checkFileType(off int, d dirent, name []byte) {
 	}
 }
 
-// fileType is the type of an inode as entries give it.
+// fileType is the type of an inode in the encoding of directory entries.
 func (c *checker) fileType(ino layout.Ino) uint8 {
 	i := uint64(ino)
 	switch {
@@ -171,7 +171,7 @@ func (c *checker) fileType(ino layout.Ino) uint8 {
 	return fileTypes[layout.Inode(rec).Type()]
 }
 
-// checkName checks the characters of a name, or what an encrypted directory asks of its entries.
+// checkName checks the characters of a name, or in an encrypted directory the rules for its names.
 func (k *dirCheck) checkName(off int, d dirent, name []byte) {
 	if k.policy == policyNone {
 		if bytes.IndexByte(name, '/') >= 0 || bytes.IndexByte(name, 0) >= 0 {
@@ -199,7 +199,7 @@ func (k *dirCheck) checkName(off int, d dirent, name []byte) {
 	}
 }
 
-// hashName widens the range of hashes of a leaf by that of a name.
+// hashName extends the range of hashes of a leaf by the hash of a name.
 func (k *dirCheck) hashName(d dirent, room []byte) {
 	name := room[:d.nameLen]
 	if k.index.version == layout.HashSip {
@@ -211,7 +211,7 @@ func (k *dirCheck) hashName(d dirent, room []byte) {
 	if k.folded {
 		var ok bool
 		if name, ok = layout.FoldName(name); !ok {
-			return // e2fsck takes the place of a name that is not UTF-8 for right
+			return // e2fsck accepts a name that is not UTF-8 at any place
 		}
 	}
 	if h, ok := k.c.known.DirHash(k.index.version, name); ok {
@@ -221,7 +221,8 @@ func (k *dirCheck) hashName(d dirent, room []byte) {
 	}
 }
 
-// fold is what a name counts as in a casefolded directory. One that is not UTF-8 counts as its bytes.
+// fold is the form of a name that is compared in a casefolded directory. A name that is not UTF-8 is compared by its
+// bytes.
 func fold(name []byte) []byte {
 	if f, ok := layout.FoldName(name); ok {
 		return f
@@ -246,7 +247,7 @@ func (s *nameSet) reset() {
 	s.names, s.used = s.names[:0], s.used[:0]
 }
 
-// seen adds a name and tells whether it was there.
+// seen adds a name and reports whether it was there before.
 func (s *nameSet) seen(name []byte, folded bool) bool {
 	if folded {
 		name = fold(name)

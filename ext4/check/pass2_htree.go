@@ -6,23 +6,23 @@ import (
 	"ext4img/ext4/layout"
 )
 
-// indexTable holds what is known of each hashed directory while its blocks are checked.
+// indexTable holds a record of each hashed directory while its blocks are checked.
 type indexTable struct {
 	mu sync.Mutex
 	m  map[layout.Ino]*indexDir
 }
 
-// An indexDir is a hashed directory. Blocks are checked in any order; what they say of each other is compared at the end.
+// An indexDir is a hashed directory. Its blocks are checked in any order, and compared with each other at the end.
 type indexDir struct {
 	mu      sync.Mutex
 	ino     layout.Ino
 	version layout.HashVersion
-	depth   int // levels below the root, as the root says
+	depth   int // indirect_levels of the root
 	blocks  []indexBlock
-	skip    bool // the comparison makes no sense
+	skip    bool // do not compare
 }
 
-// What an indexBlock is.
+// The kinds of an indexBlock.
 const (
 	indexUnseen = iota
 	indexRoot
@@ -30,11 +30,12 @@ const (
 	indexLeaf
 )
 
-// An indexBlock is a block of a hashed directory: the range of hashes in it, and what its parent says the range is.
+// An indexBlock is a block of a hashed directory: the range of hashes in it, and the range that its parent gives for
+// it.
 type indexBlock struct {
 	kind                 uint8
 	referenced, twice    bool
-	first, last          bool // in its parent
+	first, last          bool // it is the first or last entry of its parent
 	parent, previous     uint32
 	min, max             uint32
 	parentMin, parentMax uint32
@@ -48,8 +49,8 @@ func (t *indexTable) get(ino layout.Ino) *indexDir {
 	return t.m[ino]
 }
 
-// checkIndexRoot checks that an inode with the index flag is a directory with a root to be understood, and sets up
-// the record for the check of its blocks.
+// checkIndexRoot checks that an inode with the index flag is a directory with a valid root, and makes the record for
+// the check of its blocks.
 func (k *inodeCheck) checkIndexRoot() {
 	c, g := k.c, k.g
 	if k.mode != layout.ModeDir {
@@ -92,7 +93,7 @@ func (k *inodeCheck) checkIndexRoot() {
 	}
 }
 
-// indexLevels is how many levels of index blocks the features allow.
+// indexLevels is the number of levels of index blocks that the features allow.
 func (g *geometry) indexLevels() int {
 	if g.hasIncompat(layout.IncompatLargeDir) {
 		return 3
@@ -100,7 +101,7 @@ func (g *geometry) indexLevels() int {
 	return 2
 }
 
-// largeEnough tells whether a directory has outgrown the levels that the features allow.
+// largeEnough reports whether a directory is too large for the levels that the features allow.
 func (k *inodeCheck) largeEnough() bool {
 	bits := k.g.bits
 	per := uint64(1) << (bits - 3)
@@ -108,7 +109,7 @@ func (k *inodeCheck) largeEnough() bool {
 	return k.in.Size() >= full<<bits || uint64(le.Uint32(k.rec[iBlocksLo:])) >= full<<(bits-9)
 }
 
-// rootBlock gives the first block of a directory.
+// rootBlock returns the first block of a directory.
 func (k *inodeCheck) rootBlock() (uint64, bool) {
 	g, p := k.g, k.in.Block()
 	if !g.hasIncompat(layout.IncompatExtents) || !k.flag(layout.FlagExtents) {
@@ -130,8 +131,8 @@ func (k *inodeCheck) rootBlock() (uint64, bool) {
 	return 0, false
 }
 
-// registerIndex makes the record of a hashed directory. One with far more holes than blocks is not compared: its holes
-// are reported one by one.
+// registerIndex makes the record of a hashed directory. If the directory has far more holes than blocks, its blocks
+// are not compared: the holes are reported one by one.
 func (k *inodeCheck) registerIndex() {
 	blocks := uint64(k.lastBlock + 1)
 	if blocks == 0 {
@@ -150,7 +151,7 @@ func (k *inodeCheck) registerIndex() {
 	t.mu.Unlock()
 }
 
-// begin sets up the record of a block before its entries are looked at. p is the block; it tells whether it is a leaf.
+// begin prepares the record of block p before its entries are checked. It reports whether the block is a leaf.
 func (d *indexDir) begin(c *checker, lblk uint32, p []byte) (leaf bool) {
 	g := c.geo
 	d.mu.Lock()
@@ -176,10 +177,10 @@ func (d *indexDir) begin(c *checker, lblk uint32, p []byte) (leaf bool) {
 	return b.kind == indexLeaf
 }
 
-// hash widens the range of a leaf.
+// hash extends the range of a leaf by a hash.
 func (b *indexBlock) hash(h uint32) { b.min, b.max = min(b.min, h), max(b.max, h) }
 
-// checkNode checks the table of a root or an inner node, and notes what it says about the blocks below.
+// checkNode checks the table of a root or an inner node, and records the ranges that it gives for the blocks below.
 func (d *indexDir) checkNode(c *checker, lblk uint32, p []byte, csumOK bool) {
 	g := c.geo
 	d.mu.Lock()
@@ -208,7 +209,7 @@ func (d *indexDir) checkNode(c *checker, lblk uint32, p []byte, csumOK bool) {
 	d.readTable(c, lblk, p[at:], count)
 }
 
-// readTable goes through the entries of a node.
+// readTable checks the entries of a node.
 func (d *indexDir) readTable(c *checker, lblk uint32, table []byte, count int) {
 	lo, hi, prev := ^uint32(0), uint32(0), uint32(0)
 	block := func(i int) uint32 { return le.Uint32(table[8*i+4:]) & 0x0FFFFFFF }
@@ -248,7 +249,7 @@ func (d *indexDir) readTable(c *checker, lblk uint32, table []byte, count int) {
 	d.blocks[lblk].min, d.blocks[lblk].max = lo, hi
 }
 
-// finish compares what the blocks of a hashed directory hold with what the index says.
+// finish compares the hashes in the blocks of a hashed directory with the ranges in the index.
 func (d *indexDir) finish(c *checker) {
 	if d.skip || len(d.blocks) == 0 {
 		return
@@ -279,7 +280,7 @@ func (d *indexDir) finish(c *checker) {
 	}
 }
 
-// raise widens the ranges of the parents of blocks of a kind by those of their first and last children.
+// raise extends the ranges of parents by those of their first and last children, for all blocks of a kind.
 func (d *indexDir) raise(kind uint8) {
 	for i := range d.blocks {
 		b := &d.blocks[i]

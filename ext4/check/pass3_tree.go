@@ -28,8 +28,8 @@ func (c *checker) pass3() error {
 	return nil
 }
 
-// connect goes up from a directory to one that is known to be connected, and marks the way as done. A way that ends
-// before, or comes back to where it was, is a directory without connection.
+// connect goes up from a directory to one that is known to be connected, and marks all directories on the way as
+// done. If the way ends earlier, or returns to a directory on it, the directory is not connected.
 func (c *checker) connect(d *dirRecord, done *bitmap) {
 	for at, seen := d, map[layout.Ino]bool(nil); !done.set(uint64(at.ino)); {
 		parent := c.dirList.get(at.parent)

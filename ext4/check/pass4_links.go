@@ -2,7 +2,7 @@ package check
 
 import "ext4img/ext4/layout"
 
-// maxLinks is how many links an inode may have; a directory with more has 1 where dir_nlink is set.
+// maxLinks is the largest link count. With dir_nlink, a directory that has more links stores 1.
 const maxLinks = 65000
 
 // pass4 compares the link count of every inode with the entries that name it.
@@ -19,10 +19,10 @@ func (c *checker) pass4() error {
 	})
 }
 
-// linkBatch is how many groups a worker takes at once.
+// linkBatch is the number of groups that a worker takes at a time.
 const linkBatch = 16
 
-// countsLinks tells whether the links of an inode are those of directory entries.
+// countsLinks reports whether the link count of an inode is that of its directory entries.
 func (c *checker) countsLinks(ino layout.Ino) bool {
 	i := uint64(ino)
 	switch {
@@ -63,7 +63,7 @@ func (c *checker) checkLinks(ino layout.Ino) {
 		return
 	}
 	if dir && says == 1 && found > 1 && c.hasFlag(ino, layout.FlagIndex) {
-		return // the count has been too high for its field once, and stays 1
+		return // the count was once too high for its field, and stays 1
 	}
 	c.rep.add(codeLinkCount, inodeAt(ino).values(says, found))
 }
@@ -74,8 +74,8 @@ func (c *checker) hasFlag(ino layout.Ino, f uint32) bool {
 	return err == nil && layout.Inode(rec).HasFlag(f)
 }
 
-// checkValueRefs is for an inode without entries: it may hold the value of an attribute. Its count of references stands
-// in fields that are times in other inodes.
+// checkValueRefs checks an inode without entries that may hold the value of an attribute. Its reference count is
+// stored in fields that hold times in other inodes.
 func (c *checker) checkValueRefs(ino layout.Ino) bool {
 	refs := c.eaRefs.n[ino]
 	if refs == 0 {

@@ -7,7 +7,8 @@ import (
 	"ext4img/ext4/layout"
 )
 
-// pass5 compares the bitmaps with what was found, and the counts in descriptors and superblock with the bitmaps.
+// pass5 compares the bitmaps with the blocks and inodes found, and the counts in descriptors and superblock with the
+// bitmaps.
 func (c *checker) pass5() error {
 	c.meter.begin(5, uint64(c.geo.groups))
 	uninit := c.uninitClusters()
@@ -34,10 +35,11 @@ func (c *checker) pass5() error {
 	return nil
 }
 
-// bitmapBatch is how many groups a worker takes at once.
+// bitmapBatch is the number of groups that a worker takes at a time.
 const bitmapBatch = 64
 
-// uninitClusters is what the groups whose block bitmaps mean nothing have in use all the same.
+// uninitClusters returns the clusters in use that no bitmap on disk shows, because their group's block bitmap is not
+// initialized.
 func (c *checker) uninitClusters() *bitmap {
 	g := c.geo
 	m := newBitmap(0, g.clusters(), g.cpg)
@@ -55,7 +57,7 @@ func (c *checker) uninitClusters() *bitmap {
 	return m
 }
 
-// bitmapAhead gives where a bitmap of a group is that will be read, 0 if it will not.
+// bitmapAhead returns the block of a group's bitmap if it will be read, or else 0.
 func (c *checker) bitmapAhead(group uint32, ofInodes bool) uint64 {
 	d := c.descs[group]
 	switch {
@@ -67,7 +69,7 @@ func (c *checker) bitmapAhead(group uint32, ofInodes bool) uint64 {
 	return 0
 }
 
-// bitmapOnDisk reads a bitmap; nil stands for one of zeros.
+// bitmapOnDisk reads a bitmap. It returns nil for a bitmap of zeros.
 func (w *worker) bitmapOnDisk(group uint32, at uint64, uninit bool) []byte {
 	c := w.c
 	if uninit && c.descOK(group) || !c.geo.valid(at) || at == 0 {
@@ -81,7 +83,7 @@ func (w *worker) bitmapOnDisk(group uint32, at uint64, uninit bool) []byte {
 	return p
 }
 
-// checkBlockBitmap compares the block bitmap of a group, and gives the number of free clusters that it says.
+// checkBlockBitmap compares the block bitmap of a group, and returns the number of free clusters in it.
 func (w *worker) checkBlockBitmap(group uint32, uninit *bitmap) uint64 {
 	c, g := w.c, w.c.geo
 	d := c.descs[group]
@@ -115,7 +117,7 @@ func (w *worker) checkBlockBitmap(group uint32, uninit *bitmap) uint64 {
 	return uint64(free)
 }
 
-// checkInodeBitmap compares the inode bitmap of a group, and gives the number of free inodes that it says.
+// checkInodeBitmap compares the inode bitmap of a group, and returns the number of free inodes in it.
 func (w *worker) checkInodeBitmap(group uint32) uint64 {
 	c, g := w.c, w.c.geo
 	d := c.descs[group]
@@ -154,14 +156,14 @@ func (w *worker) checkInodeBitmap(group uint32) uint64 {
 	return uint64(free)
 }
 
-// A difference between a bitmap on disk and what was found.
+// A difference is what differs between a bitmap on disk and the blocks or inodes found.
 type difference struct {
 	missing, extra           uint32 // in use but not marked; marked but not in use
 	firstMissing, firstExtra uint32
 }
 
-// compareBitmap compares the first n bits of a bitmap on disk, to which also is added, with those found, and counts the
-// bits set on disk. nil stands for zeros.
+// compareBitmap compares the first n bits of the bitmap disk with those in found. Bits of also count as set on disk.
+// It counts the bits set on disk. A nil slice stands for zeros.
 func compareBitmap(disk []byte, found, also []uint64, n uint32) (d difference, used uint32) {
 	for i := uint32(0); i < n; i += 64 {
 		var have, want uint64
@@ -199,7 +201,7 @@ func compareBitmap(disk []byte, found, also []uint64, n uint32) (d difference, u
 	return d, used
 }
 
-// loadWord reads 64 bits, zeros behind the end.
+// loadWord reads 64 bits; bits after the end of p are zero.
 func loadWord(p []byte, at int) uint64 {
 	if at+8 <= len(p) {
 		return le.Uint64(p[at:])
@@ -211,7 +213,7 @@ func loadWord(p []byte, at int) uint64 {
 	return le.Uint64(b[:])
 }
 
-// paddingSet tells whether bits from … to-1 are all set. A bitmap of zeros has none.
+// paddingSet reports whether the bits from from to to-1 are all set. In a bitmap of zeros they are not.
 func paddingSet(p []byte, from, to uint32) bool {
 	for i := from; i < to; {
 		if i%8 == 0 && to-i >= 8 && p != nil {

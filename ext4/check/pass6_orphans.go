@@ -2,7 +2,7 @@ package check
 
 import "ext4img/ext4/layout"
 
-// pass6 checks what lies beside the tree: orphans and quota files.
+// pass6 checks what is outside the tree of directories: orphans and quota files.
 func (c *checker) pass6() error {
 	c.meter.begin(6, 1)
 	c.checkOrphanFile()
@@ -14,7 +14,7 @@ func (c *checker) pass6() error {
 // orphanMagic ends every block of the orphan file.
 const orphanMagic = 0x0B10CA04
 
-// checkOrphanFile checks that the orphan file is empty, where nothing is to be recovered, and in order.
+// checkOrphanFile checks that the orphan file is valid, and empty if nothing is to be recovered.
 func (c *checker) checkOrphanFile() {
 	g := c.geo
 	present := g.hasRO(layout.ROCompatOrphanPresent)
@@ -44,7 +44,7 @@ func (c *checker) checkOrphanFile() {
 	}
 }
 
-// readOrphanFile gives the numbers in the orphan file; ok is false, and reported, where it is out of order.
+// readOrphanFile returns the numbers in the orphan file. If the file is wrong it reports that, and ok is false.
 func (c *checker) readOrphanFile(ino layout.Ino, rec []byte) (entries []uint32, ok bool) {
 	g, in, place := c.geo, layout.Inode(rec), inodeAt(ino)
 	if in.Size()&uint64(g.bs-1) != 0 {
@@ -92,7 +92,8 @@ func (c *checker) readOrphanFile(ino layout.Ino, rec []byte) (entries []uint32, 
 	return entries, true
 }
 
-// checkOrphanList checks the list that begins in the superblock: of inodes in use that wait for removal or truncation.
+// checkOrphanList checks the list that begins in the superblock. Its inodes are in use and wait for removal or
+// truncation.
 func (c *checker) checkOrphanList() {
 	if c.recovered != nil || c.sb.LastOrphan() == 0 {
 		return
@@ -110,7 +111,7 @@ func (c *checker) checkOrphanList() {
 	c.rep.add(codeOrphanList, inodeAt(layout.Ino(c.sb.LastOrphan())).say("%d inodes wait although nothing is to be recovered", len(seen)))
 }
 
-// collectOrphans gathers, after the recovery of the journal, the inodes that the next mount will remove or truncate.
+// collectOrphans collects, after the recovery of the journal, the inodes that the next mount will remove or truncate.
 func (c *checker) collectOrphans() {
 	c.orphans = map[layout.Ino]bool{}
 	for ino := layout.Ino(c.sb.LastOrphan()); ino != 0 && !c.orphans[ino]; {

@@ -19,14 +19,14 @@ const (
 // A quotaCount is what one user, group or project uses.
 type quotaCount struct{ space, inodes uint64 }
 
-// quotaUsage counts what everybody uses, where the file system has quota files to compare with.
+// quotaUsage counts the usage of all users, groups and projects, if there are quota files to compare it with.
 type quotaUsage struct {
 	c    *checker
 	mu   sync.Mutex
 	used [quotaKinds]map[uint32]quotaCount // nil: not counted
 }
 
-// quotaFile is the inode with the quota of a kind, 0 if there is none.
+// quotaFile is the inode of the quota file of a kind, or 0.
 func (c *checker) quotaFile(kind int) layout.Ino {
 	return layout.Ino([quotaKinds]uint32{c.sb.UsrQuotaInum(), c.sb.GrpQuotaInum(), c.sb.PrjQuotaInum()}[kind])
 }
@@ -41,7 +41,7 @@ func newQuotaUsage(c *checker) *quotaUsage {
 	return q
 }
 
-// add counts an inode whose blocks were counted.
+// add adds an inode, after its blocks were counted, to the usage of its owners.
 func (q *quotaUsage) add(k *inodeCheck) {
 	c, n := q.c, uint32(k.ino)
 	if !c.geo.hasRO(layout.ROCompatQuota) || n == c.sb.PrjQuotaInum() || n == c.sb.OrphanFileInum() || k.flag(layout.FlagEAInode) ||
@@ -63,7 +63,7 @@ func (q *quotaUsage) add(k *inodeCheck) {
 	}
 }
 
-// checkQuotaFiles compares the quota files with what was counted.
+// checkQuotaFiles compares the quota files with the usage counted.
 func (c *checker) checkQuotaFiles() {
 	for kind := range quotaKinds {
 		if c.quota.used[kind] != nil {
@@ -84,8 +84,8 @@ type quotaReader struct {
 	has  map[uint32]bool // identifiers with an entry
 }
 
-// A quotaNode is a block at a depth of the tree. A wrong reference may bring one and the same block to several depths,
-// where it means something else.
+// A quotaNode is a block at a depth of the tree. Because of a wrong reference, one block may appear at several
+// depths, where its bytes have different meanings.
 type quotaNode struct {
 	block uint32
 	depth int
@@ -129,10 +129,10 @@ func (c *checker) checkQuotaFile(kind int) {
 	}
 }
 
-// maxQuotaSize is how long e2fsck lets a quota file be.
+// maxQuotaSize is the largest size of a quota file that e2fsck accepts.
 const maxQuotaSize = 1 << 31
 
-// blocks is how many blocks the quota file has, the last one perhaps in part.
+// blocks is the number of blocks in the quota file; the last one may be partial.
 func (q *quotaReader) blocks() uint64 {
 	return (q.size + layout.QuotaBlockSize - 1) / layout.QuotaBlockSize
 }
@@ -154,7 +154,7 @@ func (q *quotaReader) block(n uint32) ([]byte, bool) {
 	return p, err == nil
 }
 
-// tree goes through a block of the tree and what is below.
+// tree checks a block of the tree and everything below it.
 func (q *quotaReader) tree(n uint32, depth int) {
 	at := quotaNode{n, depth}
 	if n >= q.head.Blocks() {
@@ -181,7 +181,7 @@ func (q *quotaReader) tree(n uint32, depth int) {
 	}
 }
 
-// entry compares one identifier's use.
+// entry compares the entry of one identifier with its usage.
 func (q *quotaReader) entry(e layout.QuotaEntry) {
 	u := q.c.quota.used[q.kind][e.ID()]
 	q.has[e.ID()] = true

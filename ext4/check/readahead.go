@@ -5,20 +5,20 @@ import (
 	"ext4img/ext4/layout"
 )
 
-// readAhead is how many pieces of inode tables a worker has in memory, all but one of them on the way.
+// readAhead is the number of pieces of inode tables that a worker has in memory; all but one are still being read.
 const readAhead = 2
 
-// A tableReader reads pieces of inode tables in the order in which they are asked for, several at a time.
+// A tableReader reads pieces of inode tables in the order in which they are requested, several at a time.
 type tableReader struct {
 	c       *checker
 	queue   aio.Queue
 	arena   *aio.Arena
 	free    []*aio.Request
 	pending []*tablePiece // in order
-	last    *tablePiece   // handed out, in use until the next
+	last    *tablePiece   // handed out by next, and valid until the next call
 }
 
-// A tablePiece is one step on its way.
+// A tablePiece is one step that is being read.
 type tablePiece struct {
 	step tableStep
 	req  *aio.Request
@@ -46,7 +46,7 @@ func newTableReader(c *checker) (*tableReader, error) {
 
 func (r *tableReader) inFlight() int { return len(r.pending) }
 
-// submit asks for a piece.
+// submit starts to read a piece.
 func (r *tableReader) submit(s tableStep) error {
 	g := r.c.geo
 	req := r.free[len(r.free)-1]
@@ -84,7 +84,7 @@ func (r *tableReader) next() (tableStep, []byte, error) {
 	return t.step, t.req.Buf, t.err
 }
 
-// close waits for what is on the way and gives the memory back.
+// close waits for pieces that are being read and frees the memory.
 func (r *tableReader) close() {
 	r.queue.Close()
 	r.arena.Close()

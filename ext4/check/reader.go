@@ -8,32 +8,32 @@ import (
 	"ext4img/ext4/layout"
 )
 
-// A blockCache keeps blocks that a worker asked for ahead of their use, read in few large requests. It is a stack of
-// levels: push reads some blocks, pop forgets them. Who walks a tree pushes a part of a node's children at a time, so
-// that no more is in memory than one level for each of the tree's.
+// A blockCache keeps blocks that a worker requested before it needs them, read in few large requests. It is a stack
+// of levels: push reads some blocks, pop forgets them. Code that walks a tree pushes some of a node's children at a
+// time, so that the cache holds one level of blocks for each level of the tree.
 type blockCache struct {
 	c      *checker
 	levels []cacheLevel
-	depth  int // levels in use; the memory of the others waits
+	depth  int // levels in use; the memory of the others is kept for later
 }
 
-// A cacheLevel is what one push has read.
+// A cacheLevel holds the blocks that one push has read.
 type cacheLevel struct {
 	mem  []byte
 	want []uint64 // sorted
-	at   [][]byte // the blocks, nil where one could not be read
+	at   [][]byte // the blocks; nil for a block that could not be read
 }
 
 const (
 	aheadBytes = 64 << 10 // of blocks in a level
-	aheadGap   = 16       // blocks nobody asked for that are read along rather than making two requests
+	aheadGap   = 16       // the most unwanted blocks that are read to avoid a second request
 )
 
-// room is how many blocks a level holds.
+// room is the number of blocks in a level.
 func (b *blockCache) room() int { return max(1, aheadBytes>>b.c.geo.bits) }
 
-// ahead goes from 0 to n-1, and has the blocks that at gives for them read before they are needed: some at a time, in
-// a level of their own.
+// ahead yields 0 to n-1, and reads the blocks at(i) before they are needed: some at a time, each time in a level of
+// its own.
 func (b *blockCache) ahead(n int, at func(int) uint64) iter.Seq[int] {
 	return func(yield func(int) bool) {
 		for from := 0; from < n; {
@@ -51,7 +51,8 @@ func (b *blockCache) ahead(n int, at func(int) uint64) iter.Seq[int] {
 	}
 }
 
-// push reads n blocks into a new level, those that are in no other; at most room. What cannot be read is simply not there.
+// push reads up to n blocks, at most room, into a new level. It leaves out blocks that another level holds. A block
+// that cannot be read is missing in the level.
 func (b *blockCache) push(n int, at func(int) uint64) {
 	if b.depth == len(b.levels) {
 		b.levels = append(b.levels, cacheLevel{})
@@ -69,10 +70,10 @@ func (b *blockCache) push(n int, at func(int) uint64) {
 	b.fill(l)
 }
 
-// pop forgets the last level: its memory will hold others.
+// pop forgets the last level and keeps its memory for the next one.
 func (b *blockCache) pop() { b.depth-- }
 
-// fill reads what a level wants. What is read along takes no more memory than the blocks of a level.
+// fill reads the blocks of a level. Unwanted blocks between them take no more memory than the level itself.
 func (b *blockCache) fill(l *cacheLevel) {
 	if len(l.want) > 0 && l.mem == nil {
 		l.mem = make([]byte, 2*b.room()<<b.c.geo.bits)
@@ -93,7 +94,8 @@ func (b *blockCache) fill(l *cacheLevel) {
 	}
 }
 
-// readRun reads from the first of want to the last into p, and appends to blocks where each came to lie.
+// readRun reads the blocks from the first to the last of want into p, and appends the slice of each wanted block to
+// blocks.
 func (b *blockCache) readRun(blocks [][]byte, p []byte, want []uint64) [][]byte {
 	g := b.c.geo
 	failed := b.c.readAt(p, int64(want[0])<<g.bits) != nil
@@ -118,7 +120,7 @@ func (b *blockCache) find(at uint64) []byte {
 	return nil
 }
 
-// read gives one block. The bytes must not be changed; those read ahead are good until pop.
+// read returns one block. The bytes must not be changed. A block that was read ahead is valid until pop.
 func (b *blockCache) read(at uint64) ([]byte, error) {
 	if p := b.find(at); p != nil {
 		return p, nil
@@ -145,8 +147,8 @@ func (c *checker) readInode(ino layout.Ino) ([]byte, error) {
 	return p, c.readAt(p, int64(table)<<g.bits+int64(k)*int64(g.isize))
 }
 
-// sortDirBlocks puts the blocks of directories in the order of the device, those that begin a directory first: they
-// say how the names of the others are hashed.
+// sortDirBlocks sorts the blocks of directories in the order of the device. Blocks that begin a directory come first,
+// because they say how the names in the others are hashed.
 func sortDirBlocks(blocks []dirBlock) {
 	slices.SortFunc(blocks, func(a, b dirBlock) int {
 		return cmp.Or(cmp.Compare(min(a.lblk, 1), min(b.lblk, 1)), cmp.Compare(a.pblk, b.pblk), cmp.Compare(a.ino, b.ino),

@@ -9,7 +9,7 @@ import (
 	"ext4img/ext4/layout"
 )
 
-// A Problem is one thing that is wrong, with the place where it is. Fields that do not apply are absent.
+// A Problem is one thing that is wrong, and its place. Fields that do not apply are absent.
 type Problem struct {
 	Code     Code          `json:"code"`
 	Message  string        `json:"message"`
@@ -26,9 +26,9 @@ type Problem struct {
 // A Report is the outcome of a check.
 type Report struct {
 	Problems    []Problem    // ordered by pass, code and place; at most Options.MaxPerCode of one code
-	Counts      map[Code]int // how many there were of each code, also beyond those listed
+	Counts      map[Code]int // the number of problems of each code, including those not listed
 	Fatal       error        // why the check could not be completed; nil when it was
-	GivesUp     bool         // e2fsck -fn does not complete its own
+	GivesUp     bool         // e2fsck -fn would not complete its check
 	Recovered   *Recovered   // what was recovered in memory first; nil for an image that needed none
 	Files       uint64       // regular files, links counted once
 	Directories uint64
@@ -38,7 +38,7 @@ type Report struct {
 	BlockSize   int
 }
 
-// Recovered says what the recovery of the journal in memory did.
+// Recovered describes the recovery of the journal in memory.
 type Recovered struct {
 	Transactions int // replayed
 	Blocks       int
@@ -52,11 +52,11 @@ const (
 	ExitCannotCheck = 8
 )
 
-// Clean tells whether the check was completed and found nothing wrong; notes do not count.
+// Clean reports whether the check was completed and found nothing wrong; notes do not count.
 func (r *Report) Clean() bool { return r.ExitStatus(false) == ExitClean }
 
-// ExitStatus is the status for the shell: 0 clean, 4 problems, 8 could not be checked. With likeE2fsck only that
-// counts for which e2fsck -fn would not call the file system clean.
+// ExitStatus is the status for the shell: 0 clean, 4 problems, 8 could not be checked. With likeE2fsck, only problems
+// count that make e2fsck -fn report errors.
 func (r *Report) ExitStatus(likeE2fsck bool) int {
 	if likeE2fsck && r.GivesUp {
 		return ExitCannotCheck
@@ -86,9 +86,10 @@ type reporter struct {
 	problems []Problem
 	counts   map[Code]int
 
-	// Pass 1 goes through the inodes in no order, e2fsck by their numbers: what counts is which came first.
-	firstError layout.Ino // of those with errors
-	firstEnd   layout.Ino // of those that e2fsck ends at
+	// Pass 1 visits the inodes in any order, e2fsck by their numbers. These fields say which event comes first in
+	// e2fsck.
+	firstError layout.Ino // lowest inode with an error
+	firstEnd   layout.Ino // lowest inode at which e2fsck ends
 	givesUp    bool
 }
 
@@ -99,22 +100,22 @@ func newReporter(max int) *reporter {
 	return &reporter{max: max, counts: map[Code]int{}, firstError: noIno, firstEnd: noIno}
 }
 
-// endsAt notes that e2fsck -fn ends in pass 1, at an inode; 0: before the first one.
+// endsAt records that e2fsck -fn ends in pass 1 at inode ino, or before the first inode if ino is 0.
 func (r *reporter) endsAt(ino layout.Ino) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.firstEnd = min(r.firstEnd, ino)
 }
 
-// endInodes settles, once all inodes were seen, whether e2fsck gives up: it has found nothing where it ends. Otherwise it
-// says so, and its status is that of the errors.
+// endInodes decides, after all inodes were seen, whether e2fsck gives up: it does if it found no error before the
+// inode at which it ends. If it found one, it reports that error and its exit status says so.
 func (r *reporter) endInodes() {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.givesUp = r.firstEnd != noIno && r.firstEnd <= r.firstError
 }
 
-// endsHere notes that e2fsck -fn ends where the check is now.
+// endsHere records that e2fsck -fn ends at the current point of the check.
 func (r *reporter) endsHere() {
 	errors := r.hasErrors()
 	r.mu.Lock()
@@ -122,7 +123,7 @@ func (r *reporter) endsHere() {
 	r.givesUp = r.givesUp || !errors
 }
 
-// at is the place of a problem, and what was found and expected there.
+// at is the place of a problem, with the values found and expected there.
 type at struct {
 	ino       layout.Ino
 	lblk      int64 // -1: none
@@ -132,13 +133,13 @@ type at struct {
 	note      string // appended to the text of the code
 }
 
-// inode is the place of a problem of an inode as a whole.
+// inodeAt is the place of a problem that concerns an inode as a whole.
 func inodeAt(ino layout.Ino) at { return at{ino: ino, lblk: -1, group: -1} }
 
-// groupAt is the place of a problem of a group.
+// groupAt is the place of a problem that concerns a group.
 func groupAt(g uint32) at { return at{lblk: -1, group: int64(g)} }
 
-// superAt is the place of a problem of the file system as a whole.
+// superAt is the place of a problem that concerns the whole file system.
 func superAt() at { return at{lblk: -1, group: -1} }
 
 func (a at) block(lblk int64, pblk uint64) at { a.lblk, a.pblk = lblk, pblk; return a }
@@ -205,7 +206,7 @@ func (a at) message(code Code) string {
 	return s
 }
 
-// hasErrors tells whether anything of severity Error was found.
+// hasErrors reports whether a problem of severity Error was found.
 func (r *reporter) hasErrors() bool {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -217,7 +218,7 @@ func (r *reporter) hasErrors() bool {
 	return false
 }
 
-// sorted gives the problems in an order that does not depend on the scheduling of goroutines.
+// sorted returns the problems in an order that does not depend on the scheduling of goroutines.
 func (r *reporter) sorted() []Problem {
 	r.mu.Lock()
 	defer r.mu.Unlock()

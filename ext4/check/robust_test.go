@@ -13,7 +13,7 @@ import (
 	"ext4img/testimages"
 )
 
-// The check of a small damaged image may take this long on a busy machine, and allocate this much from beginning to end.
+// The check of a small damaged image may take this long on a busy machine, and allocate this much in total.
 const (
 	boundTime   = 10 * time.Second
 	boundMemory = 256 << 20
@@ -47,8 +47,7 @@ func TestTruncatedImages(t *testing.T) {
 	}
 }
 
-// TestNoise changes bytes at random: anywhere in the metadata, where they hurt most. Whatever comes of it, the check
-// must end.
+// TestNoise changes bytes at random places in the metadata, where they do the most harm. The check must always end.
 func TestNoise(t *testing.T) {
 	seed := uint64(time.Now().UnixNano())
 	t.Logf("seed %d", seed)
@@ -68,7 +67,7 @@ func TestNoise(t *testing.T) {
 			for range 1 + r.IntN(20) {
 				at := used[r.IntN(len(used))] + int64(r.IntN(4096))
 				b := []byte{byte(r.Uint32())}
-				if r.IntN(2) == 0 { // small numbers are more often possible ones
+				if r.IntN(2) == 0 { // small numbers are more often valid
 					b = []byte{byte(r.IntN(4)), 0, 0, 0}
 				}
 				if at+int64(len(b)) <= int64(len(p)) {
@@ -82,7 +81,7 @@ func TestNoise(t *testing.T) {
 	}
 }
 
-// usedPages gives where there is anything.
+// usedPages returns the offsets of pages that are not empty.
 func usedPages(p []byte) (at []int64) {
 	for off := 0; off < len(p); off += 4096 {
 		if !allZero(p[off:min(off+4096, len(p))]) {
@@ -92,7 +91,7 @@ func usedPages(p []byte) (at []int64) {
 	return at
 }
 
-// TestHugeClaims are fields that invite to allocate or to loop.
+// TestHugeClaims sets fields to values that could make the check allocate too much or loop.
 func TestHugeClaims(t *testing.T) {
 	for name, change := range map[string]func(e *editor){
 		"file size": func(e *editor) { e.change("hello", func(in layout.Inode) { in.SetSize(1 << 62) }) },
@@ -130,7 +129,7 @@ func TestClaimedOften(t *testing.T) {
 	const tree, target, targets = 5000, 6000, 8192
 	for name, mode := range map[string]uint16{"files": layout.ModeRegular | 0o644, "directories": layout.ModeDir | 0o755} {
 		e := edit(t, "nocsum")
-		e.block(tree, func(p []byte) { // 84 leaves, each with 84 extents of the same blocks
+		e.block(tree, func(p []byte) { // 84 leaves; each has 84 extents of the same blocks
 			copy(p, []byte{0x0A, 0xF3, 84, 0, 84, 0, 1, 0, 0, 0, 0, 0})
 			for i := range 84 {
 				le.PutUint32(p[12+12*i:], uint32(i*84*targets))
@@ -164,7 +163,7 @@ func TestClaimedOften(t *testing.T) {
 	}
 }
 
-// TestBadBlocksListedOften lists the same blocks as bad again and again.
+// TestBadBlocksListedOften lists the same blocks as bad many times.
 func TestBadBlocksListedOften(t *testing.T) {
 	e := edit(t, "nocsum")
 	e.inode(layout.BadBlocksIno, func(in layout.Inode) {
@@ -181,7 +180,7 @@ func TestBadBlocksListedOften(t *testing.T) {
 	}
 }
 
-// fuzzAt replaces what lies at a place of an image, so that one structure is whatever the fuzzer wants.
+// fuzzAt replaces the n bytes at a place of an image with those of the fuzzer.
 func fuzzAt(f *testing.F, image string, n int, place func(e *editor) int64) {
 	p := testimages.Bytes(f, image)
 	e := editor{t: f, dev: device(f, p)}

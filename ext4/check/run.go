@@ -16,14 +16,15 @@ import (
 type Options struct {
 	// Workers is the number of goroutines that check inodes and directories; 0: one for each processor.
 	Workers int
-	// MaxPerCode bounds how many problems of one code are listed; 0: 1,000. All are counted.
+	// MaxPerCode bounds how many problems of one code are listed; 0: 1,000. All problems are counted.
 	MaxPerCode int
-	// Progress, when set, is called as the work goes on: done of total units of the pass. Never by two goroutines at once.
+	// Progress, if set, is called during the work: done of total units of the pass. It is never called by two
+	// goroutines at once.
 	Progress func(pass int, done, total uint64)
-	// ApplyFast brings the records of fast commits home on a device on which the full commits have been replayed.
-	// nil: an image with fast commits is checked without them, and the report says so.
+	// ApplyFast applies the records of fast commits to a device on which the full commits have been replayed. nil: an
+	// image with fast commits is checked without them, and the report says so.
 	ApplyFast func(dev aio.Device) error
-	// Context, when set, ends the check early with its error.
+	// Context, if set, ends the check early with its error.
 	Context context.Context
 }
 
@@ -34,7 +35,7 @@ func (o Options) workers() int {
 	return runtime.GOMAXPROCS(0)
 }
 
-// errStop ends the passes after a finding that leaves nothing to go on with; the finding itself is in the report.
+// errStop ends the passes after a finding that makes it useless to go on. The finding itself is in the report.
 var errStop = errors.New("check cannot go on")
 
 // A checker is one run.
@@ -49,24 +50,24 @@ type checker struct {
 	super uint64 // block of the superblock in use; 0: the primary one
 	known *layout.Geometry
 
-	orphans   map[layout.Ino]bool // on the orphan list of an image whose journal was recovered
+	orphans   map[layout.Ino]bool // inodes on the orphan list, in an image whose journal was recovered
 	recovered *Recovered
 
-	// What pass 1 learns, for the passes behind it.
+	// Results of pass 1, for the later passes.
 	blocks      *bitmap    // clusters in use
 	dupes       *bitmap    // clusters in use twice
 	metadata    *bitmap    // blocks of superblocks, descriptors, bitmaps and inode tables
-	mu          sync.Mutex // guards dirBlocks while workers hand theirs over
-	inodes      *bitmap    // in use
+	mu          sync.Mutex // guards dirBlocks while workers add theirs
+	inodes      *bitmap    // inodes in use
 	symlinks    *bitmap
 	dirs        *bitmap // directories
 	regular     *bitmap // regular files
-	suspect     *bitmap // with fields that pass 2 reports
-	inBadBlock  *bitmap // whose record lies in a bad block
+	suspect     *bitmap // inodes with fields that pass 2 reports
+	inBadBlock  *bitmap // inodes whose record lies in a bad block
 	imagic      *bitmap
 	casefolded  *bitmap
-	links       *linkCounts // as the inodes say
-	found       *linkCounts // as the directories say
+	links       *linkCounts // link counts stored in the inodes
+	found       *linkCounts // link counts found in the directories
 	dirList     dirTable
 	dirBlocks   []dirBlock
 	indexes     indexTable
@@ -78,14 +79,14 @@ type checker struct {
 	largeFile   onceFlag // a file beyond 2 GiB was seen
 	largeDir    onceFlag // a directory that needs large_dir was seen
 	stats       stats
-	toil        atomic.Uint64 // see again
+	toil        atomic.Uint64 // cost so far; see again
 	dirTotal    atomic.Uint64 // directory blocks
-	over        onceFlag      // the check cannot be carried through
+	over        onceFlag      // the bound of again is passed
 	meter       meter
 }
 
-// Run checks the file system on dev. An error is one of the device or of the context; what is wrong with the file
-// system is in the report, also where it could not be checked at all (Report.Fatal).
+// Run checks the file system on dev. It returns an error of the device or of the context. Everything that is wrong
+// with the file system is in the report, even if the file system could not be checked at all (Report.Fatal).
 func Run(dev aio.Device, o Options) (*Report, error) {
 	if o.MaxPerCode == 0 {
 		o.MaxPerCode = 1000
@@ -153,7 +154,7 @@ func (c *checker) report() *Report {
 		r.Blocks, r.BlockSize = c.geo.blocks, c.geo.bs
 	}
 	if c.blocks != nil {
-		// The boot block before the first group is in no bitmap.
+		// The boot block before the first group has no bit in any bitmap.
 		r.BlocksUsed = min(c.geo.first+c.blocks.count()*uint64(c.geo.ratio), c.geo.blocks)
 	}
 	if c.inodes != nil {

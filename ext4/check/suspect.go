@@ -39,7 +39,7 @@ func (c *checker) reportSuspect(ino layout.Ino) {
 	}
 }
 
-// typeProblem is what is wrong with an inode for its type.
+// typeProblem is the code for an inode that breaks the rules of its type.
 func (c *checker) typeProblem(ino layout.Ino, in layout.Inode) Code {
 	switch in.Type() {
 	case layout.ModeDir, layout.ModeRegular:

@@ -11,10 +11,10 @@ import (
 	"ext4img/ext4/layout"
 )
 
-// linkCounts counts the links of inodes: a bit for each that has one, a record for each that has several.
+// linkCounts counts the links of inodes: one bit for each inode with a link, and a record for each with several.
 type linkCounts struct {
 	one  *bitmap
-	more *bitmap // those in many
+	more *bitmap // inodes with a record in many
 	mu   sync.Mutex
 	many map[layout.Ino]uint32
 }
@@ -24,7 +24,7 @@ func newLinkCounts(g *geometry) *linkCounts {
 	return &linkCounts{one: made(), more: made(), many: map[layout.Ino]uint32{}}
 }
 
-// store sets the count of an inode that has none yet.
+// store sets the count of an inode that has no count yet.
 func (l *linkCounts) store(ino layout.Ino, n uint16) {
 	if n == 0 {
 		return
@@ -38,7 +38,7 @@ func (l *linkCounts) store(ino layout.Ino, n uint16) {
 	}
 }
 
-// add counts one link more.
+// add adds one link.
 func (l *linkCounts) add(ino layout.Ino) {
 	if !l.one.set(uint64(ino)) {
 		return
@@ -49,7 +49,7 @@ func (l *linkCounts) add(ino layout.Ino) {
 	l.mu.Unlock()
 }
 
-// get is the count, cut where counts of e2fsck are.
+// get returns the count, with the same upper bound as in e2fsck.
 func (l *linkCounts) get(ino layout.Ino) uint32 {
 	switch {
 	case !l.one.test(uint64(ino)):
@@ -62,15 +62,15 @@ func (l *linkCounts) get(ino layout.Ino) uint32 {
 	return min(max(l.many[ino], 1), 65500)
 }
 
-// A dirRecord is what is kept of a directory.
+// A dirRecord is the record of a directory.
 type dirRecord struct {
 	ino        layout.Ino
-	parent     layout.Ino // the directory with the first entry for it; 0: none was found
-	dotdot     layout.Ino // what its ".." says
+	parent     layout.Ino // the directory in which the first entry for it was found; 0: none
+	dotdot     layout.Ino // the inode of its ".."
 	generation uint32
 }
 
-// dirTable holds the directories, in order of their inode numbers once sorted.
+// dirTable holds the directories; after sort, in the order of their inode numbers.
 type dirTable struct {
 	mu   sync.Mutex
 	recs []dirRecord
@@ -86,9 +86,9 @@ func (t *dirTable) sort() {
 	slices.SortFunc(t.recs, func(a, b dirRecord) int { return cmp.Compare(a.ino, b.ino) })
 }
 
-// get finds a directory's record, nil if there is none. Only after sort.
+// get returns a directory's record, or nil. It may be called only after sort.
 func (t *dirTable) get(ino layout.Ino) *dirRecord {
-	// Only the numbers are looked at: the other fields may be changing.
+	// Only the numbers are compared: other goroutines may be changing the other fields.
 	i := sort.Search(len(t.recs), func(i int) bool { return t.recs[i].ino >= ino })
 	if i == len(t.recs) || t.recs[i].ino != ino {
 		return nil
@@ -96,7 +96,8 @@ func (t *dirTable) get(ino layout.Ino) *dirRecord {
 	return &t.recs[i]
 }
 
-// claimParent notes that dir has an entry for ino. It gives the directory that has one already, 0 if none has.
+// claimParent records that dir has an entry for ino. If another directory has one already, it returns that directory,
+// or else 0.
 func (t *dirTable) claimParent(ino, dir layout.Ino) layout.Ino {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -111,8 +112,8 @@ func (t *dirTable) claimParent(ino, dir layout.Ino) layout.Ino {
 	return 0
 }
 
-// A dirBlock is one block of a directory. pblk 0 is a hole; of a directory with inline data block 0 is what i_block
-// holds and block 1 the rest.
+// A dirBlock is one block of a directory. pblk is 0 for a hole. A directory with inline data has a block 0, which is
+// in i_block, and a block 1 with the rest.
 type dirBlock struct {
 	pblk   uint64
 	ino    layout.Ino
@@ -123,7 +124,7 @@ type dirBlock struct {
 // onceFlag is set by any goroutine and stays set.
 type onceFlag struct{ v atomic.Bool }
 
-// raise tells whether it was the first.
+// raise sets the flag and reports whether it was not set before.
 func (f *onceFlag) raise() bool  { return !f.v.Swap(true) }
 func (f *onceFlag) raised() bool { return f.v.Load() }
 
@@ -160,7 +161,7 @@ func (m *meter) show() {
 	}
 }
 
-// hex is a number as checksums and magic numbers are written.
+// hex formats a number like checksums and magic numbers.
 func hex[T ~uint8 | ~uint16 | ~uint32 | ~uint64](v T) string { return fmt.Sprintf("%#x", uint64(v)) }
 
 // workers is how many goroutines check things.
