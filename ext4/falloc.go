@@ -206,11 +206,14 @@ func (n *node) punchHole(off, length int64) error {
 	if end := off + length; end > int64(size) {
 		length = (end+bs-1)/bs*bs - off
 	}
+	if err := n.inspect(n.fs.blocks(off, length)); err != nil {
+		return err
+	}
 	if err := n.zeroEnds(off, length); err != nil {
 		return err
 	}
 	first, end := n.inner(off, length)
-	if err := n.removeBlocks(first, end); err != nil {
+	if err := n.freeBlocks(first, end); err != nil {
 		return err
 	}
 	return n.grow(0, true)
@@ -234,6 +237,9 @@ func (n *node) zeroEnds(off, length int64) error {
 // zeroRange makes a range read as zeros and have blocks: whole blocks become unwritten, parts are cleared.
 func (n *node) zeroRange(off, length int64, keep bool) error {
 	if err := n.haveSpace(off, length); err != nil {
+		return err
+	}
+	if err := n.inspect(n.fs.blocks(off, length)); err != nil {
 		return err
 	}
 	if err := n.zeroEnds(off, length); err != nil {
@@ -298,7 +304,10 @@ func (n *node) collapseRange(off, length int64) error {
 		return syscall.EINVAL
 	}
 	first, end := n.fs.blocks(off, length)
-	if err := n.removeBlocks(first, end); err != nil {
+	if err := n.inspect(first, ^layout.Lblk(0)); err != nil {
+		return err
+	}
+	if err := n.freeBlocks(first, end); err != nil {
 		return err
 	}
 	if err := n.shift(end, -int64(end-first)); err != nil {
@@ -333,10 +342,13 @@ func (n *node) insertRange(off, length int64) error {
 	if err := n.fs.fits(int64(size), length); err != nil {
 		return err
 	}
+	first, _ := n.fs.blocks(off, length)
+	if err := n.inspect(first, ^layout.Lblk(0)); err != nil {
+		return err
+	}
 	if err := n.setSize(int64(size) + length); err != nil {
 		return err
 	}
-	first, _ := n.fs.blocks(off, length)
 	if err := n.shift(first, length/int64(n.fs.vol.Geo.BlockSize)); err != nil {
 		return err
 	}

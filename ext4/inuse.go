@@ -19,7 +19,7 @@ func (f *FS) inUse(r journal.Reader, ino layout.Ino) error {
 		return err
 	case f.vol.Own(ino), rec.HasFlag(layout.FlagEAInode):
 		return layout.Corruptf("inode %d: the file system's own, and has a name", ino)
-	case rec.Links() > 0 && rec.Type() == 0:
+	case rec.Links() > 0 && !knownType(rec.Type()):
 		return layout.Corruptf("inode %d: mode %#o: of no type", ino, rec.Mode())
 	case rec.Links() > 0:
 		return nil
@@ -30,4 +30,13 @@ func (f *FS) inUse(r journal.Reader, ino layout.Ino) error {
 		return volume.Corrupt(fmt.Errorf("inode %d: it is free: %w", ino, syscall.ESTALE))
 	}
 	return nil
+}
+
+// knownType tells whether the type in i_mode is one of the seven that there are.
+func knownType(typ uint16) bool {
+	switch typ {
+	case layout.ModeRegular, layout.ModeDir, layout.ModeSymlink, layout.ModeCharDev, layout.ModeBlockDev, layout.ModeFIFO, layout.ModeSocket:
+		return true
+	}
+	return false
 }

@@ -102,14 +102,22 @@ func (n *node) removeBlocks(from, to layout.Lblk) error {
 	if from >= to {
 		return nil
 	}
+	if err := n.inspect(from, to); err != nil {
+		return err
+	}
+	return n.freeBlocks(from, to)
+}
+
+// inspect looks at what the map says of the blocks [from, to), before the first of them is freed or moved, or a part of
+// one is cleared: what is wrong is recorded, and nothing has changed.
+func (n *node) inspect(from, to layout.Lblk) error {
 	v := n.fs.vol.Journal.View()
 	err := n.fs.vol.Extents.Inspect(v, n.ino, from, to)
 	v.Close()
 	if err != nil {
 		n.fs.vol.Fault(err)
-		return err
 	}
-	return n.freeBlocks(from, to)
+	return err
 }
 
 // freeBlocks frees the blocks [from, to), which have been looked at.

@@ -25,7 +25,7 @@ func (m *Mapper) Inspect(r journal.Reader, ino layout.Ino, from, to layout.Lblk)
 	f.strict = true
 	s := inspection{file: f, from: uint64(from), to: uint64(to)}
 	if to == ^layout.Lblk(0) {
-		s.to = math.MaxUint32
+		s.to = math.MaxUint32 + 1 // what stands at the very end is wrong, and looked at as well
 	}
 	if f.kind == mappedByBlocks {
 		err = s.lists()

@@ -26,12 +26,30 @@ func (f *file) root() (layout.ExtentNode, error) {
 	if err != nil {
 		return nil, err
 	}
-	return layout.ExtentNode(block), f.m.g.CheckExtentRoot(f.ino, block)
+	root := layout.ExtentNode(block)
+	if err := f.m.g.CheckExtentRoot(f.ino, block); err != nil {
+		return root, err
+	}
+	return root, f.aligned(root)
+}
+
+// aligned checks before a change that what the file has of a cluster lies there at the same place.
+func (f *file) aligned(node layout.ExtentNode) error {
+	ratio := uint64(f.m.g.ClusterRatio)
+	if !f.strict || ratio == 1 || !node.Leaf() {
+		return nil
+	}
+	for i := range node.Entries() {
+		if e := node.Extent(i); (uint64(e.Pblk)-uint64(e.Lblk))%ratio != 0 {
+			return layout.Corruptf("extent node of inode %d: logical block %d at block %d: not at the same place in a cluster of %d", f.ino, e.Lblk, e.Pblk, ratio)
+		}
+	}
+	return nil
 }
 
 // child reads the node below entry s.at, and checks what only both together tell: its depth, and that its keys lie in
-// the range that the entry gives it. That rules out loops, and a node reached twice. Before anything is changed, the
-// first key must also be that of the entry.
+// the range that the entry gives it. That rules out loops, and a node reached twice. Before anything is changed, there
+// must be an entry, and its key must be that of the entry above.
 func (f *file) child(s *step) (step, error) {
 	x, end := s.node.Index(s.at), s.end
 	if err := f.m.space.InMetadata(x.Child, 1); err != nil {
@@ -51,6 +69,9 @@ func (f *file) child(s *step) (step, error) {
 	if node.Depth() != s.node.Depth()-1 {
 		return step{}, f.corrupt(x.Child, "eh_depth %d, want %d", node.Depth(), s.node.Depth()-1)
 	}
+	if f.strict && node.Entries() == 0 {
+		return step{}, f.corrupt(x.Child, "eh_entries 0")
+	}
 	if n := node.Entries(); n > 0 {
 		if node.Key(0) < x.Lblk || f.strict && node.Key(0) != x.Lblk {
 			return step{}, f.corrupt(x.Child, "begins at logical block %d, its index at %d", node.Key(0), x.Lblk)
@@ -63,7 +84,7 @@ func (f *file) child(s *step) (step, error) {
 			return step{}, f.corrupt(x.Child, "reaches logical block %d, its index ends at %d", last, end)
 		}
 	}
-	return step{node: node, block: x.Child, end: end}, nil
+	return step{node: node, block: x.Child, end: end}, f.aligned(node)
 }
 
 func (f *file) corrupt(block layout.Pblk, format string, args ...any) error {
