@@ -11,7 +11,7 @@ import (
 
 // inUse judges an inode that a name leads to, or that a caller has the number of. One that is free is no file, nor is
 // one of the file system's own, which no name leads to in a sound file system. One without links is in use as long as
-// somebody has it open.
+// somebody has it open; and where nothing is changed, if only its count of links says that it is free.
 func (f *FS) inUse(r journal.Reader, ino layout.Ino) error {
 	rec, err := f.vol.Inodes.Read(r, ino)
 	switch {
@@ -21,7 +21,7 @@ func (f *FS) inUse(r journal.Reader, ino layout.Ino) error {
 		return layout.Corruptf("inode %d: the file system's own, and has a name", ino)
 	case rec.Links() > 0 && !knownType(rec.Type()):
 		return layout.Corruptf("inode %d: mode %#o: of no type", ino, rec.Mode())
-	case rec.Links() > 0:
+	case rec.Links() > 0, f.ReadOnly() && rec.Type() != 0 && rec.Dtime() == 0:
 		return nil
 	}
 	f.mu.Lock()

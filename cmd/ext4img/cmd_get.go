@@ -48,6 +48,9 @@ func get(c *cli.Context) error {
 		if d, err := os.Stat(dst); err == nil && d.IsDir() {
 			dst = filepath.Join(dst, path.Base(p))
 		}
+		if d, err := os.Stat(dst); err == nil && !d.IsDir() && !d.Mode().IsRegular() {
+			return opError(c, p, replaceFile(dst, 0, func(w *os.File) error { return out.stream(img.fs, p, w) }))
+		}
 		return opError(c, p, getFile(out, img.fs, p, dst, info))
 	})
 }

@@ -16,6 +16,7 @@ func (x *exporter) toDir(dst string) error {
 	if err != nil {
 		return err
 	}
+	_, missing := os.Lstat(dst)
 	if err := os.MkdirAll(dst, 0o755); err != nil {
 		return err
 	}
@@ -23,7 +24,7 @@ func (x *exporter) toDir(dst string) error {
 	if err != nil {
 		return err
 	}
-	t := &hostTree{x: x, root: root}
+	t := &hostTree{x: x, root: root, fresh: missing != nil}
 	err = x.walk(top, t)
 	for len(t.levels) > 0 { // it has ended early
 		if e := t.leave(); err == nil {
@@ -42,6 +43,7 @@ func (x *exporter) toDir(dst string) error {
 type hostTree struct {
 	x      *exporter
 	root   *os.Root
+	fresh  bool        // root was made by this export
 	levels []hostLevel // from the root to the directory that is being filled
 	first  int         // those from here on are open, and the root
 }
@@ -63,7 +65,7 @@ func (t *hostTree) here() *hostLevel { return &t.levels[len(t.levels)-1] }
 // enter makes a directory, for the owner alone until it is left.
 func (t *hostTree) enter(it *exportItem) error {
 	if len(t.levels) == 0 {
-		t.levels, t.first = append(t.levels, hostLevel{it: it, base: ".", root: t.root}), 1
+		t.levels, t.first = append(t.levels, hostLevel{it: it, base: ".", root: t.root, fresh: t.fresh}), 1
 		return nil
 	}
 	base := path.Base(it.Name)

@@ -203,14 +203,14 @@ func short(name string) bool {
 // paxName is the name of the member that has the records of another one. Programs that do not know it make a file of it.
 func paxName(name string) string {
 	dir, base := path.Split(strings.TrimRight(name, "/"))
-	name = ""
-	for _, c := range []byte(dir + "PaxHeaders/" + base) {
+	dir, base = dir[:min(len(dir), 99)], base[:min(len(base), 99)]
+	ascii := []byte(dir + "PaxHeaders/" + base)
+	for i, c := range ascii {
 		if c >= 0x80 {
-			c = '_'
+			ascii[i] = '_'
 		}
-		name += string(rune(c))
 	}
-	return name[:min(len(name), 99)]
+	return string(ascii[:min(len(ascii), 99)])
 }
 
 // paxTime is a time in seconds since 1970 with a fraction, as exact as it is.

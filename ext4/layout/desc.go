@@ -136,6 +136,14 @@ func (t DescType) String() string { return fmt.Sprintf("descriptor of group %d",
 
 // Verify checks the checksum, then the structure.
 func (t DescType) Verify(p []byte) error {
+	if err := t.checksum(p); err != nil {
+		return err
+	}
+	return t.Check(p)
+}
+
+// checksum checks the size and the checksum.
+func (t DescType) checksum(p []byte) error {
 	if err := t.size(p); err != nil {
 		return err
 	}
@@ -143,7 +151,7 @@ func (t DescType) Verify(p []byte) error {
 	if want := t.G.DescChecksum(t.Group, d); t.G.GdtCsum() && d.Checksum() != want {
 		return csumError(t.String(), uint32(d.Checksum()), uint32(want))
 	}
-	return t.Check(p)
+	return nil
 }
 
 // Check checks that bitmaps and inode table lie in the file system and that the counts are possible.
@@ -155,17 +163,27 @@ func (t DescType) Check(p []byte) error {
 	for _, b := range []struct {
 		name string
 		at   Pblk
-		n    uint32
-	}{{"block bitmap", d.BlockBitmap(), 1}, {"inode bitmap", d.InodeBitmap(), 1}, {"inode table", d.InodeTable(), g.InodeTableBlocks()}} {
-		if !g.ContainsBlocks(b.at, uint64(b.n)) {
+	}{{"block bitmap", d.BlockBitmap()}, {"inode bitmap", d.InodeBitmap()}} {
+		if !g.ContainsBlocks(b.at, 1) {
 			return Corruptf("%s: %s at block %d of %d", t, b.name, b.at, g.Blocks)
 		}
+	}
+	if err := t.table(d); err != nil {
+		return err
 	}
 	if n := d.FreeClusters(); n > g.GroupClusters(t.Group) {
 		return Corruptf("%s: %d clusters free of %d", t, n, g.GroupClusters(t.Group))
 	}
 	if n := max(d.FreeInodes(), d.ItableUnused(), d.UsedDirs()); n > g.InodesPerGroup {
 		return Corruptf("%s: %d inodes free, %d unused, %d directories of %d inodes", t, d.FreeInodes(), d.ItableUnused(), d.UsedDirs(), g.InodesPerGroup)
+	}
+	return nil
+}
+
+// table checks that the inode table lies in the file system.
+func (t DescType) table(d Desc) error {
+	if !t.G.ContainsBlocks(d.InodeTable(), uint64(t.G.InodeTableBlocks())) {
+		return Corruptf("%s: inode table at block %d of %d", t, d.InodeTable(), t.G.Blocks)
 	}
 	return nil
 }
@@ -182,6 +200,18 @@ func (t DescType) Seal(p []byte) {
 	if t.G.GdtCsum() {
 		Desc(p).SetChecksum(t.G.DescChecksum(t.Group, Desc(p)))
 	}
+}
+
+// DescTableType is the buf.Type of a descriptor of which only the inode table matters: for callers that read inodes. Wrong
+// bitmaps and counts stop nobody from reading.
+type DescTableType struct{ DescType }
+
+// Verify checks the checksum, then where the inode table is.
+func (t DescTableType) Verify(p []byte) error {
+	if err := t.checksum(p); err != nil {
+		return err
+	}
+	return t.table(Desc(p))
 }
 
 // BitmapChecksum computes the checksum of a bitmap as its group's descriptor stores it: short descriptors store only

@@ -103,7 +103,7 @@ func (f DirFormat) putRecLen(p []byte, n int) {
 }
 
 // At decodes the record at off in p, the entries of a block (or of an inline directory), and checks it as
-// __ext4_check_dir_entry does.
+// __ext4_check_dir_entry does. With an error, RecLen leads to the next record, or is 0 where that cannot be told.
 func (f DirFormat) At(p []byte, off int) (Dirent, error) {
 	if off < 0 || off+direntMin > len(p) {
 		return Dirent{}, Corruptf("entry at %d: beyond the %d bytes for entries", off, len(p))
@@ -122,13 +122,13 @@ func (f DirFormat) At(p []byte, off int) (Dirent, error) {
 	case left > 0 && left < direntMin:
 		return Dirent{}, Corruptf("entry at %d: rec_len %d leaves %d bytes", off, e.RecLen, left)
 	case direntHead+nameLen > e.RecLen:
-		return Dirent{}, Corruptf("entry at %d: name_len %d in rec_len %d", off, nameLen, e.RecLen)
+		return Dirent{Off: off, RecLen: e.RecLen}, Corruptf("entry at %d: name_len %d in rec_len %d", off, nameLen, e.RecLen)
 	case uint32(e.Ino) > f.Inodes:
-		return Dirent{}, Corruptf("entry at %d: inode %d of %d", off, e.Ino, f.Inodes)
+		return Dirent{Off: off, RecLen: e.RecLen}, Corruptf("entry at %d: inode %d of %d", off, e.Ino, f.Inodes)
 	}
 	e.Name = raw[direntHead : direntHead+nameLen]
 	if f.needed(e) > e.RecLen {
-		return Dirent{}, Corruptf("entry at %d: name_len %d in rec_len %d", off, nameLen, e.RecLen)
+		return Dirent{Off: off, RecLen: e.RecLen}, Corruptf("entry at %d: name_len %d in rec_len %d", off, nameLen, e.RecLen)
 	}
 	return e, nil
 }
@@ -323,11 +323,16 @@ func (t DirBlockType) Format() DirFormat { return t.G.DirFormat(t.Encrypted, t.C
 // Area is the part of the block that holds entries.
 func (t DirBlockType) Area(p []byte) []byte { return p[:min(len(p), t.Format().Capacity())] }
 
-// Verify checks the checksum, then the structure.
+// Verify checks the structure, then the checksum.
 func (t DirBlockType) Verify(p []byte) error {
 	if err := t.Check(p); err != nil {
 		return err
 	}
+	return t.verifyTail(p)
+}
+
+// verifyTail checks the checksum.
+func (t DirBlockType) verifyTail(p []byte) error {
 	if !t.G.MetadataCsum() {
 		return nil
 	}
@@ -340,6 +345,17 @@ func (t DirBlockType) Verify(p []byte) error {
 
 // Check checks every record, and that the tail is where it should be.
 func (t DirBlockType) Check(p []byte) error {
+	if err := t.checkTail(p); err != nil {
+		return err
+	}
+	if err := t.Format().Entries(t.Area(p), func(Dirent) bool { return true }); err != nil {
+		return fmt.Errorf("%s: %w", t, err)
+	}
+	return nil
+}
+
+// checkTail checks the size, and that the tail stands where it should.
+func (t DirBlockType) checkTail(p []byte) error {
 	if len(p) != t.G.BlockSize {
 		return Corruptf("%s: %d bytes, want %d", t, len(p), t.G.BlockSize)
 	}
@@ -348,9 +364,6 @@ func (t DirBlockType) Check(p []byte) error {
 		if le.Uint32(tail) != 0 || le.Uint16(tail[4:]) != direntTail || tail[6] != 0 || tail[7] != tailType {
 			return Corruptf("%s: no checksum at its end", t)
 		}
-	}
-	if err := t.Format().Entries(t.Area(p), func(Dirent) bool { return true }); err != nil {
-		return fmt.Errorf("%s: %w", t, err)
 	}
 	return nil
 }
@@ -377,4 +390,16 @@ func (t DirBlockType) PutTail(p []byte) {
 
 func (t DirBlockType) checksum(p []byte) uint32 {
 	return Crc32c(t.G.InodeSeed(t.Ino, t.Gen), p[:len(p)-direntTail])
+}
+
+// DirPartsType is the buf.Type of a DirBlockType whose records may be wrong, each by itself: for callers that check them one
+// by one, and change nothing.
+type DirPartsType struct{ DirBlockType }
+
+// Verify checks the checksum.
+func (t DirPartsType) Verify(p []byte) error {
+	if err := t.checkTail(p); err != nil {
+		return err
+	}
+	return t.verifyTail(p)
 }

@@ -11,7 +11,7 @@ import (
 // after block as the kernel does where it trusts no index: what an index leaves out is found, nothing comes twice.
 //
 // What is wrong with a part of the directory is told to bad, and the rest goes on unless bad returns an error: a block
-// that cannot be read, a hole, a name that no name can be.
+// that cannot be read, a hole, a record that is none, a name that no name can be.
 func (d *Dirs) Scan(r journal.Reader, dir layout.Ino, fn func(Entry) (bool, error), bad func(error) error) error {
 	f, err := d.open(r, dir)
 	if err != nil {
@@ -20,6 +20,9 @@ func (d *Dirs) Scan(r journal.Reader, dir layout.Ino, fn func(Entry) (bool, erro
 	s := scan{file: f, fn: fn, bad: bad, seen: map[layout.Pblk]bool{}}
 	if f.isInline() {
 		return s.inline()
+	}
+	if f.blocks == 0 {
+		return s.bad(layout.Corruptf("directory %d: of no blocks", dir))
 	}
 	for lblk := layout.Lblk(0); lblk < f.blocks && !s.ended; {
 		e, err := d.m.Lookup(r, dir, lblk)
@@ -91,11 +94,16 @@ func (s *scan) block(lblk layout.Lblk) error {
 			return s.dots(p)
 		}
 	}
-	p, err := s.entries(lblk)
+	t := layout.DirPartsType{DirBlockType: s.blockType(lblk)}
+	ref, err := s.ref(lblk, t)
 	if err != nil {
 		return s.bad(err)
 	}
-	return s.records(s.blockType(lblk).String(), p)
+	p, err := s.r.Read(ref)
+	if err != nil {
+		return s.bad(err)
+	}
+	return s.records(t.String(), t.Area(p))
 }
 
 // isIndex tells whether a block of a hashed directory is one of its index. It reads the block as plain bytes and looks at
@@ -124,25 +132,27 @@ func (s *scan) dots(p []byte) error {
 	return nil
 }
 
-// records scans the records of p; where is their place, for errors. What follows a broken one cannot be found.
+// records scans the records of p; where is their place, for errors. One that is wrong is left out; what follows it can be
+// found unless its length is wrong, too.
 func (s *scan) records(where string, p []byte) error {
-	var failed error
 	format := s.format()
-	broken := format.Entries(p, func(e layout.Dirent) bool {
-		switch {
-		case e.Ino == 0:
-			return true
-		case format.CheckName(e) != nil:
-			failed = s.bad(fmt.Errorf("%s: %w", where, format.CheckName(e)))
-		default:
-			failed = s.give(Entry{string(e.Name), e.Ino, e.Type})
+	for off := 0; off < len(p) && !s.ended; {
+		e, err := format.At(p, off)
+		if err == nil {
+			err = format.CheckName(e)
 		}
-		return failed == nil && !s.ended
-	})
-	if broken != nil && failed == nil {
-		failed = s.bad(fmt.Errorf("%s: %w", where, broken))
+		switch {
+		case err != nil:
+			err = s.bad(fmt.Errorf("%s: %w", where, err))
+		case e.Ino != 0:
+			err = s.give(Entry{string(e.Name), e.Ino, e.Type})
+		}
+		if err != nil || e.RecLen == 0 {
+			return err
+		}
+		off += e.RecLen
 	}
-	return failed
+	return nil
 }
 
 func (s *scan) give(e Entry) error {

@@ -106,6 +106,20 @@ func (s *Space) Desc(r journal.Reader, group layout.Group) (layout.Desc, error) 
 	return layout.Desc(p), nil
 }
 
+// TableDesc is Desc for callers that want to know where the inode table is, and nothing else.
+func (s *Space) TableDesc(r journal.Reader, group layout.Group) (layout.Desc, error) {
+	if group >= s.g.Groups {
+		return nil, layout.Corruptf("group %d of %d", group, s.g.Groups)
+	}
+	ref := s.descRef(group)
+	ref.Type = layout.DescTableType{DescType: layout.DescType{G: s.g, Group: group}}
+	p, err := r.Read(ref)
+	if err != nil {
+		return nil, fmt.Errorf("descriptor of group %d: %w", group, err)
+	}
+	return layout.Desc(p), nil
+}
+
 func (s *Space) editDesc(h *journal.Handle, group layout.Group) (layout.Desc, error) {
 	p, err := h.Get(s.descRef(group))
 	if err != nil {

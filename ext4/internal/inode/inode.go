@@ -93,7 +93,7 @@ func (t *Table) ref(r journal.Reader, ino layout.Ino) (buf.Ref, error) {
 
 // readPart finds a group's inode table.
 func (t *Table) readPart(r journal.Reader, group layout.Group) (*tablePart, error) {
-	d, err := t.s.Desc(r, group)
+	d, err := t.s.TableDesc(r, group)
 	if err != nil {
 		return nil, err
 	}
