@@ -12,7 +12,7 @@ import (
 	"ext4img/ext4/layout"
 )
 
-// On a device full of old bytes nothing of them may be taken for part of the new file system.
+// On a device full of old bytes, none of them may count as part of the new file system.
 func TestMakeOverOldContents(t *testing.T) {
 	for _, s := range []shape{
 		{name: "default", size: 100 * mib},
@@ -66,7 +66,7 @@ func TestSameOptionsSameBytes(t *testing.T) {
 	}
 }
 
-// A sparse image stays sparse: what is written is near what is not zero.
+// A sparse image stays sparse: blocks are written only around bytes that are not zero.
 func TestStaysSparse(t *testing.T) {
 	dev := simdev.New(20 * gib)
 	dev.Record()
@@ -143,7 +143,7 @@ func TestTooLarge(t *testing.T) {
 	}
 }
 
-// Whatever write is the last one to reach the device, there is no file system or all of it.
+// Whichever write is the last to reach the device, the result is no file system or a whole one.
 func TestMakeCrash(t *testing.T) {
 	dev := simdev.New(8 * mib)
 	if err := Make(dev, pinned(Options{})); err != nil {

@@ -1,16 +1,16 @@
 // Package mkfs makes an empty ext4 file system on a device, as mke2fs -t ext4 does: the same features, the same numbers
-// of groups, inodes, reserved and journal blocks for the same size. Every byte of the new file system is this package's; no
+// of groups, inodes, reserved and journal blocks for the same size. It owns every byte of the new file system; no
 // other package may use the device meanwhile.
 //
-// It promises that the superblock comes last: a crash before Make returns leaves no file system, or the whole one. What
-// it writes follows from the Options and the device's size alone, so the same UUID and time give the same bytes.
-// Nothing is written that the format does not ask for: a sparse image stays sparse.
+// It promises that the superblock is written last: a crash before Make returns leaves no file system, or a whole one.
+// The bytes depend only on the Options and the device's size, so the same UUID and time give the same bytes. It
+// writes only what the format needs: a sparse image stays sparse.
 //
-// It asks of the caller that the device has its final size, and the truth about whether it reads as zeros
-// (Options.Zeroed). A device that does not has its stale inode tables and log cleared where old contents could be
-// taken for new.
+// The caller makes sure that the device has its final size, and says truthfully whether it reads as zeros
+// (Options.Zeroed). If it does not, Make clears inode tables and the log where old bytes could be taken for valid
+// ones.
 //
-// One flex group, with the tables of all its groups packed behind the first group's descriptors:
+// One flex group. The tables of all its groups follow the descriptors of its first group:
 //
 //	group 0                                                          group 1 … 15 (1, and others: copies)
 //	┌───────┬───────┬──────────┬─────────┬─────────┬──────────┬────┐ ┌───────┬───────┬──────────┬─────────────────┐

@@ -13,7 +13,8 @@ const (
 	orphanMaxLen = 8 << 20 // bytes; the kernel refuses larger ones
 )
 
-// makeOrphanFile makes the file of orphans: one block of slots for each 4,096 blocks of the file system, within bounds.
+// makeOrphanFile makes the orphan file, with one block of slots for each 4,096 blocks of the file system, within
+// bounds.
 func (b *builder) makeOrphanFile() error {
 	if b.g.Compat&layout.CompatOrphanFile == 0 {
 		return nil
@@ -36,7 +37,7 @@ func (b *builder) makeOrphanFile() error {
 	return nil
 }
 
-// makeMMP makes the block of multi-mount protection: nobody has the file system mounted.
+// makeMMP makes the block of multi-mount protection. It says that the file system is not mounted.
 func (b *builder) makeMMP() error {
 	if b.g.Incompat&layout.IncompatMMP == 0 {
 		return nil

@@ -28,7 +28,7 @@ var (
 	})
 )
 
-// makeable is every feature that a new file system may have.
+// makeable holds every feature that a new file system may have.
 var makeable = ext4Features.with(Features{
 	Compat: layout.CompatSparseSuper2 | layout.CompatStableInodes | layout.CompatOrphanFile,
 	Incompat: layout.IncompatMetaBG | layout.IncompatMMP | layout.IncompatEAInode | layout.IncompatCsumSeed | layout.IncompatLargeDir |
@@ -59,8 +59,8 @@ func (f Features) without(g Features) Features {
 
 func (f Features) has(g Features) bool { return g.without(f) == Features{} }
 
-// ParseFeatures changes base by a list as mke2fs -O takes it: names joined by commas, "^" in front of one takes it away,
-// "none" takes all away.
+// ParseFeatures changes base by a list as for mke2fs -O: names joined by commas; "^" before a name removes it, and
+// "none" removes all.
 func ParseFeatures(base Features, list string) (Features, error) {
 	f := base
 	for _, word := range strings.FieldsFunc(list, func(r rune) bool { return r == ',' || r == ' ' }) {
@@ -89,7 +89,7 @@ func ParseFeatures(base Features, list string) (Features, error) {
 	return f, nil
 }
 
-// check finds what excludes and requires each other, and takes away what has no meaning.
+// check returns an error if features exclude or require each other, and removes features that have no effect.
 func (f *Features) check() error {
 	extents := f.Incompat&layout.IncompatExtents != 0
 	switch {

@@ -6,7 +6,7 @@ import (
 	"ext4img/ext4/layout"
 )
 
-// A file is an inode in the making.
+// A file is an inode that is being made.
 type file struct {
 	ino  layout.Ino
 	rec  layout.Inode
@@ -14,7 +14,7 @@ type file struct {
 	tree uint64
 }
 
-// newFile makes the record of an inode. Its blocks follow.
+// newFile makes the record of an inode, without blocks.
 func (b *builder) newFile(ino layout.Ino, mode uint16, links uint16) *file {
 	rec := layout.Inode(make([]byte, b.g.InodeSize))
 	rec.SetMode(mode)
@@ -28,7 +28,7 @@ func (b *builder) newFile(ino layout.Ino, mode uint16, links uint16) *file {
 	return &file{ino: ino, rec: rec}
 }
 
-// allocate gives the file n blocks from goal on, maps them from logical block 0, and sets size and i_blocks.
+// allocate allocates n blocks for the file, from goal on, maps them from logical block 0, and sets size and i_blocks.
 func (b *builder) allocate(f *file, goal, n uint64) error {
 	runs, err := b.space.data(goal, n)
 	if err != nil {
@@ -48,7 +48,7 @@ func (b *builder) allocate(f *file, goal, n uint64) error {
 	return nil
 }
 
-// setBlocks sets i_blocks, in sectors, of which every cluster counts whole.
+// setBlocks sets i_blocks, in sectors. Every cluster counts as a whole.
 func (b *builder) setBlocks(f *file, n uint64) {
 	if b.g.Bigalloc() {
 		n = f.tree * b.space.ratio()
@@ -70,7 +70,7 @@ func (f *file) block(l uint64) layout.Pblk {
 	return 0
 }
 
-// treeBlock takes a block for a node of the file's map, near its data.
+// treeBlock allocates a block for a node of the file's map, near its data.
 func (b *builder) treeBlock(f *file) (layout.Pblk, error) {
 	runs, err := b.space.data(f.runs[0].start, 1)
 	if err != nil {
@@ -80,7 +80,7 @@ func (b *builder) treeBlock(f *file) (layout.Pblk, error) {
 	return layout.Pblk(runs[0].start), nil
 }
 
-// mapExtents builds the extent tree from its leaves up.
+// mapExtents builds the extent tree from its leaves upwards.
 func (b *builder) mapExtents(f *file) error {
 	f.rec.SetFlags(f.rec.Flags() | layout.FlagExtents)
 	var extents []layout.Extent
@@ -107,7 +107,7 @@ func (b *builder) mapExtents(f *file) error {
 	return nil
 }
 
-// extentLevel writes count entries to as many nodes as they need and returns the entries that lead to those.
+// extentLevel writes count entries to as many nodes as needed, and returns the index entries for those nodes.
 func (b *builder) extentLevel(f *file, depth, count int, put func(n layout.ExtentNode, i, from int)) ([]layout.ExtentIndex, error) {
 	var index []layout.ExtentIndex
 	room := layout.ExtentNodeCapacity(b.g.BlockSize)
@@ -162,7 +162,7 @@ func (b *builder) mapIndirect(f *file) error {
 	return nil
 }
 
-// indirect writes an indirect block of a level, and all below it, for as many of the blocks as it can hold.
+// indirect writes an indirect block of a level and all blocks below it, for as many data blocks as it can map.
 func (b *builder) indirect(f *file, level int, all []uint32) (layout.Pblk, []uint32, error) {
 	p, err := b.treeBlock(f)
 	if err != nil {

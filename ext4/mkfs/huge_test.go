@@ -8,7 +8,7 @@ import (
 	"ext4img/aio/simdev"
 )
 
-// The largest sizes: numbers beyond 32 bits, meta block groups that take over by themselves.
+// The largest sizes: numbers beyond 32 bits, and sizes from which meta block groups are used.
 func TestMakeHuge(t *testing.T) {
 	for _, s := range []shape{
 		{name: "16T", size: 16 * tib},

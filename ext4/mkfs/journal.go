@@ -15,7 +15,7 @@ const (
 	maxJournal  = 1<<32 - 1
 )
 
-// journalSteps is the length of the log, in blocks, for file systems below so many blocks.
+// journalSteps gives the length of the log, in blocks, for file systems with fewer than below blocks.
 var journalSteps = []struct{ below, blocks uint64 }{
 	{2048, 0}, {32768, 1024}, {256 << 10, 4096}, {512 << 10, 8192}, {4096 << 10, 16384}, {8192 << 10, 32768},
 	{16384 << 10, 65536}, {32768 << 10, 131072},
@@ -30,8 +30,8 @@ func defaultJournal(blocks uint64) uint64 {
 	return 262144
 }
 
-// journalBlocks decides how long the log is to be. A file system too small for the default gets none, and loses the features
-// that need it.
+// journalBlocks decides on the length of the log. A file system that is too small for the default gets no log, and
+// loses the features that need one.
 func journalBlocks(o Options, f *Features) (uint64, error) {
 	n := o.JournalSize / uint64(o.BlockSize)
 	switch {
@@ -49,8 +49,8 @@ func journalBlocks(o Options, f *Features) (uint64, error) {
 	return n, nil
 }
 
-// makeJournal makes inode 8: an empty log in the middle of the device. As in a new file system of mke2fs, its
-// superblock names no features: who first uses it sets them.
+// makeJournal makes inode 8: an empty log in the middle of the device. As with mke2fs, its superblock has no
+// features: the first user of the log sets them.
 func (b *builder) makeJournal() error {
 	if b.log == 0 {
 		return nil

@@ -5,7 +5,8 @@ import (
 	"ext4img/ext4/layout"
 )
 
-// A builder holds the file system in the making: what is in memory until the end, and where the rest goes.
+// A builder holds the file system that is being made: the data kept in memory until the end, and the device for the
+// rest.
 type builder struct {
 	o       Options
 	dev     aio.Device // nil: this only checks
@@ -19,8 +20,8 @@ type builder struct {
 	next    layout.Ino                  // the next free inode
 }
 
-// Check tells whether Make would take the options for a device of so many bytes: what is wrong with them is known before
-// anything is given up for the new file system.
+// Check reports whether Make would accept the options for a device of size bytes. Callers use it before they give up
+// what the device holds.
 func Check(size int64, o Options) error {
 	b, err := newBuilder(size, o)
 	if err != nil {
@@ -30,7 +31,7 @@ func Check(size int64, o Options) error {
 	return b.makeFiles()
 }
 
-// Make makes a file system. What Check finds wrong is an error before the first write.
+// Make makes a file system. It returns the errors of Check before the first write.
 func Make(dev aio.Device, o Options) error {
 	if err := Check(dev.Size(), o); err != nil {
 		return err
@@ -56,7 +57,7 @@ func newBuilder(size int64, o Options) (*builder, error) {
 	return b, b.placeTables()
 }
 
-// build writes everything, the superblock last.
+// build writes everything; the superblock comes last.
 func (b *builder) build() error {
 	return inOrder(b.wipe, b.countOverhead, b.makeFiles, b.writeInodes, b.writeGroups, b.writeDescs, b.dev.Flush, b.writeSupers, b.dev.Flush)
 }
@@ -76,7 +77,7 @@ func inOrder(steps ...func() error) error {
 	return nil
 }
 
-// nextIno gives out the inodes that are not reserved.
+// nextIno returns the next inode that is neither reserved nor in use.
 func (b *builder) nextIno() layout.Ino {
 	b.next++
 	return b.next - 1
@@ -88,8 +89,8 @@ func (b *builder) desc(group layout.Group) layout.Desc {
 	return layout.Desc(b.descs[off : off+b.g.DescSize : off+b.g.DescSize])
 }
 
-// countOverhead sets s_overhead_clusters: what no file can ever have. That is the boot block, superblocks, descriptors and
-// tables, all that is in use by now, and the blocks of the log.
+// countOverhead sets s_overhead_clusters, the clusters that no file can use: the boot block, superblocks,
+// descriptors, tables and everything else in use so far, and the blocks of the log.
 func (b *builder) countOverhead() error {
 	n := b.g.FirstDataBlock + uint32(b.space.roundUp(b.log)/b.space.ratio())
 	scratch := make([]byte, b.g.BlockSize)

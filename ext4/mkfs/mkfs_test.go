@@ -28,14 +28,14 @@ var (
 	testTime = time.Unix(1700000000, 0)
 )
 
-// A shape is a file system as both Make and mke2fs describe it.
+// A shape is a file system, described both for Make and for mke2fs.
 type shape struct {
 	name string
 	size int64
 	o    Options
-	args string // of mke2fs -t ext4
-	kern bool   // the kernel's mount is asked too
-	near int    // by how much free blocks and overhead may differ
+	args string // arguments of mke2fs -t ext4
+	kern bool   // the kernel must mount it too
+	near int    // the largest difference in free blocks and overhead
 }
 
 func judge(t testing.TB, name string) {
@@ -45,7 +45,7 @@ func judge(t testing.TB, name string) {
 	}
 }
 
-// pinned completes the options with what makes two runs the same.
+// pinned sets the options that would otherwise differ between two runs.
 func pinned(o Options) Options {
 	o.UUID, o.HashSeed, o.Time = testUUID, testSeed, testTime
 	return o
@@ -64,7 +64,7 @@ func (s shape) make(t *testing.T, dev *simdev.Device) string {
 	return path
 }
 
-// dir is a folder whose file system can hold a sparse file of the size.
+// dir is a folder on a file system that can hold a sparse file of that size.
 func (s shape) dir(t *testing.T) string {
 	t.Helper()
 	const memory = "/dev/shm"
@@ -154,7 +154,8 @@ func TestMakeAgainstE2fsprogs(t *testing.T) {
 	}
 }
 
-// compare judges a zeroed device's file system by e2fsck, and its numbers by dumpe2fs of one by mke2fs.
+// compare has e2fsck judge a file system made on a zeroed device, and compares its numbers with those of one by
+// mke2fs.
 func (s shape) compare(t *testing.T) {
 	s.o.Zeroed = true
 	path := s.make(t, simdev.New(s.size))
@@ -193,7 +194,7 @@ func (s shape) compare(t *testing.T) {
 	}
 }
 
-// secondOpinion asks the project's own check, which finds more than e2fsck.
+// secondOpinion runs the project's own check, which finds more than e2fsck.
 func (s shape) secondOpinion(t *testing.T, path string) {
 	t.Helper()
 	dev, err := aio.Open(path, aio.Options{})
@@ -210,14 +211,14 @@ func (s shape) secondOpinion(t *testing.T, path string) {
 	}
 }
 
-// close tells whether two counts differ by no more than the shape allows.
+// close reports whether two counts differ by no more than the shape allows.
 func (s shape) close(key, got, want string) bool {
 	a, errA := strconv.Atoi(got)
 	b, errB := strconv.Atoi(want)
 	return errA == nil && errB == nil && (key == "Free blocks" || key == "Overhead clusters") && max(a-b, b-a) <= s.near
 }
 
-// header is what dumpe2fs says of the superblock, without what must differ.
+// header is dumpe2fs's listing of the superblock, without the fields that must differ.
 func header(t *testing.T, path string) map[string]string {
 	t.Helper()
 	judge(t, "dumpe2fs")
@@ -240,8 +241,8 @@ func header(t *testing.T, path string) map[string]string {
 	return fields
 }
 
-// mount has the kernel write to the file system, and e2fsck judge what it left. No other test of the package may run at the
-// same time: the child it starts would hold the mount's files for a moment.
+// mount has the kernel write to the file system, and e2fsck judge the result. No other test of the package may run at
+// the same time: a child process that it starts would hold the mount's files open for a moment.
 func mount(t *testing.T, path string) {
 	t.Helper()
 	if os.Geteuid() != 0 {
@@ -260,7 +261,7 @@ func mount(t *testing.T, path string) {
 		err = os.WriteFile(filepath.Join(dir, "d", fmt.Sprint("file", i)), content, 0o644)
 	}
 	if out, umountErr := exec.Command("umount", dir).CombinedOutput(); umountErr != nil {
-		t.Cleanup(func() { exec.Command("umount", "--lazy", dir).Run() }) // before the folder is removed
+		t.Cleanup(func() { exec.Command("umount", "--lazy", dir).Run() }) // runs before the folder is removed
 		t.Fatalf("umount: %v: %s", umountErr, out)
 	}
 	if err != nil {

@@ -12,31 +12,31 @@ import (
 	"ext4img/ext4/layout"
 )
 
-// Options is what a new file system should be. The zero value is mke2fs -t ext4 without further flags.
+// Options describes a new file system. The zero value stands for mke2fs -t ext4 without further flags.
 type Options struct {
 	Type        string // ext2, ext3, ext4; "": ext4
 	Features    string // changes to the type's features, as mke2fs -O
-	Blocks      uint64 // 0: by Bytes
-	Bytes       uint64 // the size, in place of Blocks; 0: the device's, in whole pages of 4096 bytes
+	Blocks      uint64 // 0: computed from Bytes
+	Bytes       uint64 // the size, if Blocks is 0; 0: that of the device, in whole pages of 4096 bytes
 	BlockSize   int    // bytes; 0: 1024 for file systems smaller than 512 MiB, else 4096
 	ClusterSize int    // bytes, with bigalloc; 0: 16 blocks
 	Label       string // at most 16 bytes
 	UUID        [16]byte
-	HashSeed    [16]byte  // zero: follows from the UUID
+	HashSeed    [16]byte  // zero: derived from the UUID
 	Time        time.Time // zero: SOURCE_DATE_EPOCH, else now
-	JournalSize uint64    // bytes; 0: by the size of the file system
+	JournalSize uint64    // bytes; 0: depends on the size of the file system
 
-	Inodes        uint64 // 0: by BytesPerInode
+	Inodes        uint64 // 0: computed from BytesPerInode
 	InodeSize     int    // bytes; 0: 256
-	BytesPerInode uint64 // 0: by the size of the file system
+	BytesPerInode uint64 // 0: depends on the size of the file system
 
 	ReservedPercent *float64 // blocks for root; nil: 5
 	GroupsPerFlex   uint32   // 0: 16
 	BlocksPerGroup  uint32   // 0: as many as a bitmap of one block counts
 	ResizeBlocks    uint64   // room to grow to, with resize_inode; 0: 1024 times the size
-	Stride, Stripe  uint32   // of a RAID, blocks
+	Stride, Stripe  uint32   // of a RAID, in blocks
 
-	// Zeroed says that the whole device reads as zeros, as a file does that was just truncated to its size.
+	// Zeroed says that the whole device reads as zeros, like a file that was just truncated to its size.
 	Zeroed bool
 }
 
@@ -47,7 +47,7 @@ const (
 	pageSize = 4096
 )
 
-// A class is what mke2fs.conf calls a usage type: what the size of a file system makes of its defaults.
+// A class is a usage type of mke2fs.conf: the defaults for file systems of some size.
 type class struct {
 	below         uint64 // bytes
 	blockSize     int
@@ -71,12 +71,12 @@ func classOf(bytes uint64) class {
 	return classes[len(classes)-1]
 }
 
-// bytesPerInode is the default: an inode for as many bytes as the class says, or as a cluster has.
+// bytesPerInode is the default: one inode for as many bytes as the class says, but at least for each cluster.
 func (o Options) bytesPerInode(cluster int) uint64 {
 	return max(classOf(o.Blocks*uint64(o.BlockSize)).bytesPerInode, uint64(cluster))
 }
 
-// complete checks the options and fills in the defaults for a device of so many bytes.
+// complete checks the options and fills in the defaults for a device of size bytes.
 func (o Options) complete(size int64) (Options, error) {
 	bytes := uint64(size)
 	switch {
@@ -129,8 +129,8 @@ func (o Options) complete(size int64) (Options, error) {
 	return o.identity()
 }
 
-// identity fills in what tells this file system from others. The hash seed follows from the UUID, so that a fixed UUID
-// fixes every byte.
+// identity fills in the values that differ between file systems. The hash seed is derived from the UUID, so that a
+// fixed UUID fixes every byte.
 func (o Options) identity() (Options, error) {
 	if o.UUID == ([16]byte{}) {
 		if _, err := rand.Read(o.UUID[:]); err != nil {

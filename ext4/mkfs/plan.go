@@ -8,14 +8,14 @@ import (
 )
 
 const (
-	maxPerGroup  = 1<<16 - 8 // clusters of a group, as 16 bits count them
-	maxGroups    = 1 << 24   // whose descriptors are held in memory
+	maxPerGroup  = 1<<16 - 8 // clusters in a group, whose number must fit into 16 bits
+	maxGroups    = 1 << 24   // bounds the memory for descriptors
 	spareInGroup = 50        // blocks that the last group must have beyond its own tables to be worth having
-	extraIsize   = 32        // bytes of fields behind the first 128 of an inode
+	extraIsize   = 32        // bytes of fields after the first 128 of an inode
 	hashHalfMD4  = 1
 )
 
-// plan computes the numbers of the superblock and from them the geometry.
+// plan computes the values of the superblock, and from them the geometry.
 func (b *builder) plan() error {
 	o := b.o
 	f, err := o.features()
@@ -35,7 +35,7 @@ func (b *builder) plan() error {
 	return err
 }
 
-// features is the set that the options ask for, as far as the size allows it.
+// features is the set that the options ask for, without those that the size does not allow.
 func (o Options) features() (Features, error) {
 	f, err := DefaultFeatures(o.Type)
 	if err == nil {
@@ -116,7 +116,7 @@ func fixed(s layout.Superblock, o Options, f Features) {
 	}
 }
 
-// A planner works out the numbers that depend on each other.
+// A planner computes the values that depend on each other.
 type planner struct {
 	o Options
 	s layout.Superblock
@@ -127,13 +127,13 @@ type planner struct {
 	perGroup uint64 // clusters
 	ngroups  uint64
 	perTable uint64 // inodes in a group
-	dropped  uint64 // blocks without the last group, when one was left out the last time; 0 if none was
+	dropped  uint64 // number of blocks without the last group, if that was left out; else 0
 }
 
 func (p *planner) bigalloc() bool { return p.s.FeatureROCompat()&layout.ROCompatBigalloc != 0 }
 
-// groups finds the number of blocks, groups and inodes: a last group too small for its own tables is left out, and too
-// many inodes for one bitmap make smaller groups.
+// groups computes the number of blocks, groups and inodes. It leaves out a last group that is too small for its own
+// tables. If one bitmap cannot count the inodes of a group, it makes the groups smaller.
 func (p *planner) groups() error {
 	if err := p.clusters(); err != nil {
 		return err
@@ -153,7 +153,7 @@ func (p *planner) groups() error {
 				return fmt.Errorf("%d inodes: too many for %d blocks", p.wantInodes(), p.blocks)
 			}
 			p.perGroup -= 8
-			p.blocks = p.o.Blocks &^ (p.ratio - 1) // with groups of another size no last group may be too small
+			p.blocks = p.o.Blocks &^ (p.ratio - 1) // with another group size, the last group may be large enough
 			continue
 		}
 		p.set()
@@ -176,7 +176,7 @@ func (p *planner) groups() error {
 	}
 }
 
-// clusters finds the size of clusters and of groups.
+// clusters computes the size of clusters and of groups.
 func (p *planner) clusters() error {
 	bs := uint64(p.o.BlockSize)
 	p.ratio = 1
@@ -210,14 +210,14 @@ func (p *planner) wantInodes() uint64 {
 	if n == 0 {
 		n = p.o.Blocks * uint64(p.o.BlockSize) / each
 	}
-	if n == 0 { // so small that the ratio gives none
+	if n == 0 { // the file system is so small that the ratio gives none
 		n = p.o.Blocks * uint64(min(p.o.BlockSize, pageSize)) / pageSize
 	}
 	return min(max(n, uint64(layout.GoodOldFirst)+1), 1<<32-1)
 }
 
-// inodesPerGroup rounds so that inode tables fill their blocks and bitmaps their bytes. It is false when one
-// bitmap cannot count them.
+// inodesPerGroup rounds the number of inodes so that inode tables fill their blocks and bitmaps their bytes. It
+// returns false if one bitmap cannot count them.
 func (p *planner) inodesPerGroup() bool {
 	bs, perBlock := uint64(p.o.BlockSize), uint64(p.o.BlockSize/p.o.InodeSize)
 	n := (p.wantInodes() + p.ngroups - 1) / p.ngroups
@@ -231,7 +231,7 @@ func (p *planner) inodesPerGroup() bool {
 	}
 	n &^= unit - 1
 	for n*p.ngroups <= uint64(layout.GoodOldFirst) {
-		n += unit // rounded down to fewer than are reserved
+		n += unit // rounding gave fewer inodes than are reserved
 	}
 	for n > unit && n*p.ngroups > 1<<32-1 {
 		n -= unit
@@ -240,7 +240,7 @@ func (p *planner) inodesPerGroup() bool {
 	return n*p.ngroups <= 1<<32-1
 }
 
-// set stores the numbers found so far.
+// set stores the values found so far in the superblock.
 func (p *planner) set() {
 	s := p.s
 	s.SetBlocksCount(p.blocks)
@@ -263,7 +263,7 @@ func (p *planner) set() {
 	}
 }
 
-// reserved is the number of blocks for root, in proportion where a small last group was left out, if only for a while.
+// reserved is the number of blocks for root. If a small last group was left out, even for a while, it is scaled down.
 func (p *planner) reserved() uint64 {
 	n := uint64(*p.o.ReservedPercent * float64(p.o.Blocks) / 100)
 	if p.dropped > 0 {
@@ -272,8 +272,8 @@ func (p *planner) reserved() uint64 {
 	return n
 }
 
-// descriptors finds how many blocks to reserve for more descriptors. Where descriptors would take most of a group, meta block
-// groups spread them.
+// descriptors computes how many blocks to reserve for more descriptors. If descriptors would fill most of a group, it
+// spreads them with meta block groups.
 func (p *planner) descriptors() error {
 	size := uint64(layout.MinDescSize)
 	if p.s.FeatureIncompat()&layout.Incompat64Bit != 0 {

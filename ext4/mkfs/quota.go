@@ -6,8 +6,8 @@ import (
 	"ext4img/ext4/layout"
 )
 
-// A quota file of version 2, revision 1: blocks of 1 KiB whatever the file system's; a header, and a radix tree over the bytes
-// of the id, most significant first, down to a block of records.
+// A quota file of version 2, revision 1, in blocks of 1 KiB, whatever the block size of the file system: a header,
+// and a radix tree over the bytes of the id, the most significant first, down to a block of records.
 const (
 	quotaBlock   = 1024
 	quotaDepth   = 4
@@ -16,7 +16,7 @@ const (
 	quotaBlocks  = 2 + quotaDepth
 )
 
-// makeQuota makes the quota files. Root owns all there is: the root directory and lost+found.
+// makeQuota makes the quota files. Everything belongs to root: the root directory and lost+found.
 func (b *builder) makeQuota() error {
 	if b.g.ROCompat&layout.ROCompatQuota == 0 {
 		return nil
@@ -68,7 +68,7 @@ func (b *builder) quotaFile(ino layout.Ino, image []byte) error {
 	return nil
 }
 
-// quotaImage is a quota file with one record, of id 0.
+// quotaImage is a quota file with one record, for id 0.
 func quotaImage(magic uint32, bytes, inodes uint64) []byte {
 	le := binary.LittleEndian
 	p := make([]byte, quotaBlocks*quotaBlock)

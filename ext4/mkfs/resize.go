@@ -2,8 +2,9 @@ package mkfs
 
 import "ext4img/ext4/layout"
 
-// makeResize makes inode 7, which owns the blocks reserved for more descriptors. Its double indirect block lists those
-// of group 0, each at its number modulo the entries of a block; each of them lists its copies in the groups that have one.
+// makeResize makes inode 7, which owns the blocks reserved for more descriptors. Its double indirect block lists
+// those of group 0, each at the index that is its number modulo the entries of a block. Each of these blocks lists
+// its own copies in other groups.
 func (b *builder) makeResize() error {
 	if !b.g.ResizeInode {
 		return nil
@@ -17,8 +18,8 @@ func (b *builder) makeResize() error {
 	double := layout.BlockList(make([]byte, b.g.BlockSize))
 	primary := uint64(b.g.FirstDataBlock) + 1
 	if b.g.BlockSize == layout.MinBlockSize && b.g.FirstDataBlock == 0 {
-		// The boot block stands in front of the superblock. In the other groups it does not, but kernel and e2fsck look for the
-		// copies at the same distance all the same.
+		// In group 0 the boot block precedes the superblock. In other groups nothing does, but kernel and e2fsck
+		// still expect the copies at the same distance.
 		primary++
 	}
 	reserved := make([]byte, int(b.g.ReservedGDT)*b.g.BlockSize)

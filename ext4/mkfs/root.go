@@ -4,11 +4,11 @@ import "ext4img/ext4/layout"
 
 const (
 	lostFoundName  = "lost+found"
-	lostFoundBytes = 16 << 10 // what lost+found has room for beforehand, so that e2fsck need not allocate
+	lostFoundBytes = 16 << 10 // size of lost+found, so that e2fsck need not allocate
 	lostFoundMax   = 12       // blocks
 )
 
-// makeRoot makes the root directory and lost+found in it, the first inode that is not reserved.
+// makeRoot makes the root directory, and lost+found in it as the first inode that is not reserved.
 func (b *builder) makeRoot() error {
 	root := b.newFile(layout.RootIno, layout.ModeDir|0o755, 3)
 	goal := b.tablesEnd()
@@ -51,7 +51,7 @@ func (b *builder) dirBlock(f *file, l uint64, fill func([]byte)) error {
 	return b.write(f.block(l), p)
 }
 
-// tablesEnd is the block behind the inode table of group 0: where the first files go.
+// tablesEnd is the block after the inode table of group 0. The first files begin there.
 func (b *builder) tablesEnd() uint64 {
 	return uint64(b.desc(0).InodeTable()) + uint64(b.g.InodeTableBlocks())
 }

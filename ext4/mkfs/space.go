@@ -7,16 +7,16 @@ import (
 	"ext4img/ext4/layout"
 )
 
-// A run is the blocks from Start up to End, not included.
+// A run is the blocks from start up to, not including, end.
 type run struct{ start, end uint64 }
 
 func (r run) len() uint64 { return r.end - r.start }
 
-// space knows which blocks are in use. The superblocks and descriptors at the start of groups follow from the geometry and
-// are not kept.
+// space knows which blocks are in use. It does not store the superblocks and descriptors at the start of groups: they
+// follow from the geometry.
 type space struct {
 	g    *layout.Geometry
-	used map[layout.Group][]run // in order, apart from each other, within the group
+	used map[layout.Group][]run // in order, with gaps between them, within the group
 }
 
 func newSpace(g *layout.Geometry) *space {
@@ -31,7 +31,7 @@ func (s *space) overhead(group layout.Group) run {
 	return run{first, first + uint64(s.g.OverheadInGroup(group))}
 }
 
-// hit finds the first used run that the n blocks from p on touch.
+// hit returns the first used run that overlaps the n blocks from p on.
 func (s *space) hit(p, n uint64) (run, bool) {
 	end := min(p+n, s.g.Blocks)
 	if p >= end {
@@ -80,7 +80,7 @@ func (s *space) insert(group layout.Group, r run) {
 	s.used[group] = runs
 }
 
-// contiguous finds and takes n free blocks in a row, starting within [goal, limit).
+// contiguous finds and takes n contiguous free blocks that start within [goal, limit).
 func (s *space) contiguous(goal, limit, n uint64) (uint64, bool) {
 	for p := goal; p+n <= limit; {
 		r, ok := s.hit(p, n)
@@ -93,8 +93,8 @@ func (s *space) contiguous(goal, limit, n uint64) (uint64, bool) {
 	return 0, false
 }
 
-// data takes n blocks for a file, from goal on and then from the start of the device, in as few runs as the free space there
-// allows. With bigalloc the runs begin at clusters and own the whole of their last one.
+// data takes n blocks for a file, from goal on and then from the start of the device, in as few runs as the free
+// space there allows. With bigalloc, runs begin at clusters and own their last cluster as a whole.
 func (s *space) data(goal, n uint64) ([]run, error) {
 	var runs []run
 	first := s.roundUp(uint64(s.g.FirstDataBlock))
@@ -125,8 +125,8 @@ func (s *space) data(goal, n uint64) ([]run, error) {
 
 func (s *space) roundUp(n uint64) uint64 { return (n + s.ratio() - 1) &^ (s.ratio() - 1) }
 
-// bitmap sets the bits of a group's used clusters in p, a block, and those beyond the group's end. It returns
-// the number of used clusters.
+// bitmap sets in p, a block, the bits of a group's used clusters, and those after the group's end. It returns the
+// number of used clusters.
 func (s *space) bitmap(group layout.Group, p []byte) uint32 {
 	first, n := uint64(s.g.GroupFirst(group)), s.g.GroupClusters(group)
 	clear(p)

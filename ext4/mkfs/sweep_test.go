@@ -15,7 +15,7 @@ import (
 	"ext4img/aio/simdev"
 )
 
-// A sweepCase is one file system as Make and mke2fs take it.
+// A sweepCase is one file system, described for Make and for mke2fs.
 type sweepCase struct {
 	size int64
 	o    Options
@@ -24,7 +24,8 @@ type sweepCase struct {
 
 func (c *sweepCase) arg(words ...string) { c.args = append(c.args, words...) }
 
-// sweepCases are what was refused once: a last group that is too small, beside more inodes than the groups before it hold.
+// sweepCases are cases that were once refused: a last group that is too small, with more inodes than the other groups
+// hold.
 func sweepCases() []sweepCase {
 	var list []sweepCase
 	for _, groups := range []int64{1, 2, 3} {
@@ -49,7 +50,7 @@ func sweepCases() []sweepCase {
 	return list
 }
 
-// randomCase draws a size, often just beyond a boundary of groups, and options.
+// randomCase returns random options and a random size, often just beyond a boundary of groups.
 func randomCase(r *rand.Rand) sweepCase {
 	c := sweepCase{}
 	bs, limit := 0, 38.0 // 256 GiB
@@ -131,15 +132,15 @@ func (c *sweepCase) options(r *rand.Rand, kind int) {
 	}
 }
 
-// sweepFields are what Make and mke2fs must agree on.
+// sweepFields are the fields in which Make and mke2fs must agree.
 var sweepFields = []string{
 	"Filesystem features", "Inode count", "Block count", "Reserved block count", "First block", "Block size", "Cluster size",
 	"Reserved GDT blocks", "Blocks per group", "Clusters per group", "Inodes per group", "Inode blocks per group", "Flex block group size",
 	"First inode", "Inode size", "Total journal blocks", "Total journal size",
 }
 
-// TestMakeSweep makes file systems of random sizes and options beside mke2fs: both make one or neither does, the numbers are the
-// same, and e2fsck is content.
+// TestMakeSweep makes file systems of random sizes and options with Make and mke2fs. Both succeed or both fail, the
+// numbers are the same, and e2fsck finds no error.
 func TestMakeSweep(t *testing.T) {
 	judge(t, "mke2fs")
 	rounds, seed := 40, uint64(1)
@@ -172,7 +173,7 @@ func TestMakeSweep(t *testing.T) {
 	t.Logf("%d made by both, %d by neither, %d that mke2fs refuses", made, neither, alone)
 }
 
-// run tells who has made the file system.
+// run reports which of the two made the file system.
 func (c sweepCase) run(t *testing.T, dir string) (ours, theirs bool) {
 	t.Helper()
 	what := fmt.Sprintf("size %d, mke2fs %s", c.size, strings.Join(c.args, " "))

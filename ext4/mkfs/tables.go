@@ -6,8 +6,9 @@ import (
 	"ext4img/ext4/layout"
 )
 
-// placeTables gives every group its bitmaps and its inode table, those of a flex group together behind the descriptors
-// of its first group. As mke2fs does, it leaves room there for the groups that a growing file system adds.
+// placeTables gives every group its bitmaps and its inode table. Those of a flex group are together, after the
+// descriptors of its first group. As mke2fs does, it leaves room there for the groups that are added when the file
+// system grows.
 func (b *builder) placeTables() error {
 	flex := layout.Group(b.g.FlexSize)
 	for first := layout.Group(0); first < b.g.Groups; first += flex {

@@ -7,8 +7,8 @@ import (
 )
 
 const (
-	clearChunk  = 1 << 20  // how much is read at once to find what is not zero
-	foreignHead = 68 << 10 // up to here, and from foreignTail before the end, others keep their superblocks
+	clearChunk  = 1 << 20  // bytes read at a time to find those that are not zero
+	foreignHead = 68 << 10 // other file systems keep superblocks before this offset, and in the last foreignTail bytes
 	foreignTail = 64 << 10
 )
 
@@ -21,7 +21,7 @@ func (b *builder) write(p layout.Pblk, data []byte) error {
 	return err
 }
 
-// clear makes the blocks of r zero, writing only where they are not.
+// clear makes the blocks of r zero. It writes only blocks that are not zero.
 func (b *builder) clear(r run) error {
 	bs := int64(b.g.BlockSize)
 	buf, zero := make([]byte, clearChunk), make([]byte, clearChunk)
@@ -40,8 +40,8 @@ func (b *builder) clear(r run) error {
 	return nil
 }
 
-// wipe takes away what is there: the superblock first, so that nobody sees a mixture, and where other file systems and RAIDs
-// have theirs, so that nobody takes the device for one of those.
+// wipe removes the old content: first the superblock, so that a crash leaves no mixture, then the places where other
+// file systems and RAIDs have their superblocks, so that the device is not taken for one of them.
 func (b *builder) wipe() error {
 	if b.o.Zeroed {
 		return nil
@@ -56,8 +56,8 @@ func (b *builder) wipe() error {
 	return b.dev.Flush()
 }
 
-// writeInodes writes the blocks of the inode tables that hold inodes in use, and clears the tables where their being
-// unused is not on record.
+// writeInodes writes the blocks of inode tables that hold inodes in use. It clears the rest of a table unless the
+// descriptor says that it is unused.
 func (b *builder) writeInodes() error {
 	if !b.o.Zeroed && !b.g.GdtCsum() {
 		for group := range b.g.Groups {
@@ -81,7 +81,7 @@ func (b *builder) writeInodes() error {
 	return nil
 }
 
-// putRecord puts the sealed record of an inode to p. A reserved inode without one stays empty.
+// putRecord writes the sealed record of an inode to p. A reserved inode without a record stays empty.
 func (b *builder) putRecord(p []byte, ino layout.Ino) {
 	if rec := b.records[ino]; rec != nil {
 		copy(p, rec)
@@ -89,8 +89,8 @@ func (b *builder) putRecord(p []byte, ino layout.Ino) {
 	}
 }
 
-// writeGroups writes the bitmaps and completes the descriptors and the superblock's totals. Where descriptors have a
-// checksum, a bitmap that follows from the geometry alone is not written, and its group says so.
+// writeGroups writes the bitmaps and completes the descriptors and the superblock's totals. If descriptors have a
+// checksum, it does not write a bitmap that follows from the geometry alone; the descriptor then says so.
 func (b *builder) writeGroups() error {
 	blocks, inodes := make([]byte, b.g.BlockSize), make([]byte, b.g.BlockSize)
 	var freeBlocks uint64
@@ -118,7 +118,7 @@ func (b *builder) writeGroups() error {
 	return nil
 }
 
-// bitmap writes a bitmap and notes its checksum.
+// bitmap writes a bitmap and stores its checksum.
 func (b *builder) bitmap(p layout.Pblk, bits []byte, inodes bool, sum func(uint32)) error {
 	if b.g.MetadataCsum() {
 		sum(b.g.BitmapChecksum(bits, inodes))
@@ -126,10 +126,10 @@ func (b *builder) bitmap(p layout.Pblk, bits []byte, inodes bool, sum func(uint3
 	return b.write(p, bits)
 }
 
-// countInodes sets a group's counts of inodes and flags, and fills in its inode bitmap.
+// countInodes sets a group's counts of inodes and its flags, and fills in its inode bitmap.
 func (b *builder) countInodes(group layout.Group, bits []byte) {
 	d := b.desc(group)
-	first := uint64(group) * uint64(b.g.InodesPerGroup) // inodes before this group
+	first := uint64(group) * uint64(b.g.InodesPerGroup) // number of inodes before this group
 	used := uint32(0)
 	if last := uint64(b.next - 1); last > first {
 		used = uint32(min(last-first, uint64(b.g.InodesPerGroup)))
@@ -159,8 +159,8 @@ func (b *builder) countInodes(group layout.Group, bits []byte) {
 	d.SetFlags(flags)
 }
 
-// implied tells whether a group's block bitmap follows from the geometry: nothing is in use there but superblock,
-// descriptors and the group's own tables. The last group's is always written.
+// implied reports whether a group's block bitmap follows from the geometry: only superblock, descriptors and the
+// group's own tables are in use. The bitmap of the last group is always written.
 func (b *builder) implied(group layout.Group) bool {
 	if !b.g.GdtCsum() || group == b.g.Groups-1 {
 		return false
@@ -175,8 +175,8 @@ func (b *builder) implied(group layout.Group) bool {
 	return own == used
 }
 
-// writeDescs writes the descriptors: all of them behind each superblock, or with meta_bg one block of them in the first,
-// second and last group that it describes.
+// writeDescs writes the descriptors: all of them after each superblock or, with meta_bg, one block of them in the
+// first, second and last group that it describes.
 func (b *builder) writeDescs() error {
 	bs := b.g.BlockSize
 	padded := make([]byte, int(b.g.DescBlocks)*bs)
@@ -208,7 +208,7 @@ func (b *builder) writeMetaDescs(padded []byte) error {
 			if group >= b.g.Groups {
 				continue
 			}
-			// The descriptors stand at the end of what such a group begins with.
+			// The descriptors are the last blocks of the overhead of such a group.
 			if err := b.write(layout.Pblk(b.space.overhead(group).end-1), block); err != nil {
 				return err
 			}
@@ -217,7 +217,7 @@ func (b *builder) writeMetaDescs(padded []byte) error {
 	return nil
 }
 
-// writeSupers writes the copies of the superblock, and the primary one behind a flush of all else.
+// writeSupers writes the copies of the superblock, then flushes, then writes the primary one.
 func (b *builder) writeSupers() error {
 	for group := b.g.Groups - 1; group > 0; group-- {
 		if !b.g.HasSuper(group) {
