@@ -8,13 +8,13 @@ import (
 	"ext4img/journal"
 )
 
-// unknown is the bound of a group whose bitmap was not searched since something changed there.
+// unknown is the bound of a group whose bitmap was not searched since a bit in it changed.
 const unknown = -1
 
-// Alloc takes between Min and Max contiguous free blocks, as near the goal as they are to be had in full, and returns
-// the first and their number. With bigalloc the result is whole clusters, and may be more than Max. It ends at the end
-// of the group behind the one it begins in, at the latest. The error is syscall.ENOSPC when no such run is free,
-// ErrResting when there may be one after the next commit.
+// Alloc takes between Min and Max contiguous free blocks and returns the first and their number. It prefers a full
+// run, as near the goal as possible. With bigalloc the result is whole clusters, and may be more than Max. The run
+// ends at the latest at the end of the group after the one in which it begins. The error is syscall.ENOSPC if no such
+// run is free, and ErrResting if there may be one after the next commit.
 func (s *Space) Alloc(h *journal.Handle, q Request) (layout.Pblk, uint32, error) {
 	w := s.want(q)
 	s.expire()
@@ -34,14 +34,14 @@ func (s *Space) Alloc(h *journal.Handle, q Request) (layout.Pblk, uint32, error)
 	return p, uint32(min(n, s.g.Blocks-uint64(p))), nil
 }
 
-// A want is a request in clusters, with the goal as a place.
+// A want is a request in clusters, with the place of its goal.
 type want struct {
 	goal     layout.Pblk // 0 is none
 	group    layout.Group
 	at       uint32
 	min, max uint32
 	groups   layout.Group // only groups below this
-	windows  bool         // leave the windows of others alone
+	windows  bool         // take nothing from windows of other requests
 }
 
 func (s *Space) want(q Request) want {
@@ -53,7 +53,7 @@ func (s *Space) want(q Request) want {
 	if q.Below > 0 && uint64(q.Below) < s.g.Blocks {
 		w.groups = 0
 		if q.Below > layout.Pblk(s.g.FirstDataBlock) {
-			w.groups, _ = s.g.GroupOf(q.Below) // that group is partly beyond
+			w.groups, _ = s.g.GroupOf(q.Below) // that group is partly beyond the limit
 		}
 	}
 	if s.g.ContainsBlocks(q.Goal, 1) {
@@ -66,14 +66,14 @@ func (s *Space) want(q Request) want {
 	return w
 }
 
-// expire lets go of what rested until transactions that have committed meanwhile.
+// expire forgets the resting space of transactions that have committed meanwhile.
 func (s *Space) expire() {
 	if !s.rest.empty() {
 		s.rest.expire(s.j.Committed(), func(g layout.Group) { s.bound[g] = unknown })
 	}
 }
 
-// afford lowers w.max to what may be taken in all: not what is set aside for others.
+// afford lowers w.max to the number of clusters that may be taken in total, without those set aside for others.
 func (s *Space) afford(r journal.Reader, q Request, w *want) error {
 	super, err := s.Super(r)
 	if err != nil {
@@ -94,7 +94,7 @@ func (s *Space) afford(r journal.Reader, q Request, w *want) error {
 	return nil
 }
 
-// noSpace is the error when no run was found.
+// noSpace is the error if no run was found.
 func (s *Space) noSpace(w want) error {
 	switch {
 	case !s.rest.empty():
@@ -107,7 +107,7 @@ func (s *Space) noSpace(w want) error {
 	return ErrNoBlocks
 }
 
-// take uses a span that begins in a group and may end in the next.
+// take marks a span as used. It begins in a group and may end in the next.
 func (s *Space) take(h *journal.Handle, group layout.Group, x span) error {
 	for x.n > 0 {
 		part := span{x.at, min(x.n, s.size(group, blocks)-x.at)}
@@ -133,8 +133,8 @@ func (s *Space) take(h *journal.Handle, group layout.Group, x span) error {
 }
 
 // Free gives back n blocks from p on, in any number of groups. With bigalloc they must be whole clusters. They can be
-// allocated again once the handle's transaction has committed. Blocks that are free already, or belong to the
-// metadata of a group, are layout.ErrCorrupt.
+// allocated again once the handle's transaction has committed. It returns layout.ErrCorrupt if a block is already
+// free, or belongs to the metadata of a group.
 func (s *Space) Free(h *journal.Handle, p layout.Pblk, n uint64) error {
 	ratio := uint64(s.g.ClusterRatio)
 	if n == 0 || !s.g.ContainsBlocks(p, n) {
@@ -175,8 +175,9 @@ func (s *Space) freeSpan(h *journal.Handle, group layout.Group, x span) error {
 	return nil
 }
 
-// letRest makes a span that was freed rest. What the same handle has taken before need not: nobody owned it when the handle
-// began. Besides, a handle that ends as it began changes nothing, and may wait long for a commit.
+// letRest makes a freed span rest, except for clusters that the same handle took before: they had no owner when the
+// handle began. Besides, a handle that takes and frees the same clusters changes nothing, and its transaction may not
+// commit for a long time.
 func (s *Space) letRest(h *journal.Handle, group layout.Group, x span) {
 	if !s.taken.in(group) {
 		s.restUntilCommit(h, group, x)

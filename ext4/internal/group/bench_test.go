@@ -7,7 +7,7 @@ import (
 	"ext4img/journal"
 )
 
-// BenchmarkAllocFree is a small allocation, and a free that rests, per handle.
+// BenchmarkAllocFree runs handles with a small allocation and a free that rests.
 func BenchmarkAllocFree(b *testing.B) {
 	w := mkfs(b, 2<<30, 0)
 	var last layout.Pblk
@@ -31,7 +31,7 @@ func BenchmarkAllocFree(b *testing.B) {
 	}
 }
 
-// BenchmarkAllocInode makes inode numbers, files and directories.
+// BenchmarkAllocInode allocates inode numbers for files and directories.
 func BenchmarkAllocInode(b *testing.B) {
 	w := mkfs(b, 2<<30, 0)
 	b.ReportAllocs()

@@ -8,7 +8,7 @@ import (
 	"ext4img/journal/buf"
 )
 
-// A kind is block bitmaps or inode bitmaps.
+// A kind says whether bitmaps are of blocks or of inodes.
 type kind bool
 
 const (
@@ -23,12 +23,12 @@ func (k kind) uninit() uint16 {
 	return layout.DescBlockUninit
 }
 
-// isUninit tells whether the bitmap of a group on disk means nothing.
+// isUninit reports whether the descriptor says that the group's bitmap on disk is not initialized.
 func (s *Space) isUninit(d layout.Desc, k kind) bool {
 	return s.g.GdtCsum() && d.Flags()&k.uninit() != 0
 }
 
-// size is the number of bits of a group's bitmap that stand for something.
+// size is the number of bits in a group's bitmap that stand for a cluster or an inode.
 func (s *Space) size(group layout.Group, k kind) uint32 {
 	if k == inodes {
 		return s.g.InodesPerGroup
@@ -55,7 +55,7 @@ func (s *Space) bitmapRef(group layout.Group, d layout.Desc, k kind) buf.Ref {
 	return buf.Ref{Block: uint64(p), Len: s.g.BlockSize, Type: t}
 }
 
-// build makes the bitmap that an uninitialised group stands for, and checks it against the descriptor's count.
+// build makes the bitmap of an uninitialized group, and compares it with the descriptor's count.
 func (s *Space) build(r journal.Reader, group layout.Group, d layout.Desc, k kind) ([]byte, error) {
 	b := s.buildInodeBitmap()
 	if k == blocks {
@@ -93,7 +93,8 @@ func (s *Space) bitmap(r journal.Reader, group layout.Group, k kind) ([]byte, er
 	return b, s.checkCount(group, d, k, b)
 }
 
-// initBitmap makes sure that a group's bitmap is one on disk, building it if need be, and gives both to change.
+// initBitmap returns a group's descriptor and bitmap, to be changed. If the bitmap is not initialized, it builds it
+// first.
 func (s *Space) initBitmap(h *journal.Handle, group layout.Group, k kind) (layout.Desc, []byte, error) {
 	d, err := s.editDesc(h, group)
 	if err != nil {
@@ -129,9 +130,9 @@ func (s *Space) seal(d layout.Desc, b []byte, k kind) {
 	}
 }
 
-// flip takes a span of a group (use) or gives it back, with everything that counts it: the bitmap and its checksum, the
-// descriptor's count and the superblock's. It is the only function that changes a bit. Each bit must be the other
-// way round before.
+// flip takes a span of a group (use) or gives it back. It changes the bitmap, its checksum, the descriptor's count
+// and the superblock's. It is the only function that changes a bit. Before the call, every bit of the span must have
+// the other value.
 func (s *Space) flip(h *journal.Handle, group layout.Group, x span, k kind, use bool) (layout.Desc, error) {
 	d, b, err := s.initBitmap(h, group, k)
 	if err != nil {
@@ -164,7 +165,7 @@ func (s *Space) flip(h *journal.Handle, group layout.Group, x span, k kind, use 
 	return d, s.count(h, d, n, x.n, k, use)
 }
 
-// count stores a group's new number of free bits, and moves the total by as many as were flipped.
+// count stores a group's new number of free bits, and changes the total by the number of bits flipped.
 func (s *Space) count(h *journal.Handle, d layout.Desc, free, flipped uint32, k kind, use bool) error {
 	super, err := s.EditSuper(h)
 	if err != nil {
@@ -203,7 +204,7 @@ func (s *Space) flipError(group layout.Group, at uint32, k kind, use bool) error
 	return layout.Corruptf("block bitmap of group %d: block %d: %s", group, s.block(group, at), state)
 }
 
-// block is the first block of a cluster of a group.
+// block is the first block of cluster at of a group.
 func (s *Space) block(group layout.Group, at uint32) layout.Pblk {
 	return s.g.GroupFirst(group) + layout.Pblk(at)*layout.Pblk(s.g.ClusterRatio)
 }

@@ -70,7 +70,8 @@ func orBits(b, x []byte) {
 // A span is n clusters, or inodes, of a group from index at on.
 type span struct{ at, n uint32 }
 
-// bestRun looks in [from, to) for the shortest run of at least want zeros. Without one it gives the longest there is.
+// bestRun looks in [from, to) for the shortest run of at least want zeros. If there is none, it returns the longest
+// run.
 func bestRun(b []byte, from, to, want uint32) (span, bool) {
 	var best span
 	for at := nextZero(b, from, to); at < to; {

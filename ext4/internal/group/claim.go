@@ -14,7 +14,7 @@ type Run struct {
 }
 
 // Claim takes those of the blocks that are free, in whole clusters, and returns them. It is for the recovery of fast
-// commits, which name the blocks that were allocated.
+// commits, which name the allocated blocks.
 func (s *Space) Claim(h *journal.Handle, r Run) ([]Run, error) {
 	if r.Len == 0 || !s.g.ContainsBlocks(r.Start, r.Len) {
 		return nil, layout.Corruptf("claim blocks %d+%d of %d", r.Start, r.Len, s.g.Blocks)
@@ -73,7 +73,7 @@ func (s *Space) InodeInUse(r journal.Reader, ino layout.Ino) (bool, error) {
 	return nextOne(b, at, at+1) == at, nil
 }
 
-// ClaimInode takes an inode number that is free, as AllocInode takes one of its own choice.
+// ClaimInode takes an inode number that must be free, and otherwise does the same as AllocInode.
 func (s *Space) ClaimInode(h *journal.Handle, ino layout.Ino, dir bool) error {
 	if !s.g.ValidIno(ino) || ino < s.g.FirstIno {
 		return layout.Corruptf("claim inode %d: not one of %d to %d", ino, s.g.FirstIno, s.g.Inodes)
@@ -83,8 +83,8 @@ func (s *Space) ClaimInode(h *journal.Handle, ino layout.Ino, dir bool) error {
 	return err
 }
 
-// Recount makes the totals of the superblock the sums over the groups. A kernel that crashed may have left others:
-// it keeps them in memory while a file system is mounted.
+// Recount sets the totals of the superblock to the sums over the groups. After a crash of a kernel they may be
+// different, because it keeps them in memory while a file system is mounted.
 func (s *Space) Recount(h *journal.Handle) error {
 	var clusters uint64
 	var inodes uint32

@@ -5,16 +5,16 @@ import (
 	"ext4img/journal"
 )
 
-// maxLoads bounds the groups whose bitmaps one search looks into for the sake of a longer run; the search for the least
-// that will do has no bound.
+// maxLoads bounds the groups whose bitmaps one search reads in order to find a longer run. The search for the
+// smallest acceptable run has no bound.
 const maxLoads = 256
 
-// find looks for a free run: a large request's first where there is room for what will follow it; then any for the whole
-// of what is wanted, in the group of the goal, from there on, and in the groups that follow; then for half of it, and so
-// on down to the least that will do.
+// find looks for a free run. For a large request it first looks for one with room for the requests that will follow.
+// Then it looks for any run of the full length wanted: in the group of the goal from the goal on, then in the groups
+// that follow. Then it looks for half the length, and so on down to the smallest acceptable one.
 //
-// Groups that cannot have such a run are passed over without reading them: by their bound, else by the count in
-// their descriptor.
+// Groups that cannot have such a run are passed over without reading their bitmaps: by their bound if it is known, or
+// else by the count in their descriptor.
 func (s *Space) find(h *journal.Handle, w want) (layout.Group, span, error) {
 	w.windows = true
 	if x, err := s.near(h, w); err != nil || x.n > 0 {
@@ -37,7 +37,7 @@ func (s *Space) find(h *journal.Handle, w want) (layout.Group, span, error) {
 	}
 }
 
-// rooms is how long a run should be: best with room for what may follow a large piece, at least the level.
+// rooms returns the lengths of runs to look for: at best with room for what may follow a large piece, at least level.
 func (s *Space) rooms(w want, level uint32) (out []uint32) {
 	if w.max >= s.clusters(largePiece) {
 		for n := min(16*min(level, 1<<20), s.clusters(longWindow), s.g.ClustersPerGroup); n > level; n /= 2 {
@@ -47,7 +47,7 @@ func (s *Space) rooms(w want, level uint32) (out []uint32) {
 	return append(out, level)
 }
 
-// found cuts a run to what is wanted, or lets it continue in the next group.
+// found cuts a run to the length wanted, or extends it into the next group.
 func (s *Space) found(h *journal.Handle, w want, group layout.Group, x span, err error) (layout.Group, span, error) {
 	if err != nil {
 		return 0, span{}, err
@@ -57,8 +57,9 @@ func (s *Space) found(h *journal.Handle, w want, group layout.Group, x span, err
 	return group, span{x.at, x.n + more}, err
 }
 
-// near serves a large request at its goal, if the whole of it is free there, or half an empty group: the next request
-// will continue where this one ends, so that is as good as all of it elsewhere. A superblock may lie between.
+// near serves a large request at its goal, if there the full length is free, or half an empty group. Half a group is
+// as good as the full length elsewhere, because the next request will continue where this one ends. A superblock may
+// lie between.
 func (s *Space) near(h *journal.Handle, w want) (span, error) {
 	if w.groups == 0 || w.max < s.clusters(largePiece) {
 		return span{}, nil
@@ -88,7 +89,7 @@ func (s *Space) near(h *journal.Handle, w want) (span, error) {
 	return x, nil
 }
 
-// findLevel looks for a run of at least level clusters. A span of none means that there was none.
+// findLevel looks for a run of at least level clusters. It returns an empty span if there is none.
 func (s *Space) findLevel(h *journal.Handle, w want, level uint32) (layout.Group, span, error) {
 	loads := 0
 	for i := layout.Group(0); i < w.groups; i++ {
@@ -113,8 +114,8 @@ func (s *Space) findLevel(h *journal.Handle, w want, level uint32) (layout.Group
 	return 0, span{}, nil
 }
 
-// search looks in one group, first at the goal, and learns the group's bound when nothing was found. A span of none
-// means that.
+// search looks in one group, first at the goal. If it finds nothing, it returns an empty span and learns the group's
+// bound.
 func (s *Space) search(h *journal.Handle, w want, group layout.Group, level uint32) (x span, loaded bool, err error) {
 	d, err := s.Desc(h, group)
 	if err != nil {
@@ -144,7 +145,8 @@ func (s *Space) search(h *journal.Handle, w want, group layout.Group, level uint
 	return x, true, nil
 }
 
-// usable is a group's bitmap in which what rests is in use, and, if w respects them, windows. It must not be changed.
+// usable is a group's bitmap in which resting clusters count as used, and windows too if w respects them. It must not
+// be changed.
 func (s *Space) usable(h *journal.Handle, w want, group layout.Group) ([]byte, error) {
 	b, err := s.bitmap(h, group, blocks)
 	if err != nil {
@@ -161,8 +163,8 @@ func (s *Space) usable(h *journal.Handle, w want, group layout.Group) ([]byte, e
 	return b, nil
 }
 
-// extend is by how many clusters of the next group a run continues that is shorter than what is wanted and reaches the
-// end of its group.
+// extend returns by how many clusters a run continues in the next group, if it is shorter than wanted and reaches the
+// end of its own group.
 func (s *Space) extend(h *journal.Handle, w want, group layout.Group, x span) (uint32, error) {
 	if x.n >= w.max || x.at+x.n < s.g.ClustersPerGroup || group+1 >= w.groups {
 		return 0, nil

@@ -11,7 +11,7 @@ import (
 )
 
 // TestGarbage puts garbage into descriptors, bitmaps and the superblock's counts of a file system without checksums.
-// Whatever is asked for then is answered, or refused as corrupt; nothing panics, hangs, or gives out metadata.
+// Every request then succeeds or is refused as corrupt. Nothing panics, hangs, or allocates metadata.
 func TestGarbage(t *testing.T) {
 	made := mkfs(t, 48<<20, 0, "-b", "1024", "-O", "^metadata_csum,uninit_bg,^has_journal")
 	image := made.Dev.Image()
@@ -21,7 +21,7 @@ func TestGarbage(t *testing.T) {
 	for range 400 {
 		w := newWorld(t, image)
 		w.damage(r)
-		w.open(w.Dev) // nothing of the old bytes is cached
+		w.open(w.Dev) // so that no old bytes are cached
 		for range 20 {
 			h, err := w.J.Start(100)
 			if err != nil {
@@ -60,7 +60,7 @@ func (w *world) damage(r *rand.Rand) {
 			at = int64(desc.InodeBitmap())*bs + int64(r.Intn(64))
 		case 2: // s_free_blocks_count, s_free_inodes_count
 			at = layout.SuperOffset + 0xC + int64(r.Intn(7))
-		default: // with the right checksum, so that the defect is in the meaning
+		default: // with the right checksum, so that only the meaning is wrong
 			copy(d[r.Intn(0x1E):0x1E], value)
 			desc.SetChecksum(w.G.DescChecksum(group, desc))
 			value, at = d, int64(block)*bs+int64(off)

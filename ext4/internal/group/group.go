@@ -5,18 +5,19 @@
 //	descriptor g  free clusters, free inodes, directories, uninit flags, checksums of both bitmaps
 //	bitmap g      one bit per cluster (or inode) of the group; 1 is in use; padding at the end is 1
 //
-// It promises that these always change together, in the handle of the caller: a bit, the counts above it, the checksum
-// of the bitmap. A bitmap that the descriptor declares uninitialised is built, not read. Blocks that were freed rest
-// until the transaction that freed them has committed (ordering O5, TestFreedBlocksRest), because until then a crash
-// brings the old owner back.
+// It promises that these always change together, in the caller's handle: a bit, the counts above it, the checksum of
+// the bitmap. A bitmap that the descriptor declares uninitialized is built, not read. Freed blocks rest until the
+// transaction that freed them has committed (ordering O5, TestFreedBlocksRest), because until then a crash gives them
+// back to the old owner.
 //
-// It asks the caller for a handle with credits: BlockCredits for Alloc, InodeCredits for AllocInode and FreeInode, and two
-// per group and one more for Free. A block that was metadata must be revoked by the caller (journal.Handle.Revoke) before
+// The caller passes a handle with credits: BlockCredits for Alloc, InodeCredits for AllocInode and FreeInode, and for
+// Free two per group and one more. If a block was metadata, the caller must revoke it (journal.Handle.Revoke) before
 // it is freed. After an error the handle must be cancelled.
 //
-// Memory: beside the buffers there are hints alone: 4 bytes per group that bound the longest free run there, what rests,
-// and 16 bytes for each place where metadata lies, of which a flex group usually has one. They are guarded by the handle,
-// of which one runs at a time; what views use as well is guarded by a lock, or never changes.
+// Memory: in addition to the buffers there are only hints. They are 4 bytes per group that bound its longest free
+// run, the resting clusters, and 16 bytes for each zone of metadata, of which a flex group usually has one. The
+// running handle guards them, since only one runs at a time. Data that views use as well is guarded by a lock, or
+// never changes.
 package group
 
 import (
@@ -40,15 +41,15 @@ var ErrNoInodes = fmt.Errorf("no inode is free: remove files, or make a file sys
 // ErrNoBlocks says that no block is free. It is a kind of ENOSPC.
 var ErrNoBlocks = fmt.Errorf("no block is free: %w", syscall.ENOSPC)
 
-// BlockCredits is the number of blocks that Alloc changes at most: two groups' bitmaps and descriptors, and the superblock.
-// Free changes two for each group it touches, and the superblock.
+// BlockCredits is the number of blocks that Alloc changes at most: the bitmaps and descriptors of two groups, and the
+// superblock. Free changes two for each group it touches, and the superblock.
 const BlockCredits = 5
 
 // Request asks Alloc for contiguous blocks.
 type Request struct {
-	Goal     layout.Pblk // where the first block would best be; 0 is anywhere
+	Goal     layout.Pblk // the best place for the first block; 0: anywhere
 	Min, Max uint32      // blocks; Min of 0 is 1, and must fit in a group. With bigalloc both are rounded up to whole clusters
-	Reach    Reach       // how much of what is free it may use
+	Reach    Reach       // how far down it may take the free count
 	Below    layout.Pblk // all blocks must be below this; 0 is no limit
 	Root     bool        // may use the blocks that the superblock reserves for the privileged user (s_r_blocks_count)
 }
@@ -59,20 +60,20 @@ type Space struct {
 	j *journal.Journal
 
 	// Guarded by the running handle.
-	bound   []int32  // per group: no free run is longer, in clusters; unknown until the bitmap was searched
+	bound   []int32  // per group, in clusters: no free run is longer; unknown until the bitmap was searched
 	rest    resting  // clusters
 	taken   resting  // clusters that the running handle has taken
 	restI   resting  // inodes
-	windows []window // kept clear for files that grow, the oldest first
+	windows []window // space kept clear for files that grow, the oldest window first
 
-	zones atomic.Pointer[[]zone] // where metadata lies; nil until it is asked for
+	zones atomic.Pointer[[]zone] // zones of metadata; nil until first used
 
 	mu       sync.Mutex
 	pool     uint64 // clusters that ordinary allocation leaves free: SetPool
 	promised uint64 // clusters set aside by Promise
 }
 
-// New makes a Space over the file system that g describes; j says which transactions have committed.
+// New makes a Space for the file system that g describes. j says which transactions have committed.
 func New(g *layout.Geometry, j *journal.Journal) *Space {
 	s := &Space{g: g, j: j, bound: make([]int32, g.Groups)}
 	for i := range s.bound {
@@ -137,7 +138,7 @@ func (s *Space) Super(r journal.Reader) (layout.Superblock, error) {
 	return layout.Superblock(p), nil
 }
 
-// EditSuper gives the superblock to change.
+// EditSuper returns the superblock to be changed.
 func (s *Space) EditSuper(h *journal.Handle) (layout.Superblock, error) {
 	p, err := h.Get(s.superRef())
 	if err != nil {

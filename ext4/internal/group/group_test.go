@@ -77,7 +77,7 @@ func (w *world) do(fn func(h *journal.Handle) error) error {
 	return w.Do(w.t, fn)
 }
 
-// must is do where an error ends the test.
+// must is do for changes that must succeed: an error ends the test.
 func (w *world) must(fn func(h *journal.Handle) error) {
 	w.t.Helper()
 	w.Must(w.t, fn)
@@ -117,7 +117,7 @@ func (w *world) inodeRef(r journal.Reader, ino layout.Ino) buf.Ref {
 		Type: layout.InodeType{G: w.G, Ino: ino}}
 }
 
-// give makes runs the content of a file, as e2fsck likes it. At most four extents fit.
+// give makes runs the content of a file, in the form that e2fsck accepts. At most four extents fit.
 func (w *world) give(h *journal.Handle, ino layout.Ino, runs []layout.Extent) error {
 	p, err := h.Get(w.inodeRef(h, ino))
 	if err != nil {

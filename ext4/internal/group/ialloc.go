@@ -8,12 +8,13 @@ import (
 	"ext4img/journal/buf"
 )
 
-// AllocInode takes a free inode number: a file's near its parent, a directory's where there is room for a directory
-// and its files. It initialises that part of the inode table which comes into use, but not the record itself: that
-// holds what it held. ErrNoInodes if there is no free inode.
+// AllocInode takes a free inode number: for a file near its parent, for a directory where there is room for it and
+// its files. It initializes the part of the inode table that comes into use, but not the record itself, which keeps
+// its old bytes. It returns ErrNoInodes if there is no free inode.
 //
-// Numbers that were freed by a transaction that has not committed come last. They may be used, since a transaction is
-// atomic; left alone, the log of an inode's two lives stays easier to read, and stale references are found out.
+// It takes a number that was freed by an uncommitted transaction only if there is no other. Using it at once would be
+// correct, since a transaction is atomic. But the log is easier to read if an inode's two lives are apart, and stale
+// references are found more easily.
 func (s *Space) AllocInode(h *journal.Handle, parent layout.Ino, dir bool) (layout.Ino, error) {
 	if !s.g.ValidIno(parent) {
 		return 0, layout.Corruptf("inode %d of %d", parent, s.g.Inodes)
@@ -83,7 +84,7 @@ func (s *Space) takeInode(h *journal.Handle, group layout.Group, at uint32, dir 
 	if err != nil {
 		return 0, err
 	}
-	// The flags go before flip: which part of the table was in use?
+	// The flags are read before flip changes them: they say which part of the table is in use.
 	used := s.g.InodesPerGroup
 	if s.g.GdtCsum() {
 		used -= old.ItableUnused()
@@ -91,7 +92,7 @@ func (s *Space) takeInode(h *journal.Handle, group layout.Group, at uint32, dir 
 			used = 0
 		}
 	}
-	// As the kernel: a group with inodes in use has a real block bitmap too.
+	// Like the kernel: a group with inodes in use has an initialized block bitmap too.
 	if s.isUninit(old, blocks) {
 		if _, _, err := s.initBitmap(h, group, blocks); err != nil {
 			return 0, fmt.Errorf("take inode %d: %w", ino, err)
@@ -111,9 +112,10 @@ func (s *Space) takeInode(h *journal.Handle, group layout.Group, at uint32, dir 
 	return ino, s.zeroRecords(h, group, d, used, at)
 }
 
-// zeroRecords makes records of a table zero that hold garbage otherwise: those between the part in use and the record
-// that comes into use, of which there are usually none; and behind it those to the end of a block that is used for the first
-// time, as the kernel does, for tools that read whole blocks. A table that is marked as zeroed is so already.
+// zeroRecords clears records of a table that would hold garbage otherwise: the records, usually none, between the
+// part in use and the record that comes into use; and those after it in its block, if that block is used for the
+// first time. The kernel clears those for tools that read whole blocks. A table that is marked as zeroed needs none
+// of this.
 func (s *Space) zeroRecords(h *journal.Handle, group layout.Group, d layout.Desc, used, at uint32) error {
 	if d.Flags()&layout.DescInodeZeroed != 0 {
 		return nil
@@ -145,8 +147,8 @@ func (s *Space) zeroRecords(h *journal.Handle, group layout.Group, d layout.Desc
 	return nil
 }
 
-// FreeInode gives an inode number back; dir says whether it was a directory. A reserved number, or one that is free
-// already, is layout.ErrCorrupt.
+// FreeInode gives an inode number back; dir says whether it was a directory. If the number is reserved or already
+// free, it returns layout.ErrCorrupt.
 func (s *Space) FreeInode(h *journal.Handle, ino layout.Ino, dir bool) error {
 	if !s.g.ValidIno(ino) || ino < s.g.FirstIno {
 		return layout.Corruptf("free inode %d: not one of %d to %d", ino, s.g.FirstIno, s.g.Inodes)
@@ -181,5 +183,5 @@ func (s *Space) FreeInode(h *journal.Handle, ino layout.Ino, dir bool) error {
 }
 
 // InodeCredits is the number of blocks that AllocInode and FreeInode change at most: both bitmaps, descriptor,
-// superblock, the block of the record, and what zeroRecords may write.
+// superblock, the block of the record, and the blocks that zeroRecords may write.
 func (s *Space) InodeCredits() int { return 5 + int(uint32(s.g.FirstIno)/s.g.InodesPerBlock()) }

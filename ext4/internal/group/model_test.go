@@ -11,7 +11,7 @@ import (
 	"pgregory.net/rapid"
 )
 
-// A cell is what a model knows of a block.
+// A cell is the model's state of a block.
 type cell byte
 
 const (
@@ -21,7 +21,7 @@ const (
 	isResting
 )
 
-// A model is every block of a small file system.
+// A model holds the state of every block of a small file system.
 type model struct {
 	w      *world
 	cells  []cell
@@ -29,8 +29,8 @@ type model struct {
 	used   []layout.Extent
 }
 
-// TestModel allocates and frees in small groups, in handles that stop or are cancelled, beside a model: what is given out is
-// free and does not rest, and nothing is refused that could be had.
+// TestModel allocates and frees in small groups, in handles that stop or are cancelled, and compares with a model.
+// Blocks that are allocated were free and did not rest, and no request fails that could succeed.
 func TestModel(t *testing.T) {
 	for _, args := range [][]string{{"-O", "^has_journal"}, {"-O", "^has_journal,bigalloc", "-C", "4096"}} {
 		made := mkfs(t, 8<<20, 0, append(args, "-b", "1024", "-g", "2048", "-m", "0")...)
@@ -112,7 +112,7 @@ func (m *model) free(t *rapid.T, h *journal.Handle) {
 	if err := m.w.s.Free(h, e.Pblk+layout.Pblk(from), uint64(n)); err != nil {
 		t.Fatal(err)
 	}
-	for i := range n { // what the same handle has taken was free when it began
+	for i := range n { // blocks that the same handle has taken were free when it began
 		p := e.Pblk + layout.Pblk(from+i)
 		m.cells[p] = isResting
 		if m.before[p] == isFree {

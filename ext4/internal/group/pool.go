@@ -8,11 +8,11 @@ import (
 	"ext4img/journal"
 )
 
-// A write into preallocated blocks splits an extent when it is converted, and that can take blocks for the tree. So a
-// fixed number of clusters, the pool, is not for ordinary allocation: so many stay free when a file system is full, over
-// any number of sessions, and only splits take of them. Nothing on disk says where they are: it is a floor under the
-// free count, as in the kernel (s_resv_clusters). While writes are in flight, what their splits may need is promised to
-// them: it stays free for them alone.
+// A write into preallocated blocks may split an extent when it is converted, and the split may need blocks for the
+// tree. So ordinary allocation leaves a fixed number of clusters free, the pool: only splits may take them. They stay
+// free when the file system is full, over any number of sessions. The pool has no place on disk: it is a lower bound
+// of the free count, as in the kernel (s_resv_clusters). While writes are in flight, the clusters that their splits
+// may need are promised to them: nothing else may take those.
 //
 //	0 ..... promised ..... pool ............................... free count
 //	splits that have       other      ordinary allocation
@@ -33,7 +33,8 @@ const (
 	poolMost  = 4096
 )
 
-// PoolSize is how many clusters the pool of a file system has. One without extents has nothing to split, and no pool.
+// PoolSize is the size of a file system's pool in clusters. A file system without extents has nothing to split, and
+// no pool.
 func PoolSize(g *layout.Geometry) uint64 {
 	if g.Incompat&layout.IncompatExtents == 0 {
 		return 0
@@ -41,8 +42,8 @@ func PoolSize(g *layout.Geometry) uint64 {
 	return min(g.Blocks/uint64(g.ClusterRatio)/poolShare, poolMost)
 }
 
-// SetPool begins to keep a pool of n clusters. Recovery comes before: it allocates what was allocated when the pool was
-// kept.
+// SetPool begins to keep a pool of n clusters. It is called after recovery, which may have to allocate blocks below
+// the pool: they were allocated when the pool was kept.
 func (s *Space) SetPool(n uint64) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -62,8 +63,8 @@ func (s *Space) kept(r Reach) uint64 {
 	return max(s.pool, s.promised)
 }
 
-// Promise sets n clusters aside, in memory only: an Alloc with less than the reach Promised leaves so many free.
-// syscall.ENOSPC if so many are not free beside those that were promised before.
+// Promise sets n clusters aside, in memory only: an Alloc with a reach below Promised leaves them free. It returns
+// syscall.ENOSPC if so many are not free in addition to those promised before.
 func (s *Space) Promise(r journal.Reader, n uint64) error {
 	super, err := s.Super(r)
 	if err != nil {
@@ -80,14 +81,14 @@ func (s *Space) Promise(r journal.Reader, n uint64) error {
 	return nil
 }
 
-// Release takes a promise of n clusters back, whether they were used or not: what was used is gone from the free count.
+// Release takes back a promise of n clusters, used or not. Used clusters are no longer in the free count.
 func (s *Space) Release(n uint64) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.promised -= min(n, s.promised)
 }
 
-// FreeCount is the number of blocks that ordinary allocation can still take, those that rest among them.
+// FreeCount is the number of blocks that ordinary allocation can still take, including those that rest.
 func (s *Space) FreeCount(r journal.Reader) (uint64, error) {
 	super, err := s.Super(r)
 	if err != nil {

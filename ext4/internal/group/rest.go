@@ -7,7 +7,7 @@ import (
 	"ext4img/journal"
 )
 
-// resting is what was freed by transactions that have not committed: ordering O5. There is a batch for each such
+// resting is the space freed by transactions that have not committed (ordering O5). There is a batch for each such
 // transaction, rarely more than two: the running one and one that is being committed.
 //
 //	batch TID 41   group 0: 17-19 40-47   group 5: (bits)
@@ -21,7 +21,7 @@ type batch struct {
 	groups map[layout.Group]*restSet
 }
 
-// A restSet is a set of clusters of one group: a few spans, or a bitmap when they are many.
+// A restSet is a set of clusters of one group: a few spans, or a bitmap if there are many.
 type restSet struct {
 	spans []span
 	bits  []byte
@@ -69,8 +69,8 @@ func (r *resting) add(tid journal.TID, g layout.Group, s span, size int) {
 	set.add(s, size)
 }
 
-// remove takes a span out again: the handle that freed it was cancelled. Nothing empty stays behind, since the
-// transaction may never commit for lack of changes.
+// remove takes a span out again, because the handle that freed it was cancelled. It leaves no empty batch behind:
+// without changes the transaction may never commit.
 func (r *resting) remove(tid journal.TID, g layout.Group, s span, size int) {
 	for i, b := range r.batches {
 		set := b.groups[g]
@@ -89,7 +89,7 @@ func (r *resting) remove(tid journal.TID, g layout.Group, s span, size int) {
 	}
 }
 
-// in tells whether anything of a group rests.
+// in reports whether space of a group rests.
 func (r *resting) in(g layout.Group) bool {
 	for _, b := range r.batches {
 		if b.groups[g] != nil {
@@ -99,7 +99,7 @@ func (r *resting) in(g layout.Group) bool {
 	return false
 }
 
-// mark sets the bits of what rests of a group.
+// mark sets the bits of the resting clusters of a group.
 func (r *resting) mark(bitmap []byte, g layout.Group) {
 	for _, b := range r.batches {
 		if set := b.groups[g]; set != nil {

@@ -12,7 +12,7 @@ import (
 	"ext4img/journal"
 )
 
-// fill takes everything there is and returns what it took.
+// fill takes all free space and returns it.
 func (w *world) fill() (all []layout.Extent) {
 	w.t.Helper()
 	for {
@@ -27,7 +27,7 @@ func (w *world) fill() (all []layout.Extent) {
 	}
 }
 
-// allocated is how many blocks a request gets: none where there is no space for it.
+// allocated is the number of blocks that a request gets; 0 if there is no space for it.
 func (w *world) allocated(q Request) uint64 {
 	w.t.Helper()
 	_, n, err := w.alloc(q)
@@ -55,8 +55,8 @@ func (w *world) freeCount() uint64 {
 	return n
 }
 
-// TestFreedBlocksRest is ordering O5: what a transaction has freed is not given out before it has committed, since
-// until then a crash gives the blocks back to their old owner.
+// TestFreedBlocksRest is ordering O5: blocks that a transaction has freed are not allocated before it has committed,
+// since until then a crash gives them back to their old owner.
 func TestFreedBlocksRest(t *testing.T) {
 	for _, name := range []string{"has_journal", "^has_journal"} {
 		t.Run(name, func(t *testing.T) {
@@ -94,7 +94,8 @@ func TestFreedBlocksRest(t *testing.T) {
 	}
 }
 
-// TestCancelForgets cancels handles: what they freed does not rest, what they took is free, and the hints know it.
+// TestCancelForgets cancels handles: blocks that they freed do not rest, blocks that they took are free, and the
+// hints agree.
 func TestCancelForgets(t *testing.T) {
 	w := mkfs(t, 32<<20, 0, "-b", "1024")
 	before := w.freeCount()
@@ -135,8 +136,8 @@ func TestCancelForgets(t *testing.T) {
 	w.fsck()
 }
 
-// TestPool fills a file system with a pool, and then with promises: ordinary allocation leaves both, a split leaves what
-// is promised, and whoever has the promise gets the last cluster.
+// TestPool fills a file system with a pool, and then with promises. Ordinary allocation leaves both, a split leaves
+// the promised clusters, and a split with the promise gets even the last cluster.
 func TestPool(t *testing.T) {
 	for _, v := range []struct {
 		options []string
@@ -194,7 +195,7 @@ func TestPool(t *testing.T) {
 	}
 }
 
-// TestKeptForRoot takes nothing of the blocks that the superblock reserves, unless it may.
+// TestKeptForRoot: an allocation takes blocks that the superblock reserves for root only if it may.
 func TestKeptForRoot(t *testing.T) {
 	w := mkfs(t, 32<<20, 0, "-b", "1024", "-m", "10")
 	for w.allocated(Request{Max: 1 << 15}) > 0 {
@@ -205,7 +206,7 @@ func TestKeptForRoot(t *testing.T) {
 	w.took(Request{Max: 1, Root: true}, 1)
 }
 
-// TestBadFree frees what nobody may free.
+// TestBadFree: blocks that must not be freed are refused.
 func TestBadFree(t *testing.T) {
 	w := mkfs(t, 64<<20, 0, "-b", "1024")
 	v := w.J.View()
@@ -232,7 +233,7 @@ func TestBadFree(t *testing.T) {
 	w.fsck()
 }
 
-// TestContiguous allocates a large file in an empty file system, in requests as an extent can hold.
+// TestContiguous allocates a large file in an empty file system, in requests of the length of an extent.
 func TestContiguous(t *testing.T) {
 	for _, args := range [][]string{nil, {"-b", "1024"}, {"-O", "^flex_bg"}} {
 		w := mkfs(t, 2<<30, 0, args...)
@@ -288,7 +289,7 @@ func TestHuge(t *testing.T) {
 	t.Logf("1000 more from the start: %v", time.Since(start))
 }
 
-// TestGoalAtGroupEnd asks for much where the rest of the goal's group is in use, and the next group is free.
+// TestGoalAtGroupEnd makes a large request when the rest of the goal's group is in use and the next group is free.
 func TestGoalAtGroupEnd(t *testing.T) {
 	w := mkfs(t, 2<<30, 0)
 	first := w.G.GroupFirst(6)
@@ -303,7 +304,7 @@ func TestGoalAtGroupEnd(t *testing.T) {
 	}
 }
 
-// TestBelow keeps to the blocks that an indirect map can name.
+// TestBelow: an allocation stays below the blocks that an indirect map can reach.
 func TestBelow(t *testing.T) {
 	w := mkfs(t, 64<<20, 0, "-b", "1024")
 	for {

@@ -5,17 +5,17 @@ import (
 	"ext4img/journal"
 )
 
-// Where inodes go: after Orlov, as in ext4. Directories right below the root are spread over the disk, since they are
-// unlike each other; other directories stay near their parent while there is room for their files; files go
-// to the flex group of their directory.
+// The choice of groups for inodes, after Orlov, as in ext4. Directories directly below the root are spread over the
+// disk, since their contents have little to do with each other. Other directories stay near their parent while there
+// is room for their files. Files go to the flex group of their directory.
 
-// maxSpread bounds the flex groups looked at for a directory at the top.
+// maxSpread bounds the flex groups looked at for a directory below the root.
 const maxSpread = 256
 
 // flexSum is the totals of one flex group.
 type flexSum struct {
 	inodes, clusters, dirs uint64
-	first                  layout.Group // the first with a free inode
+	first                  layout.Group // the first group with a free inode
 	any                    bool
 }
 
@@ -71,8 +71,8 @@ func (s *Space) inodeGroup(r journal.Reader, super layout.Superblock, parent lay
 	return home, nil
 }
 
-// fileGroup prefers the parent's own group where groups stand alone; in a flex group, whose tables lie together, the
-// first with room.
+// fileGroup prefers the parent's own group if there are no flex groups. In a flex group, whose tables lie together,
+// it takes the first group with room.
 func (s *Space) fileGroup(r journal.Reader, home, first layout.Group) (layout.Group, error) {
 	if s.g.FlexSize > 1 {
 		return first, nil
@@ -81,7 +81,7 @@ func (s *Space) fileGroup(r journal.Reader, home, first layout.Group) (layout.Gr
 	if err != nil || d.FreeInodes() > 0 && d.FreeClusters() > 0 {
 		return home, err
 	}
-	// Away from a full group as ext4 does it: in growing steps, for a free inode and a free block together.
+	// Go away from a full group as ext4 does: in growing steps, to a group with a free inode and a free block.
 	for i := uint64(1); i < uint64(s.g.Groups); i <<= 1 {
 		g := layout.Group((uint64(home) + i) % uint64(s.g.Groups))
 		if d, err := s.Desc(r, g); err != nil || d.FreeInodes() > 0 && d.FreeClusters() > 0 {
@@ -91,7 +91,7 @@ func (s *Space) fileGroup(r journal.Reader, home, first layout.Group) (layout.Gr
 	return home, nil
 }
 
-// roomy tells whether a flex group is good for one more directory: not much fuller than the average.
+// roomy reports whether a flex group has room for one more directory: it is not much fuller than the average.
 func (s *Space) roomy(super layout.Superblock, sum flexSum) bool {
 	groups, flex := uint64(s.g.Groups), uint64(s.g.FlexSize)
 	perFlex := uint64(s.g.InodesPerGroup) * flex
@@ -103,8 +103,8 @@ func (s *Space) roomy(super layout.Superblock, sum flexSum) bool {
 	return sum.any && sum.dirs < avgUsed+perFlex/16+1 && sum.inodes >= minInodes && sum.clusters >= minClusters
 }
 
-// spread picks the flex group with the fewest directories among those with at least the average of free inodes and
-// blocks.
+// spread returns the flex group with the fewest directories among those that have at least the average of free inodes
+// and blocks.
 func (s *Space) spread(r journal.Reader, super layout.Superblock, flexes uint64) (layout.Group, error) {
 	step := (flexes + maxSpread - 1) / maxSpread
 	avgInodes := uint64(super.FreeInodesCount()) / flexes
@@ -122,8 +122,8 @@ func (s *Space) spread(r journal.Reader, super layout.Superblock, flexes uint64)
 	return best.first, nil // group 0 if all are below the average
 }
 
-// GoalFor is where the first block of an inode would best be: in the inode's group, or, where flex groups are
-// large, in the second group of its flex group. The first holds the tables, and directories.
+// GoalFor is the best place for the first block of an inode: in the inode's group or, in large flex groups, in the
+// second group of its flex group. The first one holds the tables, and directories.
 func (s *Space) GoalFor(ino layout.Ino) layout.Pblk {
 	if !s.g.ValidIno(ino) {
 		return 0

@@ -2,18 +2,19 @@ package group
 
 import "ext4img/ext4/layout"
 
-// A file that is written piece by piece, beside others, would be cut up by them: each takes what lies behind the last
-// piece of another. So what lies behind a large piece is kept clear for a while, in memory only: a window. A request whose
-// goal is the start of a window continues there, with the next window twice as long; others take of it only if they
-// would have to be cut up otherwise. The kernel's preallocation does the same.
+// A file that is written piece by piece, at the same time as others, would be fragmented: the next piece of another
+// file takes the blocks after its last piece. So the blocks after a large piece are kept clear for a while, in memory
+// only: a window. A request whose goal is the start of a window continues there, and its next window is twice as
+// long. Other requests use the window only if they would be fragmented otherwise. The kernel's preallocation does the
+// same.
 
 const (
 	largePiece = 512 << 10 // bytes: smaller requests leave no window
 	longWindow = 16 << 20  // bytes: no window is longer
-	maxWindows = 16        // the oldest is given up
+	maxWindows = 16        // if there are more, the oldest is given up
 )
 
-// clusters is how many clusters so many bytes are, one at least.
+// clusters is the number of clusters in that many bytes, at least one.
 func (s *Space) clusters(bytes int) uint32 {
 	return uint32(max(1, bytes/(s.g.BlockSize*int(s.g.ClusterRatio))))
 }
@@ -24,8 +25,8 @@ type window struct {
 	n uint32
 }
 
-// keepClear makes the clusters behind a span that was taken a window, if a large piece was asked for. Whatever window
-// began at the goal is used up.
+// keepClear makes the clusters after a span that was taken a window, if the request was large. It removes the window
+// that began at the goal.
 func (s *Space) keepClear(w want, group layout.Group, x span) {
 	longest := s.clusters(longWindow)
 	n := min(4*min(w.max, longest), longest/2)
@@ -53,8 +54,8 @@ func (s *Space) keepClear(w want, group layout.Group, x span) {
 	s.windows = append(s.windows, window{s.block(group, end), min(2*n, longest, size-end)})
 }
 
-// markWindows sets the bits of the windows in a group that do not begin at the goal. It copies the bitmap before it changes
-// it; copied tells that b is a copy already.
+// markWindows sets the bits of the windows in a group that do not begin at the goal. It changes a copy of the bitmap;
+// copied says that b is a copy already.
 func (s *Space) markWindows(b []byte, copied bool, group layout.Group, goal layout.Pblk) []byte {
 	for _, w := range s.windows {
 		g, at := s.cluster(w.p)

@@ -9,23 +9,23 @@ import (
 	"ext4img/journal"
 )
 
-// A zone is a run of blocks that hold metadata which belongs to no file: [from, to).
+// A zone is a run of blocks, [from, to), that hold metadata which belongs to no file.
 type zone struct{ from, to layout.Pblk }
 
-// What lies in a zone.
+// The kinds of metadata in a zone.
 const (
 	inSuper = iota
 	inBlockBitmap
 	inInodeBitmap
 	inTable
-	inOther // named by the caller of Protect
+	inOther // given by the caller of Protect
 )
 
-// A placed zone knows what lies in it.
+// A placed zone is a zone with the kind of its metadata.
 type placed struct {
 	zone
 	what  uint8
-	group layout.Group // or, for inOther, an index
+	group layout.Group // or an index, for inOther
 }
 
 // A Named is a run of blocks that the file system keeps for itself outside the groups' tables, such as the log.
@@ -34,11 +34,13 @@ type Named struct {
 	Run
 }
 
-// Protect makes known where all metadata lies: superblocks and descriptors, the bitmaps and inode tables of all groups,
-// and what else the caller names. From then on no such block is allocated or freed, and InMetadata tells it. Where two
-// overlap, or lie outside the file system or, without flex_bg, outside their group, the error is layout.ErrCorrupt.
+// Protect finds all metadata: superblocks and descriptors, the bitmaps and inode tables of all groups, and the runs
+// that the caller names. From then on no such block is allocated or freed, and InMetadata reports it. The error is
+// layout.ErrCorrupt if two runs overlap, or if one lies outside the file system or, without flex_bg, outside its
+// group.
 //
-// It reads every descriptor, as a kernel does that mounts: what a pointer overlaps may belong to any group.
+// It reads every descriptor, as the kernel does when it mounts: a wrong pointer may overlap the metadata of any
+// group.
 func (s *Space) Protect(r journal.Reader, more ...Named) error {
 	all, err := s.places(r, more)
 	if err != nil {
@@ -100,7 +102,7 @@ func (s *Space) places(r journal.Reader, more []Named) ([]placed, error) {
 	return all, nil
 }
 
-// setZones keeps the zones, merged, for as long as the file system is open: they never change on disk.
+// setZones keeps the zones, merged. They never change while the file system is open.
 func (s *Space) setZones(all []placed) {
 	merged := make([]zone, 0, len(all))
 	for _, p := range all {
@@ -114,8 +116,8 @@ func (s *Space) setZones(all []placed) {
 	s.zones.Store(&merged)
 }
 
-// allZones gives all zones in order, apart from each other. Where nobody has called Protect, they are what the
-// descriptors say.
+// allZones returns all zones in order, with gaps between them. If Protect was not called, it takes them from the
+// descriptors.
 func (s *Space) allZones(r journal.Reader) ([]zone, error) {
 	if z := s.zones.Load(); z != nil {
 		return *z, nil
@@ -143,8 +145,8 @@ func overlapping(all []zone, from, to layout.Pblk) []zone {
 	return all[i:n]
 }
 
-// InMetadata tells that one of n blocks from p on belongs to the file system itself: it cannot be a file's. It is
-// layout.ErrCorrupt then. Before Protect it knows of none.
+// InMetadata returns layout.ErrCorrupt if one of n blocks from p on belongs to the file system itself and so cannot
+// be part of a file. Before Protect it knows no such blocks.
 func (s *Space) InMetadata(p layout.Pblk, n uint64) error {
 	z := s.zones.Load()
 	if z == nil {
@@ -160,8 +162,8 @@ func metaError(all []zone, from, to layout.Pblk) error {
 	return nil
 }
 
-// notMeta makes sure that a span of a group does not overlap metadata: a bitmap that calls such blocks free, or a file
-// that claims them, is corrupt.
+// notMeta returns an error if a span of a group overlaps metadata. Then a bitmap that calls such blocks free, or a
+// file that claims them, is corrupt.
 func (s *Space) notMeta(r journal.Reader, group layout.Group, x span) error {
 	all, err := s.allZones(r)
 	if err != nil {
@@ -171,8 +173,8 @@ func (s *Space) notMeta(r journal.Reader, group layout.Group, x span) error {
 	return metaError(all, from, min(from+layout.Pblk(x.n)*layout.Pblk(s.g.ClusterRatio), layout.Pblk(s.g.Blocks)))
 }
 
-// InUse makes sure that n blocks from p on are in use, and that none is metadata: blocks that a file claims as its own.
-// With bigalloc their clusters are looked at.
+// InUse checks blocks that a file claims as its own: all n blocks from p on must be in use, and none may be metadata.
+// With bigalloc it checks their clusters.
 func (s *Space) InUse(r journal.Reader, p layout.Pblk, n uint64) error {
 	if n == 0 || !s.g.ContainsBlocks(p, n) {
 		return layout.Corruptf("blocks %d+%d of %d", p, n, s.g.Blocks)
@@ -202,8 +204,8 @@ func (s *Space) InUse(r journal.Reader, p layout.Pblk, n uint64) error {
 	return nil
 }
 
-// buildBlockBitmap makes the block bitmap of a group whose bitmap on disk means nothing: in use are the group's
-// superblock and descriptors, all bitmaps and inode tables that lie in it, and the padding behind its last cluster.
+// buildBlockBitmap makes the block bitmap of a group whose bitmap on disk is not initialized. In use are the group's
+// superblock and descriptors, all bitmaps and inode tables that lie in it, and the padding after its last cluster.
 func (s *Space) buildBlockBitmap(r journal.Reader, group layout.Group) ([]byte, error) {
 	all, err := s.allZones(r)
 	if err != nil {

@@ -10,8 +10,8 @@ import (
 	"ext4img/journal"
 )
 
-// TestOrphanFileGarbage puts garbage into the orphan file's inode and blocks, without checksums to catch it. Reading and
-// changing the orphans goes on or is refused; nothing panics or hangs.
+// TestOrphanFileGarbage puts garbage into the orphan file's inode and blocks, without checksums that would catch it.
+// Reading and changing the orphans succeeds or is refused; nothing panics or hangs.
 func TestOrphanFileGarbage(t *testing.T) {
 	for i, args := range [][]string{{"-O", "orphan_file,^metadata_csum"}, {"-O", "orphan_file,^metadata_csum,^extent,^64bit"}} {
 		w := mkfs(t, 8<<20, append(args, "-b", "1024")...)
@@ -33,7 +33,7 @@ func TestOrphanFileGarbage(t *testing.T) {
 	}
 }
 
-// orphanPlaces is where the orphan file's record, its first block, and what may be its indirect block lie, in bytes.
+// orphanPlaces returns the offsets of the orphan file's record, its first block, and its possible indirect block.
 func (w *world) orphanPlaces() []int64 {
 	w.t.Helper()
 	v := w.J.View()

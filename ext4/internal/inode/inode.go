@@ -4,11 +4,13 @@
 //	s_last_orphan ─> inode 17 ─ i_dtime ─> inode 12 ─ i_dtime ─> 0
 //	orphan file      block: 17 0 0 12 … | ob_magic ob_checksum
 //
-// It promises that a record is edited in place, through a view: what this program does not know, such as attributes
-// in the inode or later fields, stays as it is. A new record starts from zeros, whatever garbage the table held.
+// It promises that a record is edited in place, through a view: bytes that this program does not know, such as
+// attributes in the inode or later fields, stay as they are. A new record starts from zeros, whatever garbage the
+// table held.
 //
-// It asks the caller for a handle with credits: one for the record; for New and Free also Credits; for AddOrphan and
-// DelOrphan OrphanCredits. After an error the handle must be cancelled. Link counts, owners and contents are the caller's.
+// The caller passes a handle with credits: one for the record, Credits more for New and Free, and OrphanCredits for
+// AddOrphan and DelOrphan. After an error the handle must be cancelled. The caller takes care of link counts, owners
+// and contents.
 package inode
 
 import (
@@ -23,8 +25,8 @@ import (
 	"ext4img/journal/buf"
 )
 
-// OrphanCredits is the number of blocks that AddOrphan and DelOrphan change at most: the superblock, the record and the one
-// before it in the list, or a block of the orphan file.
+// OrphanCredits is the number of blocks that AddOrphan and DelOrphan change at most: the superblock, the record, and
+// the record before it in the list or a block of the orphan file.
 const OrphanCredits = 4
 
 // Table is the inodes of one file system.
@@ -33,20 +35,20 @@ type Table struct {
 	g     *layout.Geometry
 	Clock func() time.Time // the time for new and freed inodes
 
-	// Values counts the attributes of an inode whose values are in inodes of their own: quotas count each of those for
-	// the owner of the attribute. nil: there are none.
+	// Values counts the attributes of an inode whose values are in inodes of their own: quotas charge each of those
+	// to the owner of the attribute. nil: there are none.
 	Values func(r journal.Reader, ino layout.Ino) (uint64, error)
 
 	// Guarded by the running handle.
-	made    uint32      // inodes made so far: part of a generation
-	orphans *orphanFile // what is known of the orphan file; nil until it is needed
+	made    uint32      // inodes made so far; a part of new generations
+	orphans *orphanFile // cached facts about the orphan file; nil until first used
 	watched watched
 
-	near atomic.Pointer[tablePart] // the part of a table that was read last
+	near atomic.Pointer[tablePart] // the part of an inode table that was read last
 }
 
-// tablePart is the part of a group's inode table that is in use. It never moves, and never gets shorter but when a
-// handle is cancelled, which is why only what views have seen is kept.
+// tablePart is the part of a group's inode table that is in use. It never moves. It gets shorter only if a handle is
+// cancelled; therefore only parts that views have read are kept.
 type tablePart struct {
 	group layout.Group
 	first layout.Pblk
@@ -68,7 +70,7 @@ func (t *Table) Space() *group.Space { return t.s }
 func (t *Table) Credits() int { return t.s.InodeCredits() + 1 }
 
 // ref finds the record of an inode. A record in a part of a table that was never used is garbage, and a reference to
-// it is corrupt.
+// it is an error of kind layout.ErrCorrupt.
 func (t *Table) ref(r journal.Reader, ino layout.Ino) (buf.Ref, error) {
 	if !t.g.ValidIno(ino) {
 		return buf.Ref{}, layout.Corruptf("inode %d of %d", ino, t.g.Inodes)
@@ -110,8 +112,8 @@ func (t *Table) readPart(r journal.Reader, group layout.Group) (*tablePart, erro
 	return part, nil
 }
 
-// Read reads an inode's record, in use or not. It must not be changed. A number that no inode has, or that was never
-// used, is layout.ErrCorrupt.
+// Read reads an inode's record, in use or not. The record must not be changed. If no inode has that number, or the
+// record was never used, the error is layout.ErrCorrupt.
 func (t *Table) Read(r journal.Reader, ino layout.Ino) (layout.Inode, error) {
 	ref, err := t.ref(r, ino)
 	if err != nil {
@@ -124,7 +126,7 @@ func (t *Table) Read(r journal.Reader, ino layout.Ino) (layout.Inode, error) {
 	return layout.Inode(p), nil
 }
 
-// Edit gives an inode's record to change.
+// Edit returns an inode's record to be changed.
 func (t *Table) Edit(h *journal.Handle, ino layout.Ino) (layout.Inode, error) {
 	ref, err := t.ref(h, ino)
 	if err != nil {
@@ -138,9 +140,10 @@ func (t *Table) Edit(h *journal.Handle, ino layout.Ino) (layout.Inode, error) {
 	return layout.Inode(p), err
 }
 
-// New allocates an inode and makes its record: mode with a type, times of now, a generation, no links, no owner, an
-// empty extent tree for files and directories where the file system has extents, and flags and project as inherited from
-// the parent. The caller sets owner and links, and gives it a name or adds it to the orphans.
+// New allocates an inode and makes its record. It has the mode with its type, the present time, a generation, no
+// links and no owner. Files and directories get an empty extent tree if the file system has extents. Flags and
+// project are inherited from the parent. The caller sets owner and links, and gives the inode a name or adds it to
+// the orphans.
 func (t *Table) New(h *journal.Handle, parent layout.Ino, mode uint16) (layout.Ino, layout.Inode, error) {
 	up, err := t.Read(h, parent)
 	if err != nil {
@@ -192,8 +195,8 @@ func (t *Table) blank(h *journal.Handle, ino layout.Ino) (layout.Inode, error) {
 	return layout.Inode(p), err
 }
 
-// Claim takes an inode number that is free and gives its record, which is empty, to be filled. It is for the recovery
-// of fast commits, which name the inodes that were made.
+// Claim takes an inode number that must be free and returns its record, which is empty, to be filled. It is for the
+// recovery of fast commits, which name the inodes made.
 func (t *Table) Claim(h *journal.Handle, ino layout.Ino, dir bool) (layout.Inode, error) {
 	if err := t.s.ClaimInode(h, ino, dir); err != nil {
 		return nil, err
@@ -201,7 +204,7 @@ func (t *Table) Claim(h *journal.Handle, ino layout.Ino, dir bool) (layout.Inode
 	return t.blank(h, ino)
 }
 
-// knownExtra is how many bytes beyond 128 the kernel's record has: up to i_projid.
+// knownExtra is the number of bytes beyond 128 in the kernel's record: up to i_projid.
 const knownExtra = 32
 
 // extraIsize is i_extra_isize of a new inode.
@@ -214,8 +217,8 @@ func (t *Table) extraIsize() int {
 	return min(n, room) &^ 3
 }
 
-// generation makes a number that an earlier life of the inode is unlikely to have had. It depends on nothing but what was
-// done so far, so that the same work gives the same image.
+// generation makes a number that an earlier inode with the same number is unlikely to have had. It depends only on
+// what was done so far, so that the same work gives the same image.
 func (t *Table) generation(ino layout.Ino, now time.Time) uint32 {
 	t.made++
 	var b [16]byte
@@ -225,9 +228,9 @@ func (t *Table) generation(ino layout.Ino, now time.Time) uint32 {
 	return layout.Crc32c(t.g.CsumSeed, b[:])
 }
 
-// The flags that a new inode takes over from its directory (EXT4_FL_INHERITED), and those of them that only a directory
-// may have, or that other types than files and directories may have. Two bits have no name in layout: no compression
-// (0x400) and DAX (0x2000000).
+// The flags that a new inode inherits from its directory (EXT4_FL_INHERITED). Of those, the flags that only a
+// directory may have, and the flags that may be set on other types than files and directories. Two bits have no name
+// in layout: no compression (0x400) and DAX (0x2000000).
 const (
 	inheritFlags = layout.FlagSecRm | layout.FlagUnRm | layout.FlagCompr | layout.FlagSync | layout.FlagNoDump |
 		layout.FlagNoAtime | 0x400 | layout.FlagJournalData | layout.FlagNoTail | layout.FlagDirSync |
@@ -247,7 +250,7 @@ func inherited(flags uint32, mode uint16) uint32 {
 	return flags & otherFlags
 }
 
-// FreeTranslator frees the block of the Hurd's that an inode has beside its data, if it has one.
+// FreeTranslator frees the block of the Hurd's translator, if the inode has one.
 func (t *Table) FreeTranslator(h *journal.Handle, ino layout.Ino) error {
 	in, err := t.Read(h, ino)
 	if err != nil || t.g.Translator(in) == 0 {
@@ -268,8 +271,9 @@ func (t *Table) FreeTranslator(h *journal.Handle, ino layout.Ino) error {
 	return t.AddBlocks(h, ino, -int64(ratio))
 }
 
-// Free gives an inode back that has no links, no blocks left, and is not an orphan any more (DelOrphan comes first: both
-// use i_dtime). Its i_dtime is set; mode and the rest stay for who looks for lost files; its number can be used again.
+// Free gives back an inode that has no links and no blocks and is not an orphan (DelOrphan comes first, because both
+// use i_dtime). It sets i_dtime. Mode and other fields stay, for tools that look for lost files. The number can be
+// used again.
 func (t *Table) Free(h *journal.Handle, ino layout.Ino) error {
 	in, err := t.Edit(h, ino)
 	if err != nil {

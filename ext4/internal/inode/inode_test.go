@@ -22,15 +22,15 @@ import (
 	"ext4img/testimages/judge"
 )
 
-// A world is a file system of mke2fs on a device in memory.
+// A world is a file system made by mke2fs, on a device in memory.
 type world struct {
 	*bare.FS
 	t   testing.TB
 	tab *Table
 }
 
-// mkfs makes a file system on a device full of garbage, with inode tables that are not zeroed, and opens it. Its log is
-// not used: handles reach the device when they stop.
+// mkfs makes a file system on a device full of garbage, with inode tables that are not zeroed, and opens it. Its log
+// is not used: changes are written home when a handle stops.
 func mkfs(t testing.TB, size int, args ...string) *world {
 	t.Helper()
 	judge.Need(t, "e2fsck", "debugfs")
@@ -88,13 +88,13 @@ func (w *world) remove(ino layout.Ino) {
 	})
 }
 
-// link gives names to inodes: a name each, by debugfs.
+// link gives each inode a name, with debugfs.
 func (w *world) link(path string, inos map[layout.Ino]bool) {
 	w.t.Helper()
 	var script strings.Builder
 	for i, ino := range slices.Sorted(maps.Keys(inos)) {
 		if i%32 == 0 {
-			fmt.Fprintln(&script, "expand_dir /") // debugfs does not do it by itself
+			fmt.Fprintln(&script, "expand_dir /") // debugfs does not expand it by itself
 		}
 		fmt.Fprintf(&script, "ln <%d> n%d\n", ino, ino)
 	}
@@ -128,7 +128,7 @@ func TestRandom(t *testing.T) {
 			w := mkfs(t, 24<<20, args...)
 			alive := w.randomly(rand.New(rand.NewSource(seed)))
 			if w.G.ROCompat&layout.ROCompatQuota != 0 {
-				return // usage is not this package's
+				return // this package does not maintain usage
 			}
 			path := w.Save(w.t)
 			w.link(path, alive)
@@ -172,7 +172,7 @@ func (w *world) randomly(r *rand.Rand) map[layout.Ino]bool {
 			}
 		}
 	}
-	for ino := range dirs { // they have no contents, which is not this package's
+	for ino := range dirs { // this package does not write their contents
 		w.remove(ino)
 	}
 	return alive
@@ -204,7 +204,7 @@ func TestFirstInBlock(t *testing.T) {
 	t.Error("no inode at the start of a block")
 }
 
-// TestAll takes every inode there is.
+// TestAll takes every free inode.
 func TestAll(t *testing.T) {
 	w := mkfs(t, 24<<20, "-b", "1024", "-N", "1600")
 	alive := make(map[layout.Ino]bool)
@@ -229,7 +229,7 @@ func TestAll(t *testing.T) {
 	if want := int(w.G.Inodes) - int(w.G.FirstIno); len(alive) != want { // lost+found has one
 		t.Errorf("%d inodes, want %d", len(alive), want)
 	}
-	for ino := range alive { // what was freed a moment ago comes last, but it comes
+	for ino := range alive { // numbers freed a moment ago are used last
 		w.remove(ino)
 		if again := w.make(layout.ModeRegular, 1); again != ino {
 			t.Errorf("inode %d, want %d, the only one", again, ino)
@@ -295,7 +295,7 @@ func TestInherit(t *testing.T) {
 	})
 }
 
-// TestBlocks counts blocks across the three forms of i_blocks.
+// TestBlocks counts blocks across the three encodings of i_blocks.
 func TestBlocks(t *testing.T) {
 	for _, feature := range []string{"huge_file", "^huge_file"} {
 		w := mkfs(t, 16<<20, "-b", "4096", "-O", feature)
@@ -331,7 +331,7 @@ func TestBlocks(t *testing.T) {
 	}
 }
 
-// TestNever reads what is not an inode.
+// TestNever reads numbers that are not those of an inode.
 func TestNever(t *testing.T) {
 	w := mkfs(t, 24<<20, "-b", "1024")
 	v := w.J.View()

@@ -9,8 +9,8 @@ import (
 	"ext4img/testimages/judge"
 )
 
-// TestKernelFreesOrphans lets the kernel free the orphans of the list and of the file, whose blocks it checks more
-// strictly than e2fsck.
+// TestKernelFreesOrphans lets the kernel free the orphans of the list and of the file. It checks the file's blocks
+// more strictly than e2fsck.
 func TestKernelFreesOrphans(t *testing.T) {
 	for _, args := range [][]string{nil, {"-O", "orphan_file"}, {"-O", "orphan_file,^metadata_csum"}} {
 		w := mkfs(t, 8<<20, args...)

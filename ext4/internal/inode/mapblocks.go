@@ -8,8 +8,8 @@ import (
 	"ext4img/journal/buf"
 )
 
-// mapBlocks finds where the first n blocks of a file of the file system's own lie; 0 is a hole. Package extent, which
-// maps files, stands above this one: hence this small walk for the orphan file.
+// mapBlocks finds the first n blocks of a file that belongs to the file system itself; 0 is a hole. Package extent,
+// which maps files, is above this one. Hence this small walk for the orphan file.
 func (t *Table) mapBlocks(r journal.Reader, ino layout.Ino, in layout.Inode, n int) ([]layout.Pblk, error) {
 	out := make([]layout.Pblk, n)
 	if !in.HasFlag(layout.FlagExtents) {
@@ -22,7 +22,7 @@ func (t *Table) mapBlocks(r journal.Reader, ino layout.Ino, in layout.Inode, n i
 	if err := t.g.CheckExtentRoot(ino, in.Block()); err != nil {
 		return nil, err
 	}
-	budget := n + layout.MaxExtentDepth // nodes: each leads to a block of the file at least
+	budget := n + layout.MaxExtentDepth // nodes: each leads to at least one block of the file
 	return out, t.mapNode(r, layout.ExtentNodeType{G: t.g, Ino: ino, Gen: in.Generation()}, root, out, &budget)
 }
 

@@ -9,9 +9,9 @@ import (
 	"ext4img/journal"
 )
 
-// AddOrphan notes that an inode is to be freed, or truncated to its size, if a crash comes in between: in the orphan file
-// where there is one and it has room, else in the list. Adding one that is noted already changes nothing. Of a list or
-// a file that is damaged, what is damaged stays as it is.
+// AddOrphan records that an inode must be freed, or truncated to its size, if a crash comes before DelOrphan. It
+// records it in the orphan file if there is one with room, or else in the list. Adding an inode twice changes
+// nothing. Damaged parts of a list or a file stay as they are.
 func (t *Table) AddOrphan(h *journal.Handle, ino layout.Ino) error {
 	if !t.g.ValidIno(ino) {
 		return layout.Corruptf("orphan inode %d of %d", ino, t.g.Inodes)
@@ -42,12 +42,12 @@ func (t *Table) AddOrphan(h *journal.Handle, ino layout.Ino) error {
 	return nil
 }
 
-// damaged tells that what was read is wrong, and not the device.
+// damaged reports whether an error means that the bytes read are wrong, rather than that the device failed.
 func damaged(err error) bool {
 	return errors.Is(err, layout.ErrCorrupt) || errors.Is(err, journal.ErrCorrupt)
 }
 
-// DelOrphan takes an inode off the orphans; one that is not among them changes nothing.
+// DelOrphan removes an inode from the orphans. If the inode is not among them, it changes nothing.
 func (t *Table) DelOrphan(h *journal.Handle, ino layout.Ino) error {
 	if t.hasOrphanFile() {
 		done, err := t.delFromFile(h, ino)
@@ -65,7 +65,7 @@ func (t *Table) DelOrphan(h *journal.Handle, ino layout.Ino) error {
 	return nil
 }
 
-// unlink takes entry i out of the list.
+// unlink removes entry i from the list.
 func (t *Table) unlink(h *journal.Handle, list []layout.Ino, i int) error {
 	in, err := t.Edit(h, list[i])
 	if err != nil {
@@ -105,8 +105,8 @@ func (t *Table) Orphans(r journal.Reader) ([]layout.Ino, error) {
 	return append(list, f.all...), nil
 }
 
-// list reads the orphan list. One that comes back to an inode, or leads to no inode, is corrupt: then beside the error
-// there is what comes before.
+// list reads the orphan list. A list that returns to one of its inodes, or leads to no inode, is corrupt. Then list
+// returns the inodes before that point together with the error.
 func (t *Table) list(r journal.Reader) ([]layout.Ino, error) {
 	super, err := t.s.Super(r)
 	if err != nil {

@@ -72,7 +72,7 @@ func TestOrphans(t *testing.T) {
 	}
 }
 
-// changeOrphan adds an orphan or takes it away, and sometimes thinks better of it.
+// changeOrphan adds or removes an orphan, and sometimes cancels the handle.
 func (w *world) changeOrphan(r *rand.Rand, ino layout.Ino, noted map[layout.Ino]bool) {
 	w.t.Helper()
 	h, err := w.J.Start(16)
@@ -98,7 +98,7 @@ func (w *world) changeOrphan(r *rand.Rand, ino layout.Ino, noted map[layout.Ino]
 	noted[ino] = add
 }
 
-// TestOrphanFileFull goes on in the list when the file is full, and says in the superblock whether the file has entries.
+// TestOrphanFileFull: if the file is full, the list is used; the superblock says whether the file has entries.
 func TestOrphanFileFull(t *testing.T) {
 	w := mkfs(t, 48<<20, "-b", "1024", "-O", "orphan_file", "-N", "12000", "-E", "orphan_file_size=32k,lazy_itable_init=1")
 	slots := 0
@@ -124,7 +124,7 @@ func TestOrphanFileFull(t *testing.T) {
 	if !w.present() {
 		t.Error("orphan_present is not set")
 	}
-	w.tab.orphans = nil // as after opening again
+	w.tab.orphans = nil // as if opened again
 	for _, ino := range made {
 		w.must(func(h *journal.Handle) error {
 			if err := w.tab.DelOrphan(h, ino); err != nil {
@@ -139,7 +139,7 @@ func TestOrphanFileFull(t *testing.T) {
 	judge.Run(t, "e2fsck", "-fn", w.Save(w.t))
 }
 
-// TestOrphanCycle reads lists that lead nowhere.
+// TestOrphanCycle reads lists that are cycles or lead to no inode.
 func TestOrphanCycle(t *testing.T) {
 	w := mkfs(t, 8<<20)
 	a, b := w.make(layout.ModeRegular, 0), w.make(layout.ModeRegular, 0)

@@ -9,8 +9,8 @@ import (
 // maxOrphanBlocks bounds the orphan file. mke2fs makes at most 512 blocks.
 const maxOrphanBlocks = 1 << 16
 
-// An orphanFile is what is known of the orphan file: where its blocks lie, which never changes, and which slots are
-// used. The latter is a hint beside the blocks: it is thrown away when a handle is cancelled, and read again.
+// An orphanFile holds what is known about the orphan file: its blocks, which never change, and the slots in use. The
+// slots are a hint: when a handle is cancelled they are forgotten, and read again from the blocks.
 type orphanFile struct {
 	refs []buf.Ref
 	used []int // per block: slots in use
@@ -84,7 +84,7 @@ func (t *Table) orphanRefs(r journal.Reader) ([]buf.Ref, error) {
 	return refs, nil
 }
 
-// file gives what is known of the orphan file, reading it the first time.
+// file returns what is known about the orphan file. The first call reads it.
 func (t *Table) file(h *journal.Handle) (*orphanFile, error) {
 	if t.orphans == nil {
 		f, err := t.readFile(h)
@@ -102,7 +102,7 @@ func (t *Table) file(h *journal.Handle) (*orphanFile, error) {
 	return t.orphans, nil
 }
 
-// addToFile notes an inode in the orphan file. It is not done when the file is full.
+// addToFile adds an inode to the orphan file. done is false if the file is full.
 func (t *Table) addToFile(h *journal.Handle, ino layout.Ino) (done bool, err error) {
 	f, err := t.file(h)
 	if err != nil {
@@ -133,7 +133,7 @@ func (t *Table) addToFile(h *journal.Handle, ino layout.Ino) (done bool, err err
 	return false, nil
 }
 
-// delFromFile frees the slot of an inode. It is not done when it has none.
+// delFromFile frees the slot of an inode. done is false if the inode has no slot.
 func (t *Table) delFromFile(h *journal.Handle, ino layout.Ino) (done bool, err error) {
 	f, err := t.file(h)
 	if err != nil {
@@ -157,8 +157,8 @@ func (t *Table) delFromFile(h *journal.Handle, ino layout.Ino) (done bool, err e
 	return true, t.setPresent(h, len(f.slot) > 0)
 }
 
-// OrphansDone takes the feature orphan_present away where the orphan file has no entries: a kernel sets it for as long as
-// a file system is mounted.
+// OrphansDone clears the feature orphan_present if the orphan file has no entries. The kernel keeps it set while a
+// file system is mounted.
 func (t *Table) OrphansDone(h *journal.Handle) error {
 	if !t.hasOrphanFile() {
 		return nil

@@ -11,7 +11,7 @@ import (
 // sectorShift turns file system blocks into sectors of 512 bytes.
 func (t *Table) sectors(blocks uint64) uint64 { return blocks * uint64(t.g.BlockSize/512) }
 
-// Blocks is the number of 512-byte sectors that i_blocks stands for.
+// Blocks is i_blocks in sectors of 512 bytes.
 func (t *Table) Blocks(in layout.Inode) uint64 {
 	if t.g.ROCompat&layout.ROCompatHugeFile == 0 {
 		return in.RawBlocks() & 0xFFFFFFFF
@@ -22,8 +22,8 @@ func (t *Table) Blocks(in layout.Inode) uint64 {
 	return in.RawBlocks()
 }
 
-// AddBlocks adds delta file system blocks to i_blocks, or takes them away. With bigalloc it is told of whole clusters.
-// More than the record can hold is syscall.EFBIG, less than nothing layout.ErrCorrupt.
+// AddBlocks adds delta, which may be negative, file system blocks to i_blocks. With bigalloc, callers pass whole
+// clusters. The error is syscall.EFBIG if the record cannot hold the sum, and layout.ErrCorrupt if it is below zero.
 func (t *Table) AddBlocks(h *journal.Handle, ino layout.Ino, delta int64) error {
 	in, err := t.Edit(h, ino)
 	if err != nil {
@@ -40,14 +40,14 @@ func (t *Table) AddBlocks(h *journal.Handle, ino layout.Ino, delta int64) error 
 	return t.setBlocks(in, ino, n+t.sectors(uint64(delta)))
 }
 
-// setBlocks stores a number of sectors: in 32 bits, in 48 bits where the file system knows huge files, and beyond that
-// in file system blocks, which a flag says.
+// setBlocks stores a number of sectors: in 32 bits, with huge_file in 48 bits, and beyond that in file system blocks,
+// which a flag says.
 func (t *Table) setBlocks(in layout.Inode, ino layout.Ino, sectors uint64) error {
 	flags := in.Flags() &^ layout.FlagHugeFile
 	huge := t.g.ROCompat&layout.ROCompatHugeFile != 0
 	switch {
 	case sectors>>32 == 0 && !huge:
-		// i_blocks_high is not ours to touch without the feature: it means something else on other systems.
+		// Without the feature i_blocks_high must not be changed: it has another meaning on other systems.
 		high := in.RawBlocks() &^ 0xFFFFFFFF
 		in.SetRawBlocks(high | sectors)
 		return nil
@@ -69,7 +69,7 @@ func (t *Table) setBlocks(in layout.Inode, ino layout.Ino, sectors uint64) error
 	return nil
 }
 
-// SetSize sets i_size, and the feature large_file with the first file beyond 2 GiB. It does not truncate.
+// SetSize sets i_size. The first file beyond 2 GiB also sets the feature large_file. SetSize does not truncate.
 func (t *Table) SetSize(h *journal.Handle, ino layout.Ino, size uint64) error {
 	in, err := t.Edit(h, ino)
 	if err != nil {

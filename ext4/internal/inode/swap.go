@@ -5,11 +5,12 @@ import (
 	"ext4img/journal"
 )
 
-// SwapMaps exchanges the content of two regular files: what i_block maps, its size, and the blocks that it counts. All
-// else stays with each. own is how many file system blocks of each i_blocks are not mapped: those of attributes.
+// SwapMaps exchanges the content of two regular files: their maps in i_block, their sizes, and the blocks that they
+// count. Everything else stays. own is the number of file system blocks in each i_blocks that are not mapped: those
+// of attributes.
 //
-// The nodes of an extent tree carry checksums of their inode, which this leaves as they are: the inodes must have the
-// same seed (layout.Geometry.TwinGeneration). Neither may have its data inline.
+// The nodes of an extent tree carry checksums that depend on their inode, and SwapMaps leaves the nodes as they are.
+// So the inodes must have the same seed (layout.Geometry.TwinGeneration). Neither may have inline data.
 func (t *Table) SwapMaps(h *journal.Handle, a, b layout.Ino, own [2]int64) error {
 	x, err := t.Edit(h, a)
 	if err != nil {

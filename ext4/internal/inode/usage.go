@@ -8,14 +8,14 @@ import (
 	"ext4img/journal"
 )
 
-// Usage is what an inode counts for in quotas: nothing while it is not in use.
+// Usage is what quotas charge for an inode: nothing while it is not in use.
 type Usage struct {
 	UID, GID, Project uint32
-	Inodes            uint64 // 1 and the values in inodes of their own, or 0 while it is not in use
+	Inodes            uint64 // 1, plus the values in inodes of their own; 0 while it is not in use
 	Bytes             uint64 // of i_blocks
 }
 
-// A Change is an inode before a handle and now.
+// A Change is the usage of an inode before a handle and now.
 type Change struct {
 	Ino           layout.Ino
 	Before, After Usage
@@ -27,8 +27,8 @@ type watched struct {
 	freed  map[layout.Ino]bool
 }
 
-// usage is what a record counts for. The file system's own inodes, and those that hold the values of attributes,
-// count for nobody.
+// usage is what quotas charge for a record. The file system's own inodes, and those that hold values of attributes,
+// are charged to no owner.
 func (t *Table) usage(h *journal.Handle, ino layout.Ino, in layout.Inode) (Usage, error) {
 	if ino != layout.RootIno && ino < t.g.FirstIno || in.HasFlag(layout.FlagEAInode) {
 		return Usage{}, nil
@@ -42,7 +42,7 @@ func (t *Table) usage(h *journal.Handle, ino layout.Ino, in layout.Inode) (Usage
 	return u, err
 }
 
-// watch notes what an inode counts for before the handle first edits it.
+// watch records the usage of an inode before the handle first edits it.
 func (t *Table) watch(h *journal.Handle, ino layout.Ino, before func() (Usage, error)) error {
 	if t.g.ROCompat&layout.ROCompatQuota == 0 {
 		return nil
@@ -61,8 +61,8 @@ func (t *Table) watch(h *journal.Handle, ino layout.Ino, before func() (Usage, e
 	return err
 }
 
-// Changes lists the inodes that the handle has made, freed or edited so that they count for something else now, in the
-// order of their numbers. On a file system without quotas there are none.
+// Changes lists, in the order of their numbers, the inodes whose usage the handle has changed. On a file system
+// without quotas there are none.
 func (t *Table) Changes(h *journal.Handle) ([]Change, error) {
 	var out []Change
 	for _, ino := range slices.Sorted(maps.Keys(t.watched.before)) {

@@ -12,10 +12,10 @@ import (
 type result struct {
 	states, steps int
 	violation     string
-	trace         []string // the interleaving that leads to it, shortest first
+	trace         []string // the shortest interleaving that leads to it
 }
 
-// node is how a state was reached first, and all ways into it.
+// node records how a state was first reached, and all edges into it.
 type node struct {
 	parent int32
 	edges  int32 // the last edge that leads here
@@ -37,7 +37,7 @@ func explore(c config, v *variant) result {
 	e.visit(newWorld(c, v), node{parent: -1})
 	for len(e.todo) > 0 && e.bad == "" {
 		next := e.todo[0]
-		if c.deep { // little memory, long traces
+		if c.deep { // costs little memory and gives long traces
 			next = e.todo[len(e.todo)-1]
 			e.todo = e.todo[:len(e.todo)-1]
 		} else {
@@ -63,7 +63,7 @@ type exploration struct {
 	nodes []node
 	edges []edge
 	todo  []visited
-	spare []*world // worlds to copy into
+	spare []*world // worlds whose memory can be used again
 	key   []byte
 	bad   string // the violation, found in state at when actor by stepped (by < 0: in the state itself)
 	at    int32
@@ -114,7 +114,7 @@ func (e *exploration) expand(id int32, w *world) {
 	}
 }
 
-// copy copies a world, into one that is not needed any more if there is one.
+// copy copies a world, into the memory of an unused one if there is any.
 func (e *exploration) copy(w *world) *world {
 	n := new(world)
 	if k := len(e.spare); k > 0 {
@@ -147,7 +147,7 @@ func (w *world) invariants() {
 	for _, it := range w.queue {
 		w.workValid(it.io, it.write)
 	}
-	var held [8]int // lists that the IOEnd of a write is in
+	var held [8]int // number of lists that hold the IOEnd of a write
 	for _, io := range w.s.completed {
 		held[w.owner(io)]++
 	}
@@ -175,7 +175,7 @@ func (w *world) invariants() {
 	}
 }
 
-// workValid: a work item points at the IOEnd it was queued for, and that is not freed.
+// workValid: a work item points at the IOEnd for which it was queued, and that IOEnd is not freed.
 func (w *world) workValid(io *IOEnd, of int) {
 	if !io.live || w.owner(io) != of {
 		violate("freed IOEnd: the work item of w%d points at one", of+1)
@@ -191,7 +191,7 @@ func (w *world) quiet(a *actor) {
 	}
 }
 
-// finished: everybody is done, nothing is lost and everything is given back.
+// finished: all actors are done, nothing is lost, and every IOEnd is back in the pool.
 func (w *world) finished() bool {
 	if len(w.queue) > 0 || len(w.s.completed) > 0 || w.s.dio != 0 || w.s.unwritten != 0 || w.lock != 0 {
 		return false
@@ -209,7 +209,7 @@ func (w *world) finished() bool {
 	return len(w.s.pool) == len(w.ios)
 }
 
-// stuck says who waits for what.
+// stuck says which actor waits for what.
 func (w *world) stuck() string {
 	var s []string
 	for i := range w.actors {
@@ -220,8 +220,8 @@ func (w *world) stuck() string {
 	return strings.Join(append(s, fmt.Sprintf("%d direct I/O in flight", w.s.dio)), ", ")
 }
 
-// live: from every state some way leads to the end. What does not is a
-// deadlock too, though its actors may run in circles.
+// live: from every state some way leads to the end. If there is none, that is a deadlock too, although the actors may
+// run in circles.
 func (e *exploration) live() (string, []string) {
 	ok := make([]bool, len(e.nodes))
 	var todo []int32
@@ -249,7 +249,7 @@ func (e *exploration) live() (string, []string) {
 	return "", nil
 }
 
-// left tells the steps that are left in a state.
+// left describes the steps that are still possible in a state.
 func (e *exploration) left(id int32) (lines []string) {
 	w := newWorld(e.c, e.v)
 	for _, i := range e.way(id) {
@@ -266,7 +266,7 @@ func (e *exploration) left(id int32) (lines []string) {
 	return lines
 }
 
-// way is the actors' steps that led to a state first.
+// way returns the steps by which a state was first reached.
 func (e *exploration) way(id int32) (way []int) {
 	for ; e.nodes[id].parent >= 0; id = e.nodes[id].parent {
 		way = append(way, int(e.nodes[id].actor))
@@ -275,7 +275,7 @@ func (e *exploration) way(id int32) (way []int) {
 	return way
 }
 
-// replay runs the way to a state again and tells it step by step.
+// replay runs the way to a state again and describes it step by step.
 func (e *exploration) replay(at int32, by int) []string {
 	way := e.way(at)
 	if by >= 0 {
@@ -294,9 +294,9 @@ func (e *exploration) replay(at int32, by int) []string {
 	return trace
 }
 
-// hash is the identity of a state: actors of a kind in the order of what they do, writes in
-// the order of where they are. What no later step reads is left out: what a flush promised and has been kept, and
-// how many freed IOEnds there are, for no pointer to one is left (invariants).
+// hash identifies a state. Actors of a kind are sorted by what they do, writes by where they are. Data that no later
+// step reads is left out: promises of a flush that were kept, and the number of freed IOEnds, to which no pointer is
+// left (invariants).
 func (e *exploration) hash(w *world) [2]uint64 {
 	var others, writes order
 	w.orderActors(&others)
@@ -344,15 +344,15 @@ func (e *exploration) hash(w *world) [2]uint64 {
 	return [2]uint64{maphash.Bytes(e.seeds[0], b), maphash.Bytes(e.seeds[1], b)}
 }
 
-// flushing: the actor will read its mark and its promise again.
+// flushing reports whether the actor will still read its mark and its promise.
 func (a *actor) flushing() bool {
 	return a.kind != worker && (a.pc >= pcTake && a.pc <= pcDestroy || a.pc == pcWait)
 }
 
-// after is how many epochs after the first one still open the actor's mark is.
+// after is the number of epochs from the first open epoch to the actor's mark.
 func (a *actor) after(base uint64) uint64 { return max(a.mark, base) - base }
 
-// promised is what a flush still has to see converted.
+// promised is the set of writes that a flush must still see converted.
 func (w *world) promised(a *actor) (must uint8) {
 	for i := range w.writes {
 		if !w.writes[i].converted {
@@ -362,7 +362,7 @@ func (w *world) promised(a *actor) (must uint8) {
 	return must
 }
 
-// order lists indexes by their keys; equal ones as they were added.
+// order sorts indexes by their keys; indexes with equal keys keep the order in which they were added.
 type order struct {
 	n   int
 	of  [8]int
@@ -383,7 +383,7 @@ func (o *order) list() []int { return o.of[:o.n] }
 // place is where an index is in the list, or -1.
 func (o *order) place(of int) int { return slices.Index(o.list(), of) }
 
-// orderActors lists all actors but the writers, equal ones in the order of what they do.
+// orderActors sorts all actors except the writers by what they do.
 func (w *world) orderActors(o *order) {
 	for i := range w.actors {
 		a := &w.actors[i]
@@ -398,7 +398,7 @@ func (w *world) orderActors(o *order) {
 	}
 }
 
-// orderWrites lists the writes in the order of where they are.
+// orderWrites sorts the writes by where they are.
 func (w *world) orderWrites(others, o *order) {
 	for i := range w.writes {
 		wr := &w.writes[i]

@@ -10,13 +10,13 @@ import (
 type flush struct {
 	s      *state
 	work   *IOEnd   // the IOEnd whose work item this is; nil outside a worker
-	batch  []*IOEnd // the local list: what this context took
+	batch  []*IOEnd // the local list: the IOEnds that this context took
 	ranges []Range  // batch, sorted and merged
-	free   []*IOEnd // to destroy at (D)
+	free   []*IOEnd // the IOEnds to destroy at (D)
 	err    error    // first failed conversion of the batch
 }
 
-// take is step (A), locked: the whole completed list becomes local, atomically.
+// take is step (A), locked: it moves the whole completed list to the local list, atomically.
 func (f *flush) take() {
 	if f.work != nil && f.work.flags&flagQueued == 0 {
 		panic("ioend: work item of an IOEnd that is not queued")
@@ -24,8 +24,8 @@ func (f *flush) take() {
 	f.batch, f.s.completed = f.s.completed, nil
 }
 
-// convert is the first half of step (B), unlocked: the ranges of the batch whose
-// data arrived are converted, sorted and merged.
+// convert is the first half of step (B), unlocked: it sorts and merges the ranges of the batch whose data arrived,
+// and converts them.
 func (f *flush) convert(fn func([]Range)) {
 	f.merge()
 	if len(f.ranges) > 0 {
@@ -38,8 +38,8 @@ func (f *flush) convert(fn func([]Range)) {
 	}
 }
 
-// merge sorts the batch and joins what touches or overlaps. A write
-// whose device I/O failed is left out: its range stays unwritten.
+// merge sorts the batch and joins ranges that touch or overlap. A write whose device I/O failed is left out: its
+// range stays unwritten.
 func (f *flush) merge() {
 	slices.SortStableFunc(f.batch, func(a, b *IOEnd) int { return cmp.Compare(a.Off, b.Off) })
 	f.ranges = make([]Range, 0, len(f.batch))
@@ -61,7 +61,7 @@ func (f *flush) merge() {
 	}
 }
 
-// convErr is how the conversion of a write of the batch ended.
+// convErr is the result of the conversion of a write in the batch.
 func (f *flush) convErr(io *IOEnd) error {
 	if io.slot < 0 {
 		return nil
@@ -69,7 +69,7 @@ func (f *flush) convErr(io *IOEnd) error {
 	return f.ranges[io.slot].Err
 }
 
-// result is what the writer is told: the device's error, or the conversion's.
+// result is the error that the writer gets: that of the device, or that of the conversion.
 func (f *flush) result(io *IOEnd) error {
 	if io.err != nil {
 		return io.err
@@ -81,8 +81,7 @@ func (f *flush) result(io *IOEnd) error {
 // write was reported complete.
 func (f *flush) settle(io *IOEnd) (wake bool) { return f.s.settle(io, f.convErr(io)) }
 
-// release is step (C), locked, all of it in one hold: see the package comment
-// for which parts of that matter.
+// release is step (C), locked, all of it in one hold. The package comment says for which parts one hold is necessary.
 func (f *flush) release() {
 	for _, io := range f.batch {
 		f.clearUnwritten(io)
@@ -91,7 +90,7 @@ func (f *flush) release() {
 	f.endWork()
 }
 
-// clearUnwritten marks io as converted, or given up.
+// clearUnwritten marks io as converted, or as given up after an error.
 func (f *flush) clearUnwritten(io *IOEnd) {
 	io.must("released")
 	if io.flags&flagUnwritten == 0 {
@@ -108,8 +107,8 @@ func (f *flush) disown(io *IOEnd) {
 	}
 }
 
-// endWork gives up the work item's claim on its IOEnd, and frees that one
-// too if no other context still has it in its local list.
+// endWork gives up the work item's claim on its IOEnd. If no other context still has that IOEnd in its local list,
+// endWork frees it too.
 func (f *flush) endWork() {
 	if f.work == nil {
 		return

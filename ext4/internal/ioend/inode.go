@@ -5,8 +5,8 @@ import (
 	"sync/atomic"
 )
 
-// Inode is the completion state of one open inode: the lock, and who waits. The zero
-// value is not usable; see New. All methods may be called from any goroutine.
+// Inode is the completion state of one open inode: the lock, and the goroutines that wait. The zero value is not
+// usable; see New. All methods may be called from any goroutine.
 type Inode struct {
 	convert func(batch []Range)
 	done    func(io *IOEnd, err error)
@@ -19,23 +19,21 @@ type Inode struct {
 
 // New makes the completion state of an inode.
 //
-// convert makes the ranges written on disk: sorted, disjoint, not adjacent, every one
-// backed by data that the device has accepted. It sets Err on those it could not convert and
-// goes on with the others. It runs without the inode's lock, in a worker or in a caller of
-// FlushUnwrittenIO, several at once on disjoint batches.
+// convert makes the ranges written on disk. They are sorted, disjoint and not adjacent, and the device has accepted
+// the data of each. convert sets Err on those it could not convert and goes on with the others. It runs without the
+// inode's lock, in a worker or in a caller of FlushUnwrittenIO; several calls may run at once, on disjoint batches.
 //
-// done reports a write as complete, after its conversion. It must not
-// block on another write of the inode; it may not keep io.
+// done reports a write as complete, after its conversion. It must not block on another write of the inode, and must
+// not keep io.
 func New(convert func(batch []Range), done func(io *IOEnd, err error)) *Inode {
 	in := &Inode{convert: convert, done: done}
 	in.cond = sync.NewCond(&in.mu)
 	return in
 }
 
-// Begin counts a direct write in flight, waiting while new direct I/O is
-// blocked. The caller holds no handle, and nothing that a blocked
-// truncate waits for: a writer that has begun writes it has not
-// submitted yet uses TryBegin.
+// Begin counts a direct write in flight. It waits while new direct I/O is blocked. The caller holds no handle, and
+// nothing that a blocked truncate waits for. In particular, a writer that has begun writes and not yet submitted them
+// must use TryBegin.
 func (in *Inode) Begin(off, n int64, unwritten bool) *IOEnd {
 	in.mu.Lock()
 	defer in.mu.Unlock()
@@ -67,7 +65,7 @@ func (in *Inode) BeginRead() {
 	in.mu.Unlock()
 }
 
-// EndRead ends what BeginRead began.
+// EndRead ends a read that BeginRead began.
 func (in *Inode) EndRead() {
 	in.mu.Lock()
 	in.s.dio--
@@ -77,7 +75,7 @@ func (in *Inode) EndRead() {
 	in.mu.Unlock()
 }
 
-// pass waits, with the lock held, while new direct I/O is blocked.
+// pass waits while new direct I/O is blocked. It is called with the lock held.
 func (in *Inode) pass() {
 	if !in.s.wait() {
 		return
@@ -90,18 +88,17 @@ func (in *Inode) pass() {
 	}
 }
 
-// AddCompleteIO takes a write begun as unwritten whose device I/O has ended,
-// with err if it failed. On true the caller queues a work item that calls
-// FlushCompletedIO(io); on false io must not be touched any more.
+// AddCompleteIO takes a write, begun as unwritten, whose device I/O has ended, with err if it failed. If it returns
+// true, the caller queues a work item that calls FlushCompletedIO(io). If it returns false, io must not be touched
+// any more.
 func (in *Inode) AddCompleteIO(io *IOEnd, err error) (queueWork bool) {
 	in.mu.Lock()
 	defer in.mu.Unlock()
 	return in.s.addCompleteIO(io, err)
 }
 
-// Complete ends a write that has nothing to convert: one into written blocks, or one
-// that was begun and never submitted. The caller reports it. The error, if any,
-// is kept for the next Sync.
+// Complete ends a write that has nothing to convert: a write into written blocks, or one that was begun and never
+// submitted. The caller reports it. The error, if any, is kept for the next Sync.
 func (in *Inode) Complete(io *IOEnd, err error) {
 	in.mu.Lock()
 	defer in.mu.Unlock()
@@ -114,10 +111,9 @@ func (in *Inode) Complete(io *IOEnd, err error) {
 	}
 }
 
-// FlushCompletedIO converts what is on the completed list and returns the first error of
-// what it converted itself. work is the IOEnd whose work item runs, nil in any other
-// context. It does not wait for what another context has taken: only
-// workers call it; who needs that calls FlushUnwrittenIO.
+// FlushCompletedIO converts the writes on the completed list and returns the first error of its own conversions. work
+// is the IOEnd whose work item runs, or nil in any other context. It does not wait for writes that another context
+// has taken, so only workers call it. A caller that needs the wait calls FlushUnwrittenIO.
 func (in *Inode) FlushCompletedIO(work *IOEnd) error {
 	f := flush{s: &in.s, work: work}
 	in.locked(f.take)
@@ -131,7 +127,7 @@ func (in *Inode) FlushCompletedIO(work *IOEnd) error {
 	return f.err
 }
 
-// settle runs flush.settle under the lock and wakes who waits for the counts.
+// settle runs flush.settle under the lock and wakes the goroutines that wait for the counts.
 func (in *Inode) settle(f *flush, io *IOEnd) {
 	in.mu.Lock()
 	defer in.mu.Unlock()
@@ -148,14 +144,13 @@ func (in *Inode) locked(step func()) {
 	step()
 }
 
-// FlushUnwrittenIO converts what is completed and waits until every unwritten write begun before the
-// call is settled. It returns the first failed conversion that no Sync has reported
-// yet. The caller holds no handle.
+// FlushUnwrittenIO converts the completed writes, and waits until every unwritten write begun before the call is
+// settled. It returns the first failed conversion that no Sync has reported yet. The caller holds no handle.
 func (in *Inode) FlushUnwrittenIO() error {
 	in.mu.Lock()
 	e := in.s.mark()
 	in.mu.Unlock()
-	in.FlushCompletedIO(nil) // its error is in convErr, too
+	in.FlushCompletedIO(nil) // convErr has its error, too
 	in.mu.Lock()
 	defer in.mu.Unlock()
 	for !in.s.passed(e) {
@@ -164,8 +159,8 @@ func (in *Inode) FlushUnwrittenIO() error {
 	return in.s.convErr
 }
 
-// Block holds off new direct I/O, waiting while another caller does. It does not wait for
-// direct I/O in flight: WaitDIO does.
+// Block holds off new direct I/O. If another caller does so already, it waits for that one first. It does not wait
+// for direct I/O in flight: WaitDIO does.
 func (in *Inode) Block() {
 	in.mu.Lock()
 	defer in.mu.Unlock()
@@ -182,8 +177,8 @@ func (in *Inode) Unblock() {
 	in.cond.Broadcast()
 }
 
-// WaitDIO waits until no direct I/O is in flight: with new ones blocked, for good.
-// A write counts until it is converted and reported.
+// WaitDIO waits until no direct I/O is in flight. While new direct I/O is blocked, none follows. A write counts until
+// it is converted and reported.
 func (in *Inode) WaitDIO() {
 	in.mu.Lock()
 	defer in.mu.Unlock()

@@ -9,7 +9,7 @@ import (
 	"testing"
 )
 
-// TestMerge: sorted, joined where they touch or overlap, failed I/O left out.
+// TestMerge: ranges are sorted, and joined if they touch or overlap; failed I/O is left out.
 func TestMerge(t *testing.T) {
 	var f flush
 	for _, r := range [][3]int64{{8, 4, 0}, {0, 4, 0}, {20, 4, 1}, {4, 4, 0}, {30, 10, 0}, {32, 2, 0}, {41, 1, 0}} {
@@ -33,8 +33,8 @@ func TestMerge(t *testing.T) {
 	}
 }
 
-// TestErrors: the writer hears its own error, the next TakeError the first of the batch, once; the
-// other ranges convert, and a flush returns failed conversions but not failed I/O.
+// TestErrors: the writer gets its own error, and the next TakeError the first error of the batch, once. The other
+// ranges are converted. A flush returns failed conversions, but not failed I/O.
 func TestErrors(t *testing.T) {
 	bad := errors.New("no room in the log")
 	results := map[int64]error{}
@@ -150,7 +150,7 @@ func TestNoStarvation(t *testing.T) {
 	t.Logf("%d writes converted around %d truncates, flushes and reads each", converted.Load(), rounds)
 }
 
-// TestBlockAdmits: direct I/O that waited passes before the next Block, however soon that comes.
+// TestBlockAdmits: direct I/O that waited passes before the next Block, however soon Block is called again.
 func TestBlockAdmits(t *testing.T) {
 	in := New(func([]Range) {}, func(*IOEnd, error) {})
 	for range 100 {

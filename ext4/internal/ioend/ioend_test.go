@@ -22,7 +22,7 @@ func run(t *testing.T, c config, v *variant) result {
 
 func (r result) String() string { return strings.Join(r.trace, "\n") + "\n=> " + r.violation + "\n" }
 
-// configs are explored by the short form of the tests; together they contain every pair of roles.
+// configs are explored by the short form of the tests. Together they contain every pair of roles.
 var configs = []config{
 	{writes: 3, workers: 2, flushers: 1},
 	{writes: 2, workers: 2, flushers: 2},
@@ -49,9 +49,9 @@ func TestEveryInterleaving(t *testing.T) {
 	}
 }
 
-// TestV4Holes: V4's flush returns while a conversion is still in a worker's local list, and while
-// I/O has finished but was not added yet. The interleavings are golden files. With the
-// wait there is none: TestEveryInterleaving.
+// TestV4Holes: V4's flush returns while a worker's local list still holds a write that is not converted, and while
+// I/O has finished but was not added yet. The interleavings are golden files. With the wait there are none:
+// TestEveryInterleaving.
 func TestV4Holes(t *testing.T) {
 	for file, addedOnly := range map[string]bool{"v4-local-list.txt": true, "v4-not-added.txt": false} {
 		r := run(t, config{writes: 1, workers: 1, flushers: 1}, v4(addedOnly))
@@ -100,7 +100,7 @@ func TestMutants(t *testing.T) {
 	}
 }
 
-// TestQuestions: what the review asked, and what the exploration answers.
+// TestQuestions: the questions of the review, and the answers of the exploration.
 func TestQuestions(t *testing.T) {
 	for _, v := range questions {
 		for _, c := range []config{{writes: 3, workers: 2, flushers: 1}, {writes: 2, workers: 2, flushers: 2}} {

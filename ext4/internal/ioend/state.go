@@ -12,24 +12,23 @@ const (
 // callback it belongs to the write; after that it must not be touched.
 type IOEnd struct {
 	Off, Len int64 // bytes of the file
-	Private  any   // the caller's own; cleared when the IOEnd is pooled
+	Private  any   // for the caller; cleared when the IOEnd is pooled
 
-	err   error  // of the device I/O
+	err   error  // error of the device I/O
 	flags uint8  // flagUnwritten, flagQueued
-	live  bool   // out of the pool
-	epoch uint64 // when it began, see state.mark
+	live  bool   // in use, not in the pool
+	epoch uint64 // the epoch in which it began, see state.mark
 	slot  int    // index of its range in the batch being converted, or -1
 }
 
-// A Range is a run of file bytes to convert. Convert sets Err where it could not.
+// A Range is a run of file bytes to convert. convert sets Err if it could not convert them.
 type Range struct {
 	Off, Len int64
 	Err      error
 }
 
-// state is everything the inode's lock guards. Its methods, and those of flush
-// marked locked, are the atomic regions of the machine: each runs under one
-// hold of the lock, none blocks.
+// state is everything that the inode's lock guards. Its methods, and those of flush marked locked, are the atomic
+// regions of the machine: each runs under one hold of the lock, and none blocks.
 type state struct {
 	completed []*IOEnd // i_completed_io_list
 	dio       int      // direct I/O in flight (i_dio_count)
@@ -40,7 +39,7 @@ type state struct {
 
 	blocked bool // new direct I/O waits
 	waiting int  // direct I/O that found it blocked
-	admit   int  // of those: still to pass before the next block
+	admit   int  // how many of those must pass before the next block
 
 	convErr error // first failed conversion no Sync has reported yet
 	ioErr   error // first failed device I/O no Sync has reported yet
@@ -48,8 +47,8 @@ type state struct {
 	pool []*IOEnd
 }
 
-// begin counts a write in flight and takes its IOEnd from the pool.
-// The caller has made sure that new direct I/O is not blocked.
+// begin counts a write in flight and takes its IOEnd from the pool. The caller has made sure that new direct I/O is
+// not blocked.
 func (s *state) begin(off, n int64, unwritten bool) *IOEnd {
 	io := s.get()
 	io.Off, io.Len = off, n
@@ -82,9 +81,8 @@ func (s *state) put(io *IOEnd) {
 	s.pool = append(s.pool, io)
 }
 
-// addCompleteIO appends io to the completed list, and marks it Queued if its
-// work has to be queued: only if the list was empty, for otherwise some work
-// is queued already, or another context is about to take the list.
+// addCompleteIO appends io to the completed list. If the list was empty, it marks io Queued and returns true: its
+// work must be queued. Otherwise some work is queued already, or another context is about to take the list.
 func (s *state) addCompleteIO(io *IOEnd, err error) (queueWork bool) {
 	io.must("completed")
 	if io.flags != flagUnwritten {
@@ -104,8 +102,8 @@ func (s *state) list(io *IOEnd) (first bool) {
 	return len(s.completed) == 1
 }
 
-// settle records how a write ended and drops its counts. It tells whether
-// anybody could have waited for that.
+// settle records the result of a write and drops its counts. It reports whether a goroutine could have waited for
+// that.
 func (s *state) settle(io *IOEnd, convErr error) (wake bool) {
 	io.must("settled")
 	s.fail(io.err, convErr)
@@ -120,7 +118,7 @@ func (s *state) settle(io *IOEnd, convErr error) (wake bool) {
 	return wake
 }
 
-// dropUnwritten takes a write off the unwritten counts. It tells whether an epoch has passed with it.
+// dropUnwritten removes a write from the unwritten counts. It reports whether all writes of an epoch are now settled.
 func (s *state) dropUnwritten(io *IOEnd) (passed bool) {
 	s.unwritten--
 	s.epochs[io.epoch-s.base]--
@@ -160,10 +158,9 @@ func (s *state) epoch() uint64 {
 	return s.base + uint64(len(s.epochs)) - 1
 }
 
-// mark closes the epoch of the writes begun so far and returns the number of the
-// one that follows: passed tells when all of them are settled. Waiting for
-// "all begun before" rather than for "none at all" is what keeps an
-// endless stream of writers from starving Sync.
+// mark closes the epoch of the writes begun so far and returns the number of the next epoch. passed reports when all
+// writes of earlier epochs are settled. Sync waits for the writes begun before it, rather than for a count of zero:
+// so an endless stream of writers cannot starve it.
 func (s *state) mark() uint64 {
 	e := s.epoch()
 	if s.epochs[len(s.epochs)-1] == 0 {
@@ -184,16 +181,15 @@ func (s *state) wait() bool {
 	return s.blocked
 }
 
-// pass lets through one that waited. It tells whether the next block can have been waiting for it.
+// pass lets one waiting direct I/O through. It reports whether the next block can have been waiting for it.
 func (s *state) pass() (wake bool) {
 	s.waiting--
 	s.admit--
 	return s.admit == 0
 }
 
-// tryBlock holds off new direct I/O. It is refused while another holds it off, and
-// while direct I/O that waited for the previous one has not passed yet, so that
-// truncates in a row cannot starve writers.
+// tryBlock holds off new direct I/O. It fails while another caller holds it off, and while direct I/O that waited for
+// the previous block has not passed yet, so that truncates in a row cannot starve writers.
 func (s *state) tryBlock() bool {
 	if s.blocked || s.admit > 0 {
 		return false
@@ -202,7 +198,7 @@ func (s *state) tryBlock() bool {
 	return true
 }
 
-// unblock lets direct I/O pass again, those that waited for it before the next block.
+// unblock lets direct I/O pass again. Direct I/O that waited passes before the next block.
 func (s *state) unblock() {
 	if !s.blocked {
 		panic("ioend: unblock without block")
@@ -211,7 +207,7 @@ func (s *state) unblock() {
 	s.admit = s.waiting
 }
 
-// must stops the program when an IOEnd is used after it was returned to the pool.
+// must panics if an IOEnd is used after it was returned to the pool.
 func (io *IOEnd) must(what string) {
 	if !io.live {
 		panic("ioend: freed IOEnd " + what)

@@ -11,8 +11,8 @@ func (in *Inode) TryBeginRead() bool {
 	return true
 }
 
-// Overwrites says of a write begun as unwritten, and not yet submitted, that its blocks turned out to be written: it
-// has nothing to convert, no flush waits for it any more, and Complete ends it.
+// Overwrites says that the blocks of a write begun as unwritten, and not submitted yet, turned out to be written
+// already. The write then has nothing to convert, no flush waits for it any more, and Complete ends it.
 func (in *Inode) Overwrites(io *IOEnd) {
 	in.mu.Lock()
 	defer in.mu.Unlock()
@@ -23,7 +23,7 @@ func (in *Inode) Overwrites(io *IOEnd) {
 	}
 }
 
-// overwrites drops a write from the unwritten count. It tells whether a flush may have waited for it.
+// overwrites removes a write from the unwritten count. It reports whether a flush may have waited for it.
 func (s *state) overwrites(io *IOEnd) (wake bool) {
 	io.must("found to overwrite")
 	if io.flags&flagUnwritten == 0 {

@@ -6,13 +6,13 @@ type variant struct {
 	name        string
 	add         func(s *state, io *IOEnd, err error) bool
 	take        func(f *flush) (more bool)
-	settled     func(f *flush, io *IOEnd)                       // beside settle, in the same hold
+	settled     func(f *flush, io *IOEnd)                       // called after settle, in the same hold
 	release     func(f *flush, hold int, more bool) (done bool) // one hold of the lock per call
-	waited      func(s *state, mark uint64) bool                // what FlushUnwrittenIO waits for
-	addedOnly   bool                                            // a flush promises only what was added before it
+	waited      func(s *state, mark uint64) bool                // the condition that FlushUnwrittenIO waits for
+	addedOnly   bool                                            // a flush promises only the writes that were added before it
 	trylock     bool                                            // the worker needs the inode lock
 	reportFirst bool                                            // complete, then convert
-	mute        bool                                            // settle wakes nobody
+	mute        bool                                            // settle wakes no goroutine
 }
 
 // production is the machine as it is.
@@ -36,7 +36,7 @@ func mutant(name string, change func(v *variant)) *variant {
 	return v
 }
 
-// v4 flushes and does not wait. addedOnly: judge it only by writes already on the completed list
+// v4 flushes and does not wait. With addedOnly, a flush is judged only by the writes that were on the completed list
 // when it began.
 func v4(addedOnly bool) *variant {
 	return mutant("V4: flush without a wait", func(v *variant) {
@@ -45,7 +45,7 @@ func v4(addedOnly bool) *variant {
 	})
 }
 
-// mutants must each be caught; want is part of what the exploration says.
+// mutants must each be caught; want is a part of the message of the exploration.
 var mutants = []struct {
 	v    *variant
 	want string
@@ -113,7 +113,7 @@ var mutants = []struct {
 	}), "lost wake-up"},
 }
 
-// takeOne takes the first of the list, and tells whether there are more.
+// takeOne takes the first IOEnd of the list, and reports whether there are more.
 func takeOne(f *flush) (more bool) {
 	f.take()
 	if len(f.batch) > 1 {
@@ -123,7 +123,7 @@ func takeOne(f *flush) (more bool) {
 	return false
 }
 
-// questions are the review's: variants that turn out to be safe.
+// questions are variants from the review that turn out to be safe.
 var questions = []*variant{
 	mutant("one hold of the lock per IOEnd", func(v *variant) {
 		v.release = func(f *flush, hold int, _ bool) bool {
@@ -151,7 +151,7 @@ var questions = []*variant{
 				f.clearUnwritten(io)
 				f.disown(io)
 			}
-			if !more { // the claim of the work item goes last
+			if !more { // the claim of the work item is given up last
 				f.endWork()
 			}
 			return true

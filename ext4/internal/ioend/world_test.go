@@ -5,10 +5,9 @@ import (
 	"fmt"
 )
 
-// A world is the machine under exploration: the production state and flushes, and around them
-// what the ext4 package would be: writers, a work queue, workers, callers of
-// FlushUnwrittenIO, truncate and punch. One step of one actor is one atomic region of
-// the production code, or one thing that happens outside it.
+// A world is the machine that is explored: the production state and flushes, surrounded by a model of the ext4
+// package: writers, a work queue, workers, callers of FlushUnwrittenIO, truncate and punch. One step of one actor is
+// one atomic region of the production code, or one event outside it.
 type world struct {
 	v      *variant
 	s      state
@@ -16,18 +15,18 @@ type world struct {
 	writes []write
 	queue  []item
 	actors []actor
-	lock   int // who holds the inode lock, 1-based; 0: nobody
+	lock   int // number of the actor that holds the inode lock, from 1; 0: none
 	log    func(string, ...any)
 }
 
-// write is what the world knows of one direct write.
+// write is the world's record of one direct write.
 type write struct {
 	io        *IOEnd // nil before it begins, and after its IOEnd is freed
 	phase     phase
 	converted bool
 	reported  bool
 	settled   bool
-	ioErr     bool // the device refused it
+	ioErr     bool // the device I/O failed
 	convErr   bool // the conversion failed
 	over      bool // its blocks turn out to be written
 }
@@ -91,7 +90,7 @@ const (
 	pcEnd
 )
 
-// config says who takes part.
+// config says which actors take part, and what fails.
 type config struct {
 	writes, workers, flushers, exclusives, readers int
 	ioErr, convErr                                 int // 1-based write that fails, 0: none
@@ -144,7 +143,7 @@ func (w *world) clone() *world {
 	return n
 }
 
-// copyTo makes n, a new world or one that is not needed any more, a copy of w in the memory that n has.
+// copyTo makes n a copy of w. n is a new world, or an unused one whose memory is used again.
 func (w *world) copyTo(n *world) {
 	n.v, n.lock, n.log = w.v, w.lock, nil
 	n.ios = n.ios[:min(len(n.ios), len(w.ios))]
@@ -197,7 +196,7 @@ func (w *world) copyTo(n *world) {
 	}
 }
 
-// owner is the write an IOEnd stands for, or -1.
+// owner is the write to which an IOEnd belongs, or -1.
 func (w *world) owner(io *IOEnd) int {
 	for i := range w.writes {
 		if w.writes[i].io == io && io != nil {
@@ -207,7 +206,7 @@ func (w *world) owner(io *IOEnd) int {
 	return -1
 }
 
-// forget takes freed IOEnds from their writes, and registers new ones.
+// forget removes freed IOEnds from their writes, and registers new ones.
 func (w *world) forget() {
 	for i := range w.writes {
 		if io := w.writes[i].io; io != nil && !io.live {
@@ -239,7 +238,7 @@ func (w *world) name(a *actor) string {
 	return fmt.Sprintf("%s %d", [...]string{"writer", "worker", "flusher", "", "reader"}[a.kind], n)
 }
 
-// names lists the writes a list of IOEnds stands for.
+// names lists the writes to which the IOEnds of a list belong.
 func (w *world) names(l []*IOEnd) string {
 	if w.log == nil {
 		return ""
@@ -254,7 +253,7 @@ func (w *world) names(l []*IOEnd) string {
 	return s + "}"
 }
 
-// enabled tells whether the actor can step: everything but waiting can.
+// enabled reports whether the actor can step. Only waiting keeps an actor from stepping.
 func (w *world) enabled(a *actor) bool {
 	switch a.pc {
 	case pcEnd:
@@ -267,7 +266,7 @@ func (w *world) enabled(a *actor) bool {
 	return true
 }
 
-// guard is the condition a sleeping actor waits for, as inode.go has it.
+// guard is the condition for which a sleeping actor waits, as in inode.go.
 func (w *world) guard(a *actor) bool {
 	switch a.pc {
 	case pcWaiting:
@@ -282,7 +281,7 @@ func (w *world) guard(a *actor) bool {
 	return false
 }
 
-// step runs one atomic step of an actor. wake: the blocking layer would broadcast.
+// step runs one atomic step of an actor. wake reports whether the blocking layer would broadcast.
 func (w *world) step(i int) (wake bool) {
 	a := &w.actors[i]
 	switch a.pc {
@@ -351,7 +350,7 @@ func (w *world) stepWriter(a *actor) (wake bool) {
 func (w *world) begin(a *actor, wr *write) {
 	off := int64(0)
 	if wr.ioErr || wr.convErr {
-		off = 1 << 30 // apart, so that only its own range fails
+		off = 1 << 30 // far away, so that only its own range fails
 	}
 	wr.io = w.s.begin(off, 4096, true)
 	known := false
@@ -379,7 +378,7 @@ func (w *world) stepWorker(a *actor) {
 	a.pc = pcTake
 }
 
-// complete is the set of writes whose data the device has written, and which have not failed.
+// complete is the set of writes whose data the device has written and which have not failed.
 func (w *world) complete() (set uint8) {
 	from := ioDone
 	if w.v.addedOnly {
@@ -411,7 +410,7 @@ func (w *world) startFlush(a *actor) {
 	a.pc = pcTake
 }
 
-// endFlush is the promise of a flush that returns nil.
+// endFlush checks the promise of a flush that returns nil.
 func (w *world) endFlush(a *actor) {
 	err := w.s.convErr
 	w.say(a, "FlushUnwrittenIO returns %v", err)
@@ -510,7 +509,7 @@ func (w *world) stepFlush(a *actor) (wake bool) {
 			a.pc = pcSettle
 		}
 	case pcReport:
-		w.report(a, f.batch[a.i]) // seen by its writer alone: one step with what follows
+		w.report(a, f.batch[a.i]) // only its writer sees it, so it is one step with what follows
 		if w.v.reportFirst && a.i == 0 {
 			a.pc = pcConvert
 			return false
@@ -541,7 +540,7 @@ func (w *world) stepFlush(a *actor) (wake bool) {
 	return wake
 }
 
-// convert is the callback: a write that shall fail has a range of its own.
+// convert is the callback. A write that must fail has a range of its own.
 func (w *world) convert(ranges []Range) {
 	for i := range ranges {
 		if ranges[i].Off == 1<<30 {
@@ -584,7 +583,7 @@ func (w *world) endDestroy(a *actor) {
 	}
 }
 
-// violation is what an invariant, or a panic of the production code, amounts to.
+// violation is a broken invariant, or a panic of the production code.
 type violation string
 
 func violate(format string, args ...any) { panic(violation(fmt.Sprintf(format, args...))) }

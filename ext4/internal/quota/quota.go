@@ -1,17 +1,18 @@
-// Package quota owns the contents of the quota files: what each user, group and project uses. The files are inodes that
-// the superblock names; inside, in blocks of 1 KiB whatever the file system's, is a radix tree over identifiers:
+// Package quota owns the contents of the quota files: the usage of each user, group and project. The files are inodes
+// that the superblock names. Inside, in blocks of 1 KiB whatever the file system's block size, is a radix tree over
+// identifiers:
 //
 //	block 0       header: magic, version, number of blocks, heads of two free lists
 //	block 1       root: 256 references by the highest byte of the identifier
 //	              … two more levels … then the references by the lowest byte
 //	leaf          links of a free list, number of records, 14 records: id, limits, usage
 //
-// It promises that usage changes in the same handle as what is counted: Settle, called before each handle stops, charges
-// what the inodes that the handle edited count for now, less what they counted for before. Limits are kept and not
-// enforced. A file system without the quota feature costs nothing.
+// It promises that usage changes in the same handle as the inodes that it counts. Settle, called before each handle
+// stops, charges for the inodes that the handle edited: their usage now, less their usage before. Limits are kept and
+// not enforced. A file system without the quota feature costs nothing.
 //
-// It asks the caller for Credits on top of what the handle needs otherwise, and for a commit and another try after
-// group.ErrResting: the files grow with the number of identifiers.
+// The caller adds Credits to those that the handle needs otherwise. The files grow with the number of identifiers, so
+// after group.ErrResting the caller commits and tries again.
 package quota
 
 import (
@@ -27,7 +28,7 @@ import (
 	"ext4img/journal"
 )
 
-// A Kind is what identifiers stand for.
+// A Kind is a kind of identifier.
 type Kind int
 
 // The kinds, each with a file of its own.
@@ -54,8 +55,8 @@ func New(t *inode.Table, m *extent.Mapper) *Quota { return &Quota{t, m, t.Space(
 // On tells whether the file system has quota files.
 func (q *Quota) On() bool { return q.g.ROCompat&layout.ROCompatQuota != 0 }
 
-// Credits is the number of blocks that Settle usually changes in a handle: for each kind two identifiers' leaves, and
-// now and then a new leaf, with the header and a tree block.
+// Credits is the number of blocks that Settle usually changes in a handle: for each kind the leaves of two
+// identifiers, and sometimes a new leaf with the header and a tree block.
 func (q *Quota) Credits() int {
 	if !q.On() {
 		return 0
@@ -69,10 +70,10 @@ type owner struct {
 	id   uint32
 }
 
-// An amount is what an owner uses, or how that changes.
+// An amount is the usage of an owner, or a change of it.
 type amount struct{ bytes, inodes int64 }
 
-// Settle charges what the handle has changed so far. It is called once, as the last thing before the handle stops.
+// Settle charges for what the handle has changed so far. It is called once, as the last step before the handle stops.
 func (q *Quota) Settle(h *journal.Handle) error {
 	if !q.On() {
 		return nil
@@ -107,7 +108,7 @@ func (q *Quota) Settle(h *journal.Handle) error {
 	return nil
 }
 
-// add adds what an inode counts for to its three owners, or takes it away.
+// add adds the usage of an inode to the amounts of its three owners. sign is 1 or -1.
 func add(due map[owner]amount, u inode.Usage, sign int64) {
 	for _, o := range []owner{{Users, u.UID}, {Groups, u.GID}, {Projects, u.Project}} {
 		a := due[o]
@@ -115,7 +116,7 @@ func add(due map[owner]amount, u inode.Usage, sign int64) {
 	}
 }
 
-// files is the inodes of the quota files; 0 where a kind has none.
+// files returns the inodes of the quota files; 0 if a kind has no file.
 func (q *Quota) files(r journal.Reader) (out [kinds]layout.Ino, err error) {
 	super, err := q.space().Super(r)
 	if err != nil {
@@ -129,7 +130,7 @@ func (q *Quota) files(r journal.Reader) (out [kinds]layout.Ino, err error) {
 
 func (q *Quota) space() *group.Space { return q.t.Space() }
 
-// charge changes the record of an owner, making it if there is none.
+// charge changes the record of an owner, and makes it if there is none.
 func (q *Quota) charge(h *journal.Handle, ino layout.Ino, o owner, by amount) error {
 	f, err := q.open(h, ino, o.kind)
 	if err != nil {
@@ -150,7 +151,7 @@ func (q *Quota) charge(h *journal.Handle, ino layout.Ino, o owner, by amount) er
 	return nil
 }
 
-// plus adds, and ends at 0: a count that was wrong before must not become absurd.
+// plus adds, but not below 0: if a count was wrong before, it must not wrap around.
 func plus(n uint64, by int64) uint64 {
 	if by < 0 && uint64(-by) > n {
 		return 0

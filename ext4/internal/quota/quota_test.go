@@ -17,7 +17,7 @@ import (
 	"ext4img/testimages/judge"
 )
 
-// A world is a file system of mke2fs on a device in memory.
+// A world is a file system made by mke2fs, on a device in memory.
 type world struct {
 	*bare.FS
 	t   testing.TB
@@ -46,7 +46,7 @@ func newWorld(t testing.TB, image *simdev.Image) *world {
 
 var errCancel = errors.New("cancel")
 
-// do runs fn in a handle and settles; with cancel it undoes all of it.
+// do runs fn in a handle and settles. With cancel it cancels the handle.
 func (w *world) do(cancel bool, fn func(h *journal.Handle) error) error {
 	w.t.Helper()
 	err := w.Do(w.t, func(h *journal.Handle) error {
@@ -65,7 +65,8 @@ func (w *world) do(cancel bool, fn func(h *journal.Handle) error) error {
 	return err
 }
 
-// fsck gives the files names, which debugfs does without a new block, and lets e2fsck judge the usage of everybody.
+// fsck gives names to the files, which debugfs does without a new block, and lets e2fsck judge the usage of all
+// owners.
 func (w *world) fsck(files map[layout.Ino]bool) {
 	w.t.Helper()
 	path := w.Save(w.t)
@@ -94,7 +95,7 @@ func TestRandom(t *testing.T) {
 	}
 }
 
-// owner is one of many: near each other and far apart.
+// someID returns one of many identifiers, some near each other and some far apart.
 func someID(r *rand.Rand) uint32 { return uint32(r.Intn(25)) << (8 * r.Intn(4)) }
 
 func (w *world) randomly(r *rand.Rand, steps int) map[layout.Ino]bool {
@@ -186,7 +187,7 @@ func (w *world) remove(h *journal.Handle, ino layout.Ino, from, to layout.Lblk) 
 	return err
 }
 
-// TestManyOwners makes the tree deep and wide: a file each.
+// TestManyOwners makes the tree deep and wide: each file has its own owner.
 func TestManyOwners(t *testing.T) {
 	w := mkfs(t, "-b", "4096")
 	r := rand.New(rand.NewSource(5))
@@ -260,7 +261,7 @@ func TestGarbage(t *testing.T) {
 	}
 }
 
-// TestHole finds a quota file with a hole corrupt.
+// TestHole: a quota file with a hole is corrupt.
 func TestHole(t *testing.T) {
 	w := mkfs(t, "-b", "1024")
 	err := w.do(false, func(h *journal.Handle) error {

@@ -47,7 +47,7 @@ func (q *Quota) open(r journal.Reader, ino layout.Ino, kind Kind) (*file, error)
 	return f, nil
 }
 
-// ref finds a block of the file. A hole is corrupt.
+// ref finds a block of the file. A hole is an error of kind layout.ErrCorrupt.
 func (f *file) ref(r journal.Reader, block uint32) (buf.Ref, error) {
 	if block >= f.blocks {
 		return buf.Ref{}, layout.Corruptf("quota file: inode %d: block %d of %d", f.ino, block, f.blocks)
@@ -82,12 +82,12 @@ func (f *file) edit(h *journal.Handle, block uint32) ([]byte, error) {
 	return h.Get(ref)
 }
 
-// digit is the index of an identifier in a tree block of a level; the root's is 0.
+// digit is the index of an identifier in a tree block of a level. The root has level 0.
 func digit(id uint32, level int) int {
 	return int(id >> (8 * (layout.QuotaTreeDepth - 1 - level)) & 0xFF)
 }
 
-// find looks an identifier up. Without a record the entry is nil.
+// find looks up an identifier. If it has no record, the entry is nil.
 func (f *file) find(r journal.Reader, id uint32) (layout.QuotaEntry, place, error) {
 	block := uint32(layout.QuotaTreeRoot)
 	for level := range layout.QuotaTreeDepth {
@@ -117,7 +117,7 @@ func (f *file) record(h *journal.Handle, id uint32) (place, error) {
 	if err != nil || e != nil {
 		return at, err
 	}
-	// The record first, then the references to it from the bottom of what is missing: all in one handle.
+	// The record comes first, then the references to it, from the lowest missing one upwards: all in one handle.
 	if at, err = f.newRecord(h, id); err != nil {
 		return at, err
 	}
@@ -177,7 +177,7 @@ func (f *file) newRecord(h *journal.Handle, id uint32) (place, error) {
 	return place{}, layout.Corruptf("quota file: inode %d: block %d: in the list of blocks with room, has none", f.ino, block)
 }
 
-// leaveList takes a block that is full now off the head of the list of blocks with room.
+// leaveList removes a block that is now full from the head of the list of blocks with room.
 func (f *file) leaveList(h *journal.Handle, head layout.QuotaHeader, leaf layout.QuotaRecords) error {
 	next := leaf.Next()
 	leaf.SetLinks(0, 0)
@@ -204,7 +204,7 @@ func (f *file) head(h *journal.Handle) (layout.QuotaHeader, error) {
 	return layout.ParseQuotaHeader(p)
 }
 
-// newBlock takes a zeroed block: an unused one, or one more at the end of the file.
+// newBlock takes a zeroed block: an unused one, or a new one at the end of the file.
 func (f *file) newBlock(h *journal.Handle) (uint32, error) {
 	head, err := f.head(h)
 	if err != nil {
@@ -236,7 +236,7 @@ func (f *file) newBlock(h *journal.Handle) (uint32, error) {
 	return block, nil
 }
 
-// grow makes the file long enough for a block, mapping one more block of the file system if need be.
+// grow makes the file long enough for a block. If need be, it maps one more block of the file system.
 func (f *file) grow(h *journal.Handle, block uint32) error {
 	per := uint32(f.q.g.BlockSize / layout.QuotaBlockSize)
 	l := layout.Lblk(block / per)
