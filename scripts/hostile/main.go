@@ -26,6 +26,7 @@ type options struct {
 	pairs, each, only, jobs int
 	seed                    uint64
 	program, keep           string
+	bases                   []string
 }
 
 func main() {
@@ -38,6 +39,7 @@ func main() {
 	flag.StringVar(&o.program, "program", "", "the `program`; it is built if there is none")
 	flag.StringVar(&o.keep, "keep", "", "keep images of what is found in `folder`")
 	flag.Parse()
+	o.bases = bases
 	found, err := hostile(o)
 	if err != nil {
 		fmt.Fprintln(os.Stderr, "hostile:", err)
@@ -65,7 +67,7 @@ func hostile(o options) (int, error) {
 	defer os.RemoveAll(dir)
 	if o.program == "" {
 		o.program = filepath.Join(dir, "ext4img")
-		if out, err := exec.Command("go", "build", "-o", o.program, "./cmd/ext4img").CombinedOutput(); err != nil {
+		if out, err := exec.Command("go", "build", "-o", o.program, "ext4img/cmd/ext4img").CombinedOutput(); err != nil {
 			return 0, fmt.Errorf("go build: %w\n%s", err, out)
 		}
 	}
@@ -73,12 +75,12 @@ func hostile(o options) (int, error) {
 		return 0, err
 	}
 	c := &campaign{options: o, dir: dir, begun: time.Now(), status: map[int]int{}, kinds: map[string]int{}}
-	for _, name := range bases {
+	for _, name := range o.bases {
 		m, err := prepare(dir, name, o.program)
 		if err != nil {
 			return 0, err
 		}
-		c.bases = append(c.bases, m)
+		c.images = append(c.images, m)
 	}
 	numbers := make(chan int)
 	var group sync.WaitGroup
@@ -126,24 +128,26 @@ func prepare(dir, name, program string) (*image, error) {
 // campaign is what all workers share.
 type campaign struct {
 	options
-	dir   string
-	bases []*image
-	begun time.Time
+	dir    string
+	images []*image
+	begun  time.Time
 
-	mu      sync.Mutex
-	pairs   int
-	skipped int
-	found   int
-	slowest time.Duration
-	slow    string
-	status  map[int]int    // exit statuses
-	kinds   map[string]int // of findings
-	err     error
+	mu       sync.Mutex
+	pairs    int
+	skipped  int
+	found    int
+	expected int // pairs with consequences that nobody could have prevented
+	slowest  time.Duration
+	slow     string
+	status   map[int]int    // exit statuses
+	kinds    map[string]int // of findings
+	err      error
 }
 
 func (c *campaign) report() {
 	fmt.Printf("%d pairs, seed %d, %v; %d mutations skipped for e2fsck or debugfs did not end\n", c.pairs, c.seed, time.Since(c.begun).Round(time.Second), c.skipped)
 	fmt.Printf("exit statuses: %v; the slowest took %v: %s\n", c.status, c.slowest.Round(time.Millisecond), c.slow)
+	fmt.Printf("%d pairs with what had to follow from the defect (the table in judge.go says what)\n", c.expected)
 	var kinds []string
 	for k := range c.kinds {
 		kinds = append(kinds, k)

@@ -6,8 +6,6 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
-
-	"ext4img/ext4/layout"
 )
 
 // operation is one run of the program on an image.
@@ -15,24 +13,33 @@ type operation struct {
 	args  []string // IMAGE stands for the file
 	reads bool     // it must not change a byte
 	whole bool     // one step: if it fails, nothing has changed
+	keeps bool     // if it fails, files hold what they held
 
-	// What may be gone, or read differently, afterwards: what these paths hold, and all names of these inodes.
-	paths  []string
-	inodes []layout.Ino
+	// What may be gone, or read differently, afterwards.
+	paths []string // these names, and what is below them
+	file  string   // all names of the inode that this one leads to
 }
 
 func (o operation) String() string { return strings.Join(o.args, " ") }
 
 // touches tells whether the operation may change what a path gives.
-func (o operation) touches(p path) bool {
+func (o operation) touches(p path, before state) bool {
+	ino := before.readable[p.Path].ino
+	if o.file != "" {
+		return p.Path == o.file || ino == before.readable[o.file].ino
+	}
 	for _, own := range o.paths {
-		if p.Path == own || strings.HasPrefix(p.Path, strings.TrimSuffix(own, "/")+"/") {
+		below := strings.TrimSuffix(own, "/") + "/"
+		if p.Path == own || strings.HasPrefix(p.Path, below) {
 			return true
 		}
-	}
-	for _, ino := range o.inodes {
-		if p.Ino == ino {
-			return true
+		if before.complaints[links] == 0 {
+			continue
+		}
+		for gone, s := range before.readable { // with too few links the inode goes with one name of several
+			if s.ino == ino && (gone == own || strings.HasPrefix(gone, below)) {
+				return true
+			}
 		}
 	}
 	return false
@@ -55,6 +62,7 @@ func material(dir string) error {
 // drawing is what the table of operations chooses from.
 type drawing struct {
 	m        *mutation
+	paths    []path // of those that are judged
 	r        *rand.Rand
 	material string
 }
@@ -63,7 +71,7 @@ type drawing struct {
 func (d drawing) any(kinds string) path {
 	own := d.m.pathOf(d.m.ino)
 	var all, near []path
-	for _, p := range d.m.paths {
+	for _, p := range d.paths {
 		if !strings.Contains(kinds, p.Type) {
 			continue
 		}
@@ -87,7 +95,9 @@ func (d drawing) dir() string {
 }
 
 // on is an operation that changes what a file holds.
-func on(p path, args ...string) operation { return operation{args: args, inodes: []layout.Ino{p.Ino}} }
+func on(p path, args ...string) operation {
+	return operation{args: args, file: p.Path, keeps: args[0] != "write"}
+}
 
 // draw draws an operation. Each entry stands for one command, and for the ways it may be called.
 func (d drawing) draw() operation {

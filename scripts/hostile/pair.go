@@ -67,7 +67,7 @@ func (w *worker) write(p []byte) error {
 type state struct {
 	complaints map[string]int
 	said       string
-	readable   map[string]bool
+	readable   map[string]seen
 }
 
 func (w *worker) judge(paths []path) (s state, err error) {
@@ -79,7 +79,7 @@ func (w *worker) judge(paths []path) (s state, err error) {
 }
 
 func (w *worker) mutation(n int) error {
-	base := w.bases[n%len(w.bases)]
+	base := w.images[n%len(w.images)]
 	m := mutate(base, w.seed, n)
 	if err := w.write(m.b); err != nil {
 		return err
@@ -94,7 +94,7 @@ func (w *worker) mutation(n int) error {
 	}
 	for k := range w.each {
 		r := rand.New(rand.NewPCG(w.seed+1, uint64(n*w.each+k)))
-		d := drawing{m, r, filepath.Join(w.campaign.dir, "in")}
+		d := drawing{m, paths, r, filepath.Join(w.campaign.dir, "in")}
 		if err := w.pair(n, k, m, d.draw(), paths, before); err != nil {
 			return err
 		}
@@ -192,13 +192,28 @@ func (w *worker) findings(m *mutation, o operation, out outcome, paths []path, b
 		add("judge", "%v", err)
 		return found
 	}
-	for _, code := range grown(before.complaints, after.complaints) {
+	codes, asExpected := grown(before.complaints, after.complaints)
+	for _, code := range codes {
 		add("complaint "+code, "before: %v\n%.1500s", before.complaints, after.said)
 	}
 	for _, p := range paths {
-		if before.readable[p.Path] && !after.readable[p.Path] && !o.touches(p) {
+		was, is := before.readable[p.Path], after.readable[p.Path]
+		switch {
+		case was.holds == "" || was.holds == is.holds:
+		case before.complaints[shared] > 0: // what is written to one file is in the other, too
+			asExpected++
+		case was.ino == m.ino && is.holds != "" && !(o.keeps && out.status != 0): // it is the damaged one, and may reach into what others hold
+		case o.touches(p, before) && (out.status == 0 || !o.keeps):
+		case is.holds == "":
 			add("unreadable", "%s", p.Path)
+		default:
+			add("content", "%s: %s, before: %s", p.Path, is.holds, was.holds)
 		}
+	}
+	if asExpected > 0 {
+		w.mu.Lock()
+		w.expected++
+		w.mu.Unlock()
 	}
 	return found
 }
