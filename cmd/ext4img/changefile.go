@@ -6,16 +6,21 @@ import (
 	"os"
 
 	"ext4img/ext4"
-
-	"github.com/urfave/cli/v2"
 )
 
-// withFile opens a file for writing, with room for a range of bytes, runs fn, and makes the result durable.
-func withFile(c *cli.Context, name string, create bool, off, room int64, fn func(f *ext4.File) error) error {
-	return withImage(c, writing, func(img *image) error {
-		f, undo, err := img.target(name, create, off, room)
+// change is which file a command changes.
+type change struct {
+	image, path string
+	create      bool  // if it is missing
+	off, room   int64 // a range of bytes for which there must be room
+}
+
+// run opens the file for writing, runs fn, and makes the result durable.
+func (ch change) run(e *env, fn func(f *ext4.File) error) error {
+	return withImage(e, ch.image, writing, func(img *image) error {
+		f, undo, err := img.target(ch.path, ch.create, ch.off, ch.room)
 		if err != nil {
-			return opError(c, name, err)
+			return opError(e, ch.path, err)
 		}
 		err = fn(f)
 		if e := finishWriting(f, err == nil); err == nil {
@@ -24,7 +29,7 @@ func withFile(c *cli.Context, name string, create bool, off, room int64, fn func
 		if err != nil {
 			undo()
 		}
-		return opError(c, name, err)
+		return opError(e, ch.path, err)
 	})
 }
 

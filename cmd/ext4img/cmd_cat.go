@@ -8,22 +8,17 @@ func catCommand() *cli.Command {
 		Usage:       "print files",
 		ArgsUsage:   "IMAGE PATH...",
 		Description: example("", "ext4img cat disk.img /etc/passwd"),
-		Action:      catFiles,
+		Action:      action(parseCat, cat),
 	}
 }
 
-func catFiles(c *cli.Context) error {
-	if err := need(c, 2, -1); err != nil {
-		return err
-	}
-	paths, err := pathArgs(c)
-	if err != nil {
-		return err
-	}
-	return withImage(c, reading, func(img *image) error {
-		out, fails := newCopyOut(c.Context, nil), newFailures(c)
-		return fails.end(eachOf(paths, func(p string) error {
-			return fails.add(p, out.stream(img.fs, p, rawOutput(c)))
+func parseCat(c *cli.Context) (pathsOptions, error) { return parsePaths(c, 2) }
+
+func cat(e *env, o pathsOptions) error {
+	return withImage(e, o.image, reading, func(img *image) error {
+		out, fails := newCopyOut(e.ctx, nil), newFailures(e)
+		return fails.end(eachOf(o.paths, func(p string) error {
+			return fails.add(p, out.stream(img.fs, p, rawOutput(e)))
 		}))
 	})
 }

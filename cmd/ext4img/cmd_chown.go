@@ -12,23 +12,37 @@ func chownCommand() *cli.Command {
 		Description: example("Numbers, and root: other names belong to the system inside the image.", "ext4img chown disk.img 1000:1000 /home/me"),
 		Flags: []cli.Flag{recursiveFlag(),
 			&cli.BoolFlag{Name: "no-dereference", Aliases: []string{"h"}, Usage: "a symbolic link itself"}},
-		Action: func(c *cli.Context) error {
-			if err := need(c, 3, -1); err != nil {
-				return err
-			}
-			image, who, paths := operandFirst(c)
-			uid, gid, err := parseOwner(who)
-			if err != nil {
-				return usagef(c, "%v", err)
-			}
-			if c.Bool("recursive") {
-				return overTrees(c, image, paths, false, func(v *ext4.Visit) error { return v.Inode.Chown(uid, gid) })
-			}
-			chown := (*ext4.FS).Chown
-			if c.Bool("no-dereference") {
-				chown = (*ext4.FS).Lchown
-			}
-			return overPaths(c, image, paths, func(f *ext4.FS, p string, _ *failures) error { return chown(f, p, uid, gid) })
-		},
+		Action: action(parseChown, chown),
 	}
+}
+
+// chownOptions are the flags and arguments of chown.
+type chownOptions struct {
+	pathsOptions
+	uid, gid        int // -1: stays
+	recursive, link bool
+}
+
+func parseChown(c *cli.Context) (o chownOptions, err error) {
+	if err := need(c, 3, -1); err != nil {
+		return o, err
+	}
+	image, who, paths := operandFirst(c)
+	if o.uid, o.gid, err = parseOwner(who); err != nil {
+		return o, usagef(c, "%v", err)
+	}
+	o.image, o.recursive, o.link = image, c.Bool("recursive"), c.Bool("no-dereference")
+	o.paths, err = insides(c, paths)
+	return o, err
+}
+
+func chown(e *env, o chownOptions) error {
+	if o.recursive {
+		return overTrees(e, o.pathsOptions, false, func(v *ext4.Visit) error { return v.Inode.Chown(o.uid, o.gid) })
+	}
+	set := (*ext4.FS).Chown
+	if o.link {
+		set = (*ext4.FS).Lchown
+	}
+	return eachPath(e, o.pathsOptions, func(f *ext4.FS, p string) error { return set(f, p, o.uid, o.gid) })
 }

@@ -6,7 +6,7 @@ func completionCommand() *cli.Command {
 	return &cli.Command{
 		Name: "completion", Usage: "print a completion script: bash, zsh or fish", ArgsUsage: "SHELL",
 		Description: example("", "source <(ext4img completion bash)", "ext4img completion fish > ~/.config/fish/completions/ext4img.fish"),
-		Action:      completion,
+		Action:      action(parseCompletion, printScript),
 	}
 }
 
@@ -42,23 +42,26 @@ _ext4img() {
 compdef _ext4img ext4img
 `
 
-func completion(c *cli.Context) error {
+// parseCompletion is the script for the shell that is named.
+func parseCompletion(c *cli.Context) (script string, err error) {
 	if err := need(c, 1, 1); err != nil {
-		return err
+		return "", err
 	}
 	switch shell := c.Args().First(); shell {
 	case "bash":
-		say(c, "%s", ours(bashCompletion))
+		return bashCompletion, nil
 	case "zsh":
-		say(c, "%s", ours(zshCompletion))
+		return zshCompletion, nil
 	case "fish":
-		script, err := c.App.ToFishCompletion()
-		if err != nil {
-			return err
-		}
-		say(c, "%s\n", ours(script))
+		script, err = c.App.ToFishCompletion()
+		return script + "\n", err
 	default:
-		return usagef(c, "shell %q: want bash, zsh or fish", shell)
+		return "", usagef(c, "shell %q: want bash, zsh or fish", shell)
 	}
+}
+
+// printScript prints a text that was made from the definitions of the commands.
+func printScript(e *env, script string) error {
+	say(e, "%s", ours(script))
 	return nil
 }

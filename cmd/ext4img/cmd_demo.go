@@ -21,20 +21,31 @@ func demoCommand() *cli.Command {
 			&cli.StringFlag{Name: "image", Usage: "make the image in `FILE`, and keep it"},
 			sizeFlag(256<<20, "`SIZE` of the image", "size"),
 		},
-		Action: demo,
+		Action: action(parseDemo, demo),
 	}
 }
 
-// demo runs the commands a user would type, and shows them.
-func demo(c *cli.Context) error {
+// demoOptions are the flags of demo.
+type demoOptions struct {
+	image string // "": a temporary one
+	bytes int64
+}
+
+func parseDemo(c *cli.Context) (o demoOptions, err error) {
 	if err := need(c, 0, 0); err != nil {
-		return err
+		return o, err
 	}
-	bytes, _ := sizeOf(c, "size")
-	if bytes < 16<<20 {
-		return usagef(c, "size %d: must be at least 16M", bytes)
+	o.image = c.String("image")
+	o.bytes, _ = sizeOf(c, "size")
+	if o.bytes < 16<<20 {
+		return o, usagef(c, "size %d: must be at least 16M", o.bytes)
 	}
-	image := c.String("image")
+	return o, nil
+}
+
+// demo runs the commands a user would type, and shows them.
+func demo(e *env, o demoOptions) error {
+	image := o.image
 	if image == "" {
 		dir, err := os.MkdirTemp("", "ext4img-demo-")
 		if err != nil {
@@ -43,12 +54,12 @@ func demo(c *cli.Context) error {
 		defer os.RemoveAll(dir)
 		image = filepath.Join(dir, "demo.img")
 	}
-	file := bytes / 4 &^ (1<<20 - 1)
+	file := o.bytes / 4 &^ (1<<20 - 1)
 	steps := []struct {
 		why  string
 		args string
 	}{
-		{"An empty ext4 file system in a sparse file.", fmt.Sprintf("mkfs -L demo IMAGE %s", sizes.Short(bytes))},
+		{"An empty ext4 file system in a sparse file.", fmt.Sprintf("mkfs -L demo IMAGE %s", sizes.Short(o.bytes))},
 		{"A file of unwritten extents: blocks, but no data.", fmt.Sprintf("fallocate -l %s IMAGE /data", sizes.Short(file))},
 		{"Before: one piece, or a few, all unwritten.", "extents IMAGE /data"},
 		{"Asynchronous direct writes at random places, 32 in flight; what completes is converted, and read back.",
@@ -60,7 +71,7 @@ func demo(c *cli.Context) error {
 	for _, s := range steps {
 		shown := name + " " + strings.ReplaceAll(s.args, "IMAGE", image)
 		typed = append(typed, shown)
-		say(c, "%s\n$ %s\n", s.why, shown)
+		say(e, "%s\n$ %s\n", s.why, shown)
 		args := []string{name}
 		for _, word := range strings.Fields(s.args) {
 			if word == "IMAGE" {
@@ -68,17 +79,17 @@ func demo(c *cli.Context) error {
 			}
 			args = append(args, word)
 		}
-		if err := runApp(c.Context, args, stdio{c.App.Reader, rawOutput(c), messages(c)}); err != nil {
+		if err := runApp(e.ctx, args, stdio{e.in, rawOutput(e), messages(e)}); err != nil {
 			return err
 		}
-		say(c, "\n")
+		say(e, "\n")
 	}
-	say(c, "Done. The same by hand:\n")
+	say(e, "Done. The same by hand:\n")
 	for _, line := range typed {
-		say(c, "  %s\n", line)
+		say(e, "  %s\n", line)
 	}
-	if c.String("image") == "" {
-		say(c, "(the image was removed; --image FILE keeps it)\n")
+	if o.image == "" {
+		say(e, "(the image was removed; --image FILE keeps it)\n")
 	}
 	return nil
 }

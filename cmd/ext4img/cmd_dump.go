@@ -12,10 +12,10 @@ import (
 )
 
 func dumpCommand() *cli.Command {
-	sub := func(use, usage, args, eg string, action func(d *dumper) error) *cli.Command {
+	sub := func(use, usage, args, eg string, show func(d *dumper) error) *cli.Command {
 		return &cli.Command{
 			Name: use, Usage: usage, ArgsUsage: args, Description: example("", eg),
-			Action: func(c *cli.Context) error { return dump(c, action) },
+			Action: action(parseDump, func(e *env, o dumpOptions) error { return dump(e, o, show) }),
 		}
 	}
 	return &cli.Command{
@@ -33,24 +33,32 @@ func dumpCommand() *cli.Command {
 	}
 }
 
-func dump(c *cli.Context, action func(d *dumper) error) error {
-	var n uint64
-	args := c.Args().Slice()
-	if c.Command.Name != "super" {
-		if err := need(c, 2, 2); err != nil {
-			return err
-		}
-		var err error
-		if n, err = strconv.ParseUint(args[0], 0, 64); err != nil {
-			return usagef(c, "%q: want a number", args[0])
-		}
-		args = args[1:]
-	} else if err := need(c, 1, 1); err != nil {
-		return err
+// dumpOptions are the arguments of dump's subcommands.
+type dumpOptions struct {
+	image string
+	super bool
+	n     uint64 // of a group, inode or block
+}
+
+func parseDump(c *cli.Context) (o dumpOptions, err error) {
+	if o.super = c.Command.Name == "super"; o.super {
+		o.image = c.Args().First()
+		return o, need(c, 1, 1)
 	}
-	return withDumper(c, "dump "+c.Command.Name, args[0], func(d *dumper) error {
-		d.n = n
-		return action(d)
+	if err := need(c, 2, 2); err != nil {
+		return o, err
+	}
+	o.image = c.Args().Get(1)
+	if o.n, err = strconv.ParseUint(c.Args().First(), 0, 64); err != nil {
+		return o, usagef(c, "%q: want a number", c.Args().First())
+	}
+	return o, nil
+}
+
+func dump(e *env, o dumpOptions, show func(d *dumper) error) error {
+	return withDumper(e, o.image, !o.super, func(d *dumper) error {
+		d.n = o.n
+		return show(d)
 	})
 }
 
@@ -81,7 +89,7 @@ func (d *dumper) fields(p []byte, list []field) {
 				value += "  \"" + text + "\""
 			}
 		}
-		say(d.c, "0x%03x  %-26s %s\n", f.off, f.name, value)
+		say(d.e, "0x%03x  %-26s %s\n", f.off, f.name, value)
 	}
 }
 
@@ -103,10 +111,10 @@ func (d *dumper) super() error {
 // verdict says whether the checksum is right.
 func (d *dumper) verdict(err error) {
 	if err != nil {
-		say(d.c, "\n%v\n", err)
+		say(d.e, "\n%v\n", err)
 		return
 	}
-	say(d.c, "\nchecksum and structure: good\n")
+	say(d.e, "\nchecksum and structure: good\n")
 }
 
 func (d *dumper) group() error {
@@ -119,7 +127,7 @@ func (d *dumper) group() error {
 		return err
 	}
 	p, off := d.geo.DescLoc(g)
-	say(d.c, "group %d: blocks %d to %d; descriptor in block %d at byte %d\n\n", g, d.geo.GroupFirst(g),
+	say(d.e, "group %d: blocks %d to %d; descriptor in block %d at byte %d\n\n", g, d.geo.GroupFirst(g),
 		uint64(d.geo.GroupFirst(g))+uint64(d.geo.GroupBlocks(g))-1, p, off)
 	d.fields(desc, descFields)
 	d.verdict(layout.DescType{G: d.geo, Group: g}.Verify(desc))
@@ -136,13 +144,13 @@ func (d *dumper) inode() error {
 		return err
 	}
 	g, _ := d.geo.InodeGroup(ino)
-	say(d.c, "inode %d: group %d, block %d at byte %d; flags %v\n\n", ino, g, block, off, flagNames(in.Flags()))
+	say(d.e, "inode %d: group %d, block %d at byte %d; flags %v\n\n", ino, g, block, off, flagNames(in.Flags()))
 	d.fields(in, inodeFields)
 	if in.HasFlag(layout.FlagExtents) {
 		d.extentNode(in.Block(), "i_block")
 	}
 	if xattrs, err := d.geo.InodeXattrs(in); err == nil && len(xattrs) > 0 {
-		say(d.c, "\nattributes in the inode: %d\n", len(xattrs))
+		say(d.e, "\nattributes in the inode: %d\n", len(xattrs))
 	}
 	d.verdict(layout.InodeType{G: d.geo, Ino: ino}.Verify(in))
 	return nil
@@ -150,17 +158,17 @@ func (d *dumper) inode() error {
 
 // extentNode prints a node of an extent tree.
 func (d *dumper) extentNode(p []byte, what string) {
-	say(d.c, "\nextent node in %s:\n", what)
+	say(d.e, "\nextent node in %s:\n", what)
 	d.fields(p, []field{{0, 2, "eh_magic"}, {2, 2, "eh_entries"}, {4, 2, "eh_max"}, {6, 2, "eh_depth"}, {8, 4, "eh_generation"}})
 	n, err := layout.ParseExtentNode(p)
 	if err != nil {
-		say(d.c, "%v\n", err)
+		say(d.e, "%v\n", err)
 		return
 	}
 	for i := range n.Entries() {
 		if n.Depth() > 0 {
 			x := n.Index(i)
-			say(d.c, "%4d: from %d: node in block %d\n", i, x.Lblk, x.Child)
+			say(d.e, "%4d: from %d: node in block %d\n", i, x.Lblk, x.Child)
 			continue
 		}
 		e := n.Extent(i)
@@ -168,7 +176,7 @@ func (d *dumper) extentNode(p []byte, what string) {
 		if e.Unwritten {
 			state = unwritten
 		}
-		say(d.c, "%4d: %d+%d at %d %s\n", i, e.Lblk, e.Len, e.Pblk, state)
+		say(d.e, "%4d: %d+%d at %d %s\n", i, e.Lblk, e.Len, e.Pblk, state)
 	}
 }
 
@@ -181,8 +189,8 @@ func (d *dumper) block() error {
 		return err
 	}
 	g, idx := d.geo.GroupOf(layout.Pblk(d.n))
-	say(d.c, "block %d: group %d, block %d of it%s\n\n", d.n, g, idx, d.role(g, layout.Pblk(d.n)))
-	say(d.c, "%s", ours(hex.Dump(p)))
+	say(d.e, "block %d: group %d, block %d of it%s\n\n", d.n, g, idx, d.role(g, layout.Pblk(d.n)))
+	say(d.e, "%s", ours(hex.Dump(p)))
 	if len(p) > 12 && p[0] == 0x0A && p[1] == 0xF3 {
 		d.extentNode(p, "the block")
 	}

@@ -27,54 +27,61 @@ func extentsCommand() *cli.Command {
 			&cli.StringFlag{Name: "svg", Usage: "draw the maps into `FILE`"},
 			jsonFlag(),
 		},
-		Action: extents,
+		Action: action(parseExtents, extents),
 	}
+}
+
+// extentsOptions are the flags and arguments of extents.
+type extentsOptions struct {
+	pathsOptions
+	verbose, tree, all, holes, json bool
+	svg                             string // file to draw into; "": none
+}
+
+func parseExtents(c *cli.Context) (o extentsOptions, err error) {
+	o.verbose, o.tree, o.all, o.holes = c.Bool("verbose"), c.Bool("tree"), c.Bool("all"), c.Bool("holes")
+	o.svg, o.json = c.String("svg"), c.Bool("json")
+	if o.pathsOptions, err = parsePaths(c, 1); len(o.paths) == 0 {
+		o.all, o.paths = true, []string{"/"}
+	}
+	return o, err
 }
 
 // extentLister shows maps, one after the other: none is ever whole in memory. What cannot be read is named, and the rest is
 // shown.
 type extentLister struct {
-	all, holes, tree, colour bool
+	extentsOptions
+	colour bool
 
 	ctx   context.Context
 	fs    *ext4.FS
 	out   io.Writer
-	width int // of a line with a map of the file; 0: no such line
-	json  *jsonWriter
-	svg   *svgDrawing
+	width int         // of a line with a map of the file; 0: no such line
+	doc   *jsonWriter // nil: text
+	draw  *svgDrawing // nil: none
 	fails *failures
 	seen  inoSet
 }
 
-func extents(c *cli.Context) error {
-	if err := need(c, 1, -1); err != nil {
-		return err
-	}
-	paths, err := pathArgs(c)
-	if err != nil {
-		return err
-	}
-	return withImage(c, reading, func(img *image) error {
+func extents(e *env, o extentsOptions) error {
+	return withImage(e, o.image, reading, func(img *image) (err error) {
 		l := &extentLister{
-			all: c.Bool("all") || len(paths) == 0, holes: c.Bool("holes"), tree: c.Bool("tree"), colour: colored(rawOutput(c)),
-			ctx: c.Context, fs: img.fs, out: rawOutput(c), fails: newFailures(c), seen: inoSet{},
+			extentsOptions: o, colour: colored(rawOutput(e)),
+			ctx: e.ctx, fs: img.fs, out: rawOutput(e), fails: newFailures(e), seen: inoSet{},
 		}
-		if len(paths) == 0 {
-			paths = []string{"/"}
-		}
-		if !c.Bool("verbose") && isTerminal(l.out) {
+		if !o.verbose && isTerminal(l.out) {
 			l.width = terminalWidth(l.out) - 2
 		}
-		if file := c.String("svg"); file != "" {
-			if l.svg, err = newSVG(file); err != nil {
+		if o.svg != "" {
+			if l.draw, err = newSVG(o.svg); err != nil {
 				return err
 			}
-			defer l.svg.discard()
+			defer l.draw.discard()
 		}
-		l.json = newJSONList(c)
-		err := l.json.ended(l.list(paths))
-		if err == nil && l.svg != nil {
-			err = l.svg.finish()
+		l.doc = newJSONList(e, o.json)
+		err = l.doc.ended(l.list(o.paths))
+		if err == nil && l.draw != nil {
+			err = l.draw.finish()
 		}
 		return l.fails.end(err)
 	})
@@ -90,7 +97,7 @@ func (l *extentLister) list(paths []string) error {
 			return l.fails.add(p, l.show(p, in))
 		})
 	}
-	if l.json == nil {
+	if l.doc == nil {
 		printText(l.out, "%10s %8s %12s %12s %12s  %s\n", "inode", "extents", "written", "unwritten", "size", "path")
 	}
 	return eachOf(paths, l.below)
@@ -130,14 +137,14 @@ func (l *extentLister) show(name string, in ext4.Inode) (err error) {
 	if err != nil {
 		return reason(err)
 	}
-	if l.svg != nil {
-		if err := l.svg.add(m, l.holes); err != nil {
+	if l.draw != nil {
+		if err := l.draw.add(m, l.holes); err != nil {
 			return reason(err)
 		}
 	}
 	switch {
-	case l.json != nil:
-		return reason(m.writeJSON(l.json, l.holes))
+	case l.doc != nil:
+		return reason(m.writeJSON(l.doc, l.holes))
 	case l.all:
 		return printText(l.out, "%10d %8d %12d %12d %12d  %s\n", m.Inode, m.rows, m.written, m.unwritten, m.Size, name)
 	}

@@ -23,7 +23,7 @@ func fallocateCommand() *cli.Command {
 			&cli.BoolFlag{Name: "insert-range", Aliases: []string{"i"}, Usage: "insert a hole"},
 			&cli.BoolFlag{Name: "dig-holes", Aliases: []string{"d"}, Usage: "free blocks that hold only zeros"},
 		},
-		Action: fallocate,
+		Action: action(parseFallocate, fallocate),
 	}
 }
 
@@ -39,43 +39,56 @@ var fallocateModes = []struct {
 	{"dig-holes", 0},
 }
 
-func fallocate(c *cli.Context) error {
-	if err := need(c, 2, 2); err != nil {
-		return err
+// fallocateOptions are the flags and arguments of fallocate.
+type fallocateOptions struct {
+	image, path string
+	mode        ext4.FallocMode
+	dig         bool // instead of all else
+	create      bool // the file if it is missing
+	off, length int64
+	room        int64 // bytes that must be free
+}
+
+func parseFallocate(c *cli.Context) (o fallocateOptions, err error) {
+	if o.image, o.path, err = parsePath(c, 2); err != nil {
+		return o, err
 	}
-	name, err := pathArg(c)
-	if err != nil {
-		return err
-	}
-	mode, given, create := ext4.FallocMode(0), "", true
+	given := ""
+	o.create = true
 	for _, m := range fallocateModes {
 		if c.Bool(m.flag) {
 			if given != "" {
-				return usagef(c, "--%s and --%s exclude each other", given, m.flag)
+				return o, usagef(c, "--%s and --%s exclude each other", given, m.flag)
 			}
-			mode, given = m.mode, m.flag
-			create = m.flag == "zero-range"
+			o.mode, given = m.mode, m.flag
+			o.create = m.flag == "zero-range"
 		}
 	}
 	if c.Bool("keep-size") {
 		if given != "" && given != "punch-hole" && given != "zero-range" {
-			return usagef(c, "--keep-size and --%s exclude each other", given)
+			return o, usagef(c, "--keep-size and --%s exclude each other", given)
 		}
-		mode |= ext4.FallocKeepSize
+		o.mode |= ext4.FallocKeepSize
 	}
-	off, _ := sizeOf(c, "offset")
+	o.dig = given == "dig-holes"
+	o.off, _ = sizeOf(c, "offset")
 	length, set := sizeOf(c, "length")
-	if given != "dig-holes" && (!set || length <= 0) {
-		return usagef(c, "--length must be given, and more than 0")
+	if !o.dig && (!set || length <= 0) {
+		return o, usagef(c, "--length must be given, and more than 0")
 	}
-	room := int64(0)
+	o.length = length
 	if given == "" || given == "zero-range" {
-		room = length
+		o.room = length
 	}
-	return withFile(c, name, create, off, room, func(f *ext4.File) error {
-		if given == "dig-holes" {
-			return f.DigHoles(off, length)
+	return o, nil
+}
+
+func fallocate(e *env, o fallocateOptions) error {
+	ch := change{image: o.image, path: o.path, create: o.create, off: o.off, room: o.room}
+	return ch.run(e, func(f *ext4.File) error {
+		if o.dig {
+			return f.DigHoles(o.off, o.length)
 		}
-		return f.Fallocate(mode, off, length)
+		return f.Fallocate(o.mode, o.off, o.length)
 	})
 }

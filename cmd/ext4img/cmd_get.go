@@ -15,43 +15,47 @@ func getCommand() *cli.Command {
 	return &cli.Command{
 		Name: "get", Usage: "copy a file out of the image", ArgsUsage: "IMAGE PATH [DST]",
 		Description: example("Holes stay holes. DST - is standard output; without DST, the same name here.", "ext4img get disk.img /var/log/syslog"),
-		Action:      get,
+		Action:      action(parseGet, get),
 	}
 }
 
-func get(c *cli.Context) error {
+// getOptions are the arguments of get.
+type getOptions struct{ image, path, dst string }
+
+func parseGet(c *cli.Context) (o getOptions, err error) {
 	if err := need(c, 2, 3); err != nil {
-		return err
+		return o, err
 	}
-	p, err := pathArg(c)
-	if err != nil {
-		return err
+	o.image, o.dst = c.Args().First(), c.Args().Get(2)
+	if o.path, err = inside(c, c.Args().Get(1)); err == nil && o.dst == "" {
+		o.dst = path.Base(o.path)
 	}
-	dst := c.Args().Get(2)
-	if dst == "" {
-		dst = path.Base(p)
-	}
-	return withImage(c, reading, func(img *image) error {
-		info, err := stat(img.fs, p)
+	return o, err
+}
+
+func get(e *env, o getOptions) error {
+	return withImage(e, o.image, reading, func(img *image) error {
+		info, err := stat(img.fs, o.path)
 		if err == nil && !info.Mode().IsRegular() {
 			err = errors.New("not a regular file; export copies trees")
 		}
 		if err != nil {
-			return opError(c, p, err)
+			return opError(e, o.path, err)
 		}
-		bar := newProgress(c, "get", info.Size())
+		bar := newProgress(e, "get", info.Size())
 		defer bar.end()
-		out := newCopyOut(c.Context, bar.add)
-		if dst == "-" {
-			return opError(c, p, out.stream(img.fs, p, rawOutput(c)))
+		out := newCopyOut(e.ctx, bar.add)
+		if o.dst == "-" {
+			return opError(e, o.path, out.stream(img.fs, o.path, rawOutput(e)))
 		}
+		dst := o.dst
 		if d, err := os.Stat(dst); err == nil && d.IsDir() {
-			dst = filepath.Join(dst, path.Base(p))
+			dst = filepath.Join(dst, path.Base(o.path))
 		}
 		if d, err := os.Stat(dst); err == nil && !d.IsDir() && !d.Mode().IsRegular() {
-			return opError(c, p, replaceFile(dst, 0, func(w *os.File) error { return out.stream(img.fs, p, w) }))
+			return opError(e, o.path, replaceFile(dst, 0, func(w *os.File) error { return out.stream(img.fs, o.path, w) }))
 		}
-		return opError(c, p, getFile(out, img.fs, p, dst, info))
+		return opError(e, o.path, getFile(out, img.fs, o.path, dst, info))
 	})
 }
 

@@ -19,7 +19,7 @@ func infoCommand() *cli.Command {
 		ArgsUsage:   "IMAGE",
 		Description: example("As dumpe2fs -h. A dirty image is shown as it would be after recovery.", "ext4img info disk.img", "ext4img info disk.img --json"),
 		Flags:       []cli.Flag{jsonFlag()},
-		Action:      info,
+		Action:      action(parseImage, info),
 	}
 }
 
@@ -34,44 +34,40 @@ func (e *errorInfo) text() string {
 	return t + ": " + e.Code
 }
 
-func info(c *cli.Context) error {
-	if err := need(c, 1, 1); err != nil {
-		return err
-	}
-	path := c.Args().First()
-	img, err := openImage(c, path, reading)
+func info(e *env, o imageOptions) error {
+	img, err := openImage(e, o.image, reading)
 	if errors.Is(err, layout.ErrUnsupported) {
-		return infoOnly(c, path, err)
+		return infoOnly(e, o, err)
 	}
 	if err != nil {
-		return opError(c, "", err)
+		return opError(e, "", err)
 	}
 	s, err := img.fs.Super()
 	if err == nil {
-		err = printInfo(c, newInfo(s, img.dev, img.fs.Recovery()))
+		err = printInfo(e, newInfo(s, img.dev, img.fs.Recovery()), o.json)
 	}
 	if e := img.close(); err == nil {
 		err = e
 	}
-	return opError(c, path, err)
+	return opError(e, o.image, err)
 }
 
 // infoOnly shows the superblock of a file system that cannot be opened.
-func infoOnly(c *cli.Context, path string, why error) error {
-	i, err := superInfo(c, path)
+func infoOnly(e *env, o imageOptions, why error) error {
+	i, err := superInfo(e, o.image)
 	if err != nil {
 		return err
 	}
-	complain(messages(c), "%v", opError(c, "", why))
-	return printInfo(c, i)
+	complain(messages(e), "%v", opError(e, "", why))
+	return printInfo(e, i, o.json)
 }
 
-func printInfo(c *cli.Context, i *imageInfo) error {
-	if c.Bool("json") {
-		return printJSON(c, i)
+func printInfo(e *env, i *imageInfo, asJSON bool) error {
+	if asJSON {
+		return printJSON(e, i)
 	}
 	row := func(label, format string, args ...any) {
-		say(c, "%-25s %s\n", label+":", fmt.Sprintf(format, args...))
+		say(e, "%-25s %s\n", label+":", fmt.Sprintf(format, args...))
 	}
 	bytes := func(blocks uint64) string { return humanize.IBytes(blocks * uint64(i.BlockSize)) }
 	used := i.Blocks - i.BlocksFree
@@ -103,13 +99,13 @@ func printInfo(c *cli.Context, i *imageInfo) error {
 	row("Last checked", "%s", timeString(i.LastChecked))
 	row("Last mounted on", "%s", orNone(i.LastMounted))
 	row("Errors behaviour", "%s", errorsName(i.super.Errors()))
-	if e := i.Errors; e != nil {
-		row("FS Error count", "%d", e.Count)
-		if e.First != nil {
-			row("First error", "%s", e.First.text())
+	if seen := i.Errors; seen != nil {
+		row("FS Error count", "%d", seen.Count)
+		if seen.First != nil {
+			row("First error", "%s", seen.First.text())
 		}
-		if e.Last != nil {
-			row("Last error", "%s", e.Last.text())
+		if seen.Last != nil {
+			row("Last error", "%s", seen.Last.text())
 		}
 	}
 	row("Checksum", "0x%08x", i.super.Checksum())

@@ -20,13 +20,13 @@ func journalCommand() *cli.Command {
 				Name: "show", Usage: "print the log, block by block", ArgsUsage: "IMAGE",
 				Description: example("Changes nothing.", "ext4img journal show disk.img"),
 				Flags:       []cli.Flag{jsonFlag(), &cli.BoolFlag{Name: "tags", Usage: "the blocks of each transaction as well"}},
-				Action:      journalShow,
+				Action:      action(parseJournalShow, journalShow),
 			},
 			{
 				Name: "recover", Usage: "recover the journal and the orphans, nothing else", ArgsUsage: "IMAGE",
 				Description: example("", "ext4img journal recover disk.img"),
 				Flags:       []cli.Flag{jsonFlag()},
-				Action:      journalRecover,
+				Action:      action(parseImage, journalRecover),
 			},
 		},
 		Action: noSubcommand,
@@ -44,22 +44,19 @@ type recoverResult struct {
 	Next         uint32 `json:"next"`
 }
 
-func journalRecover(c *cli.Context) error {
-	if err := need(c, 1, 1); err != nil {
-		return err
-	}
-	return withImage(c, writing, func(img *image) error {
+func journalRecover(e *env, o imageOptions) error {
+	return withImage(e, o.image, writing, func(img *image) error {
 		var res recoverResult
 		if r := img.fs.Recovery(); r != nil {
 			res = recoverResult{true, r.Transactions, r.Blocks, r.Revoked, len(r.Fast), uint32(r.First), uint32(r.Next)}
 		}
 		switch {
-		case c.Bool("json"):
-			return printJSON(c, res)
+		case o.json:
+			return printJSON(e, res)
 		case !res.Recovered:
-			say(c, "%s: the journal is clean\n", img.path)
+			say(e, "%s: the journal is clean\n", img.path)
 		default:
-			say(c, "%s: recovered: %d transactions from %d on, %d blocks, %d revoked, %d fast commits\n", img.path,
+			say(e, "%s: recovered: %d transactions from %d on, %d blocks, %d revoked, %d fast commits\n", img.path,
 				res.Transactions, res.First, res.Blocks, res.Revoked, res.FastCommits)
 		}
 		return nil
@@ -95,12 +92,21 @@ type logTag struct {
 	SumOK bool   `json:"checksum_good"`
 }
 
-func journalShow(c *cli.Context) error {
-	if err := need(c, 1, 1); err != nil {
-		return err
-	}
-	return withDumper(c, "journal show", c.Args().First(), func(d *dumper) error {
-		log, err := openLog(c, reading)
+// journalShowOptions are the flags and arguments of journal show.
+type journalShowOptions struct {
+	imageOptions
+	tags bool
+}
+
+func parseJournalShow(c *cli.Context) (o journalShowOptions, err error) {
+	o.tags = c.Bool("tags")
+	o.imageOptions, err = parseImage(c)
+	return o, err
+}
+
+func journalShow(e *env, o journalShowOptions) error {
+	return withDumper(e, o.image, true, func(d *dumper) error {
+		log, err := openLog(e, reading)
 		if err != nil {
 			return err
 		}
@@ -117,37 +123,37 @@ func journalShow(c *cli.Context) error {
 			Version: i.Version, BlockSize: i.BlockSize, Blocks: i.Blocks, Start: i.Start, Sequence: uint32(i.Sequence),
 			Features: uint32(i.Features), Fast: i.FastBlocks, Errno: i.Errno, Entries: []logEntry{},
 		}
-		if !c.Bool("json") {
-			info.print(c)
+		if !o.json {
+			info.print(e)
 		}
-		err = journal.Show(d.dev, *area, func(e journal.Entry) error {
-			if err := c.Context.Err(); err != nil {
+		err = journal.Show(d.dev, *area, func(le journal.Entry) error {
+			if err := e.ctx.Err(); err != nil {
 				return err
 			}
-			entry := newLogEntry(e)
-			if c.Bool("json") {
+			entry := newLogEntry(le)
+			if o.json {
 				info.Entries = append(info.Entries, entry)
 			} else {
-				entry.print(c)
+				entry.print(e, o.tags)
 			}
 			return nil
 		})
-		if err == nil && c.Bool("json") {
-			err = printJSON(c, info)
+		if err == nil && o.json {
+			err = printJSON(e, info)
 		}
 		return err
 	})
 }
 
-func (i *logInfo) print(c *cli.Context) {
+func (i *logInfo) print(e *env) {
 	state := fmt.Sprintf("starts at block %d", i.Start)
 	if i.Start == 0 {
 		state = "empty"
 	}
-	say(c, "journal version %d, %d blocks of %d bytes, features 0x%x, %d for fast commits, next transaction %d, %s\n",
+	say(e, "journal version %d, %d blocks of %d bytes, features 0x%x, %d for fast commits, next transaction %d, %s\n",
 		i.Version, i.Blocks, i.BlockSize, i.Features, i.Fast, i.Sequence, state)
 	if i.Errno != 0 {
-		say(c, "s_errno %d\n", i.Errno)
+		say(e, "s_errno %d\n", i.Errno)
 	}
 }
 
@@ -184,13 +190,13 @@ func fastText(r journal.FastRecord) string {
 	return strings.TrimPrefix(fmt.Sprintf("%T %+v", r, r), "journal.Fast")
 }
 
-func (l *logEntry) print(c *cli.Context) {
+func (l *logEntry) print(e *env, tags bool) {
 	bad := ""
 	if !l.SumOK {
 		bad = ", wrong checksum"
 	}
-	say(c, "block %6d  transaction %6d  %-10s %s%s\n", l.Block, l.TID, l.Kind, l.Text, bad)
-	if !c.Bool("tags") {
+	say(e, "block %6d  transaction %6d  %-10s %s%s\n", l.Block, l.TID, l.Kind, l.Text, bad)
+	if !tags {
 		return
 	}
 	for _, t := range l.Tags {
@@ -198,9 +204,9 @@ func (l *logEntry) print(c *cli.Context) {
 		if !t.SumOK {
 			bad = "  wrong checksum"
 		}
-		say(c, "        block %d: home %d%s\n", t.Log, t.Home, bad)
+		say(e, "        block %d: home %d%s\n", t.Log, t.Home, bad)
 	}
 	for _, b := range l.Revoked {
-		say(c, "        home %d\n", b)
+		say(e, "        home %d\n", b)
 	}
 }

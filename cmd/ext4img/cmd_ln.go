@@ -17,12 +17,24 @@ func lnCommand() *cli.Command {
 			&cli.BoolFlag{Name: "no-dereference", Aliases: []string{"n"}, Usage: "take a PATH that is a symbolic link to a directory as a name"},
 			noTargetFlag(),
 		},
-		Action: func(c *cli.Context) error {
-			o := targetOptions{name: c.Bool("no-target-directory"), link: c.Bool("no-dereference"), text: c.Bool("symbolic")}
-			return intoTarget(c, o, linker(c.Bool("symbolic"), c.Bool("force")))
-		},
+		Action: action(parseLn, ln),
 	}
 }
+
+// lnOptions are the flags and arguments of ln.
+type lnOptions struct {
+	targetOptions
+	force bool
+}
+
+func parseLn(c *cli.Context) (o lnOptions, err error) {
+	o.name, o.link, o.text = c.Bool("no-target-directory"), c.Bool("no-dereference"), c.Bool("symbolic")
+	o.force = c.Bool("force")
+	err = o.parse(c)
+	return o, err
+}
+
+func ln(e *env, o lnOptions) error { return intoTarget(e, o.targetOptions, linker(o.text, o.force)) }
 
 // linker is how ln makes a link.
 func linker(symbolic, force bool) func(f *ext4.FS, from, to string) error {

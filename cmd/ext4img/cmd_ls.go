@@ -27,8 +27,23 @@ func lsCommand() *cli.Command {
 			&cli.BoolFlag{Name: "all", Aliases: []string{"a"}, Usage: "ignored: all names are listed"},
 			jsonFlag(),
 		},
-		Action: ls,
+		Action: action(parseLs, ls),
 	}
+}
+
+// lsOptions are the flags and arguments of ls.
+type lsOptions struct {
+	pathsOptions
+	long, recursive, inode, directory, json bool
+}
+
+func parseLs(c *cli.Context) (o lsOptions, err error) {
+	o.long, o.recursive, o.inode, o.directory = c.Bool("long"), c.Bool("recursive"), c.Bool("inode"), c.Bool("directory")
+	o.json = c.Bool("json")
+	if o.pathsOptions, err = parsePaths(c, 1); len(o.paths) == 0 {
+		o.paths = []string{"/"}
+	}
+	return o, err
 }
 
 // brokenEntry is a name in JSON that leads to an inode that cannot be read.
@@ -42,36 +57,26 @@ type brokenEntry struct {
 
 // lister lists directories. What cannot be read is named, and the rest is listed.
 type lister struct {
-	long, recursive, inode, directory, colour bool
+	lsOptions
+	colour bool
 
 	ctx     context.Context
 	fs      *ext4.FS
 	out     io.Writer
-	json    *jsonWriter // nil: text
+	doc     *jsonWriter // nil: text
 	fails   *failures
 	heads   bool // print the directory's name above its list
 	printed bool
 }
 
-func ls(c *cli.Context) error {
-	if err := need(c, 1, -1); err != nil {
-		return err
-	}
-	paths, err := pathArgs(c)
-	if err != nil {
-		return err
-	}
-	if len(paths) == 0 {
-		paths = []string{"/"}
-	}
-	return withImage(c, reading, func(img *image) error {
+func ls(e *env, o lsOptions) error {
+	return withImage(e, o.image, reading, func(img *image) error {
 		l := &lister{
-			long: c.Bool("long"), recursive: c.Bool("recursive"), inode: c.Bool("inode"), directory: c.Bool("directory"),
-			colour: colored(rawOutput(c)), ctx: c.Context, fs: img.fs, out: rawOutput(c), fails: newFailures(c),
-			heads: len(paths) > 1 || c.Bool("recursive"),
+			lsOptions: o, colour: colored(rawOutput(e)), ctx: e.ctx, fs: img.fs, out: rawOutput(e), fails: newFailures(e),
+			heads: len(o.paths) > 1 || o.recursive,
 		}
-		l.json = newJSONList(c)
-		return l.fails.end(l.json.ended(eachOf(paths, l.list)))
+		l.doc = newJSONList(e, o.json)
+		return l.fails.end(l.doc.ended(eachOf(o.paths, l.list)))
 	})
 }
 
@@ -115,7 +120,7 @@ func (l *lister) look(name string) (ext4.Inode, *ext4.FileInfo, error) {
 
 // dir lists a directory, and names what is wrong with it.
 func (l *lister) dir(name string, dir ext4.Inode) error {
-	if l.heads && l.json == nil {
+	if l.heads && l.doc == nil {
 		if l.printed {
 			printText(l.out, "\n")
 		}
@@ -135,7 +140,7 @@ func (l *lister) dir(name string, dir ext4.Inode) error {
 // show prints one file under the name shown.
 func (l *lister) show(name, shown string, in ext4.Inode, info *ext4.FileInfo) error {
 	var e fileEntry
-	if l.long || l.json != nil {
+	if l.long || l.doc != nil {
 		var err error
 		if e, err = newEntry(in, name, info); err != nil {
 			if err := l.fails.add(name, err); err != nil {
@@ -143,8 +148,8 @@ func (l *lister) show(name, shown string, in ext4.Inode, info *ext4.FileInfo) er
 			}
 		}
 	}
-	if l.json != nil {
-		return l.json.value(e)
+	if l.doc != nil {
+		return l.doc.value(e)
 	}
 	if l.inode {
 		printText(l.out, "%8d ", info.Stat().Ino)
@@ -168,8 +173,8 @@ func (l *lister) broken(name string, e ext4.DirEntry, why error) error {
 	if err := l.fails.add(name, why); err != nil {
 		return err
 	}
-	if l.json != nil {
-		return l.json.value(brokenEntry{name, e.Name, typeName(e.Type), e.Ino, errorText(why)})
+	if l.doc != nil {
+		return l.doc.value(brokenEntry{name, e.Name, typeName(e.Type), e.Ino, errorText(why)})
 	}
 	if l.inode {
 		printText(l.out, "%8d ", e.Ino)

@@ -16,23 +16,36 @@ func mkdirCommand() *cli.Command {
 			&cli.BoolFlag{Name: "parents", Aliases: []string{"p"}, Usage: "those above as well, with mode 755; no error if it exists"},
 			&cli.StringFlag{Name: "mode", Aliases: []string{"m"}, Value: "755", Usage: "octal `MODE`"},
 		},
-		Action: func(c *cli.Context) error {
-			mode, err := parseOctal(c.String("mode"))
-			if err != nil {
-				return usagef(c, "%v", err)
-			}
-			parents := c.Bool("parents")
-			return eachPath(c, func(f *ext4.FS, p string) error {
-				if !parents {
-					return f.Mkdir(p, owner(mode))
-				}
-				if above := strings.LastIndexByte(p, '/'); above > 0 {
-					if err := f.MkdirAll(p[:above], owner(0o755)); err != nil {
-						return err
-					}
-				}
-				return f.MkdirAll(p, owner(mode))
-			})
-		},
+		Action: action(parseMkdir, mkdir),
 	}
+}
+
+// mkdirOptions are the flags and arguments of mkdir.
+type mkdirOptions struct {
+	pathsOptions
+	mode    uint16
+	parents bool
+}
+
+func parseMkdir(c *cli.Context) (o mkdirOptions, err error) {
+	if o.mode, err = parseOctal(c.String("mode")); err != nil {
+		return o, usagef(c, "%v", err)
+	}
+	o.parents = c.Bool("parents")
+	o.pathsOptions, err = parsePaths(c, 2)
+	return o, err
+}
+
+func mkdir(e *env, o mkdirOptions) error {
+	return eachPath(e, o.pathsOptions, func(f *ext4.FS, p string) error {
+		if !o.parents {
+			return f.Mkdir(p, owner(o.mode))
+		}
+		if above := strings.LastIndexByte(p, '/'); above > 0 {
+			if err := f.MkdirAll(p[:above], owner(0o755)); err != nil {
+				return err
+			}
+		}
+		return f.MkdirAll(p, owner(o.mode))
+	})
 }

@@ -37,42 +37,52 @@ func mkfsCommand() *cli.Command {
 			&cli.BoolFlag{Name: "force", Aliases: []string{"F"}, Usage: "overwrite what is there"},
 			jsonFlag(),
 		},
-		Action: makeFS,
+		Action: action(parseMkfs, makeFS),
 	}
 }
 
-func makeFS(c *cli.Context) error {
+// mkfsOptions are the flags and arguments of mkfs.
+type mkfsOptions struct {
+	mkfs.Options
+	image       string
+	force, json bool
+}
+
+func parseMkfs(c *cli.Context) (o mkfsOptions, err error) {
 	if err := need(c, 1, 2); err != nil {
-		return err
+		return o, err
 	}
-	path := c.Args().First()
-	o, err := mkfsOptions(c)
-	if err != nil {
-		return err
+	o.image, o.force, o.json = c.Args().First(), c.Bool("force"), c.Bool("json")
+	if o.Options, err = parseFormat(c); err != nil {
+		return o, err
 	}
-	bytes := int64(0)
 	if c.NArg() == 2 {
-		if bytes, err = sizes.Parse(c.Args().Get(1)); err != nil || bytes <= 0 {
-			return usagef(c, "size %q: want a number with K, M, G, T, P or E, more than 0", c.Args().Get(1))
+		bytes, err := sizes.Parse(c.Args().Get(1))
+		if err != nil || bytes <= 0 {
+			return o, usagef(c, "size %q: want a number with K, M, G, T, P or E, more than 0", c.Args().Get(1))
 		}
+		o.Bytes = uint64(bytes)
 	}
-	o.Bytes = uint64(bytes)
-	dev, err := prepareTarget(c, path, bytes, &o)
+	return o, nil
+}
+
+func makeFS(e *env, o mkfsOptions) error {
+	dev, err := prepareTarget(e, &o)
 	if err != nil {
-		return opError(c, path, err)
+		return opError(e, o.image, err)
 	}
-	err = mkfs.Make(dev, o)
+	err = mkfs.Make(dev, o.Options)
 	if e := dev.Close(); err == nil {
 		err = e
 	}
 	if err != nil {
-		return opError(c, path, err)
+		return opError(e, o.image, err)
 	}
-	return reportMade(c, path)
+	return reportMade(e, o)
 }
 
-// mkfsOptions reads the flags.
-func mkfsOptions(c *cli.Context) (o mkfs.Options, err error) {
+// parseFormat reads the flags that say what to make.
+func parseFormat(c *cli.Context) (o mkfs.Options, err error) {
 	number := func(name string) int64 { n, _ := sizeOf(c, name); return n }
 	small := func(name string) int { return int(min(number(name), math.MaxInt32)) }
 	o = mkfs.Options{
@@ -140,14 +150,14 @@ func parseUUID(s string) (u [16]byte, err error) {
 }
 
 // reportMade says what was made.
-func reportMade(c *cli.Context, path string) error {
-	i, err := superInfo(c, path)
+func reportMade(e *env, o mkfsOptions) error {
+	i, err := superInfo(e, o.image)
 	if err != nil {
 		return err
 	}
-	if c.Bool("json") {
-		return printJSON(c, i)
+	if o.json {
+		return printJSON(e, i)
 	}
-	say(c, "%s: %d blocks of %d bytes, %d inodes, UUID %s\n", path, i.Blocks, i.BlockSize, i.Inodes, i.UUID)
+	say(e, "%s: %d blocks of %d bytes, %d inodes, UUID %s\n", o.image, i.Blocks, i.BlockSize, i.Inodes, i.UUID)
 	return nil
 }

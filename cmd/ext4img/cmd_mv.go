@@ -14,13 +14,25 @@ func mvCommand() *cli.Command {
 			&cli.BoolFlag{Name: "no-clobber", Aliases: []string{"n"}, Usage: "do not replace NEW"},
 			noTargetFlag(),
 		},
-		Action: func(c *cli.Context) error {
-			var flags ext4.RenameFlags
-			if c.Bool("no-clobber") {
-				flags = ext4.RenameNoReplace
-			}
-			o := targetOptions{name: c.Bool("no-target-directory")}
-			return intoTarget(c, o, func(f *ext4.FS, from, to string) error { return f.Move(from, to, flags) })
-		},
+		Action: action(parseMv, mv),
 	}
+}
+
+// mvOptions are the flags and arguments of mv.
+type mvOptions struct {
+	targetOptions
+	flags ext4.RenameFlags
+}
+
+func parseMv(c *cli.Context) (o mvOptions, err error) {
+	if c.Bool("no-clobber") {
+		o.flags = ext4.RenameNoReplace
+	}
+	o.name = c.Bool("no-target-directory")
+	err = o.parse(c)
+	return o, err
+}
+
+func mv(e *env, o mvOptions) error {
+	return intoTarget(e, o.targetOptions, func(f *ext4.FS, from, to string) error { return f.Move(from, to, o.flags) })
 }

@@ -26,51 +26,34 @@ func putCommand() *cli.Command {
 			&cli.StringFlag{Name: "mode", Aliases: []string{"m"}, Usage: "octal `MODE` (of a new file, by default: that of SRC)"},
 			&cli.StringFlag{Name: "owner", Usage: "`UID[:GID]` (of a new file, by default: root:root)"},
 			&cli.BoolFlag{Name: "follow", Usage: "if PATH is a symbolic link, write to what it leads to"}),
-		Action: put,
+		Action: action(parsePut, put),
 	}
 }
 
-func put(c *cli.Context) error {
+// putOptions are the flags and arguments of put.
+type putOptions struct {
+	from, image, path string
+	queue             queueOptions
+	draft             ext4.DraftOptions
+}
+
+func parsePut(c *cli.Context) (o putOptions, err error) {
 	if err := need(c, 3, 3); err != nil {
-		return err
+		return o, err
 	}
-	from, imagePath := c.Args().Get(0), c.Args().Get(1)
-	p, err := inside(c, c.Args().Get(2))
-	if err != nil {
-		return err
+	o.from, o.image = c.Args().Get(0), c.Args().Get(1)
+	if o.path, err = inside(c, c.Args().Get(2)); err != nil {
+		return o, err
 	}
-	if err := checkQueueFlags(c); err != nil {
-		return err
+	if o.queue, err = parseQueue(c); err != nil {
+		return o, err
 	}
-	o, err := putFlags(c)
-	if err != nil {
-		return err
-	}
-	src, perm, err := openPut(c.App.Reader, from)
-	if err != nil {
-		return opError(c, from, err)
-	}
-	defer src.close()
-	if !o.SetPerm {
-		o.New.Perm = perm
-	}
-	o.Size = src.room()
-	img, err := openImage(c, imagePath, writing)
-	if err != nil {
-		return opError(c, "", err)
-	}
-	p, err = putName(img.fs, p, from)
-	if err == nil {
-		err = putFile(c, img, src, p, o)
-	}
-	if e := img.close(); err == nil {
-		err = e
-	}
-	return opError(c, p, err)
+	o.draft, err = parseDraft(c)
+	return o, err
 }
 
-// putFlags reads what the flags say of permissions and owner.
-func putFlags(c *cli.Context) (o ext4.DraftOptions, err error) {
+// parseDraft reads what the flags say of permissions and owner.
+func parseDraft(c *cli.Context) (o ext4.DraftOptions, err error) {
 	o.Follow = c.Bool("follow")
 	if m := c.String("mode"); m != "" {
 		if o.New.Perm, err = parseOctal(m); err != nil {
@@ -87,6 +70,30 @@ func putFlags(c *cli.Context) (o ext4.DraftOptions, err error) {
 		o.New.UID, o.New.GID = uint32(max(uid, 0)), uint32(max(gid, 0))
 	}
 	return o, nil
+}
+
+func put(e *env, o putOptions) error {
+	src, perm, err := openPut(e.in, o.from)
+	if err != nil {
+		return opError(e, o.from, err)
+	}
+	defer src.close()
+	if !o.draft.SetPerm {
+		o.draft.New.Perm = perm
+	}
+	o.draft.Size = src.room()
+	img, err := openImage(e, o.image, writing)
+	if err != nil {
+		return opError(e, "", err)
+	}
+	p, err := putName(img.fs, o.path, o.from)
+	if err == nil {
+		err = putFile(e, img, src, p, o)
+	}
+	if e := img.close(); err == nil {
+		err = e
+	}
+	return opError(e, p, err)
 }
 
 // openPut opens what is to be copied, and says which permissions a new file gets; - is stdin.
@@ -124,10 +131,10 @@ func putName(f *ext4.FS, p, from string) (string, error) {
 }
 
 // putFile copies a source into a draft, which takes its place when all of it is durable.
-func putFile(c *cli.Context, img *image, src *source, p string, o ext4.DraftOptions) error {
-	d, err := img.fs.Draft(p, o)
+func putFile(e *env, img *image, src *source, p string, o putOptions) error {
+	d, err := img.fs.Draft(p, o.draft)
 	if err != nil {
-		if info, e := lstat(img.fs, p); e == nil && info.Mode()&fs.ModeSymlink != 0 && !o.Follow && errors.Is(err, syscall.ELOOP) {
+		if info, e := lstat(img.fs, p); e == nil && info.Mode()&fs.ModeSymlink != 0 && !o.draft.Follow && errors.Is(err, syscall.ELOOP) {
 			return fmt.Errorf("a symbolic link; --follow writes to what it leads to: %w", syscall.ELOOP)
 		}
 		return err
@@ -139,7 +146,7 @@ func putFile(c *cli.Context, img *image, src *source, p string, o ext4.DraftOpti
 		}
 	}
 	if err == nil {
-		_, err = writeAll(c, img, d.File, src)
+		_, err = writeAll(e, img, d.File, src, o.queue)
 	}
 	if err == nil {
 		err = d.File.Sync()

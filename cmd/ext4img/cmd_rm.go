@@ -20,20 +20,25 @@ func rmCommand() *cli.Command {
 			&cli.BoolFlag{Name: "force", Aliases: []string{"f"}, Usage: "no error for what does not exist"},
 			&cli.BoolFlag{Name: "dir", Aliases: []string{"d"}, Usage: "empty directories as well"},
 		},
-		Action: func(c *cli.Context) error {
-			if err := need(c, 2, -1); err != nil {
-				return err
-			}
-			o := rmOptions{recursive: c.Bool("recursive"), force: c.Bool("force"), dir: c.Bool("dir")}
-			return overPaths(c, c.Args().First(), c.Args().Tail(), func(f *ext4.FS, p string, fails *failures) error {
-				return o.remove(c.Context, f, p, fails)
-			})
-		},
+		Action: action(parseRm, rm),
 	}
 }
 
-// rmOptions are the flags of rm.
-type rmOptions struct{ recursive, force, dir bool }
+// rmOptions are the flags and arguments of rm.
+type rmOptions struct {
+	pathsOptions
+	recursive, force, dir bool
+}
+
+func parseRm(c *cli.Context) (o rmOptions, err error) {
+	o = rmOptions{recursive: c.Bool("recursive"), force: c.Bool("force"), dir: c.Bool("dir")}
+	o.pathsOptions, err = parsePaths(c, 2)
+	return o, err
+}
+
+func rm(e *env, o rmOptions) error {
+	return overPaths(e, o.pathsOptions, func(f *ext4.FS, p string, fails *failures) error { return o.remove(e.ctx, f, p, fails) })
+}
 
 func (o rmOptions) remove(ctx context.Context, f *ext4.FS, p string, fails *failures) error {
 	if path.Clean(p) == "/" {

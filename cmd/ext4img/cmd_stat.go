@@ -19,7 +19,7 @@ func statCommand() *cli.Command {
 			&cli.BoolFlag{Name: "dereference", Aliases: []string{"L"}, Usage: "follow symbolic links"},
 			jsonFlag(),
 		},
-		Action: statFiles,
+		Action: action(parseStat, statFiles),
 	}
 }
 
@@ -34,27 +34,32 @@ type statEntry struct {
 	Crtime     *time.Time `json:"crtime,omitempty"`
 }
 
-func statFiles(c *cli.Context) error {
-	if err := need(c, 2, -1); err != nil {
-		return err
-	}
-	paths, err := pathArgs(c)
-	if err != nil {
-		return err
-	}
-	return withImage(c, reading, func(img *image) error {
-		fails := newFailures(c)
-		list := newJSONList(c)
-		err := eachOf(paths, func(p string) error {
-			in, info, err := find(img.fs, p, c.Bool("dereference"))
+// statOptions are the flags and arguments of stat.
+type statOptions struct {
+	pathsOptions
+	follow, json bool
+}
+
+func parseStat(c *cli.Context) (o statOptions, err error) {
+	o.follow, o.json = c.Bool("dereference"), c.Bool("json")
+	o.pathsOptions, err = parsePaths(c, 2)
+	return o, err
+}
+
+func statFiles(e *env, o statOptions) error {
+	return withImage(e, o.image, reading, func(img *image) error {
+		fails := newFailures(e)
+		list := newJSONList(e, o.json)
+		err := eachOf(o.paths, func(p string) error {
+			in, info, err := find(img.fs, p, o.follow)
 			if err != nil {
 				return fails.add(p, err)
 			}
-			e, err := newStatEntry(in, p, info)
+			entry, err := newStatEntry(in, p, info)
 			if list != nil {
-				list.value(e)
+				list.value(entry)
 			} else {
-				e.print(c)
+				entry.print(e)
 			}
 			return fails.add(p, err)
 		})
@@ -75,29 +80,29 @@ func newStatEntry(in ext4.Inode, name string, info *ext4.FileInfo) (statEntry, e
 	return e, err
 }
 
-func (e *statEntry) print(c *cli.Context) {
-	say(c, "  File: %s", e.Path)
-	if e.Target != "" {
-		say(c, " -> %s", e.Target)
+func (s *statEntry) print(e *env) {
+	say(e, "  File: %s", s.Path)
+	if s.Target != "" {
+		say(e, " -> %s", s.Target)
 	}
-	say(c, "\n")
-	say(c, "  Size: %-15d Blocks: %-10d %s\n", e.Size, e.Blocks, e.Type)
-	say(c, " Inode: %-15d Links: %-11d Generation: %d\n", e.Inode, e.Links, e.Generation)
-	if e.Device != "" {
-		say(c, "Device: %s\n", e.Device)
+	say(e, "\n")
+	say(e, "  Size: %-15d Blocks: %-10d %s\n", s.Size, s.Blocks, s.Type)
+	say(e, " Inode: %-15d Links: %-11d Generation: %d\n", s.Inode, s.Links, s.Generation)
+	if s.Device != "" {
+		say(e, "Device: %s\n", s.Device)
 	}
-	say(c, "Access: %-15s Uid: %-13d Gid: %d\n", e.Mode, e.UID, e.GID)
-	say(c, " Flags: %s\n", orNone(fmt.Sprint(e.Flags)))
+	say(e, "Access: %-15s Uid: %-13d Gid: %d\n", s.Mode, s.UID, s.GID)
+	say(e, " Flags: %s\n", orNone(fmt.Sprint(s.Flags)))
 	for _, t := range []struct {
 		label string
 		t     time.Time
-	}{{"Access", e.Atime}, {"Modify", e.Mtime}, {"Change", e.Ctime}} {
-		say(c, "%s: %s\n", t.label, stamp(t.t))
+	}{{"Access", s.Atime}, {"Modify", s.Mtime}, {"Change", s.Ctime}} {
+		say(e, "%s: %s\n", t.label, stamp(t.t))
 	}
-	if e.Crtime != nil {
-		say(c, " Birth: %s\n", stamp(*e.Crtime))
+	if s.Crtime != nil {
+		say(e, " Birth: %s\n", stamp(*s.Crtime))
 	} else {
-		say(c, " Birth: -\n")
+		say(e, " Birth: -\n")
 	}
 }
 

@@ -22,7 +22,7 @@ func stressCommand() *cli.Command {
 			"ext4img stress -I 100000 -O -s 100m -n -t 1 -c 10 -o 2 -o 3 disk.img /data",
 			"ext4img stress --rw randwrite --bs 4K --iodepth 32 --size 1G --verify disk.img /data"),
 		Flags:  append(append(aioStressFlags(), fioFlags()...), jsonFlag()),
-		Action: stressFile,
+		Action: action(parseStress, stressFile),
 	}
 }
 
@@ -109,11 +109,24 @@ type stressResult struct {
 	SideJobs          int64          `json:"side_jobs,omitempty"`
 }
 
-// parseStress reads the flags that say what to do.
-func parseStress(c *cli.Context) stress.Options {
+// stressOptions are the flags and arguments of stress.
+type stressOptions struct {
+	stress.Options
+	image, path  string
+	remove, json bool
+}
+
+func parseStress(c *cli.Context) (o stressOptions, err error) {
+	if o.image, o.path, err = parsePath(c, 2); err != nil {
+		return o, err
+	}
+	queue, err := parseQueue(c)
+	if err != nil {
+		return o, err
+	}
+	o.remove, o.json = c.Bool("u"), c.Bool("json")
 	unit := func(name string) int64 { return c.Generic(name).(*unitSize).n }
-	number := func(name string) int64 { n, _ := sizeOf(c, name); return n }
-	o := stress.Options{
+	o.Options = stress.Options{
 		Plan: stress.Plan{
 			Size: unit("s"), Record: unit("r"), Contexts: c.Int("c"), Offset: unit("C"),
 			Iter: c.Int("i"), Batch: c.Int("b"), Batches: c.Int("I"),
@@ -123,62 +136,50 @@ func parseStress(c *cli.Context) stress.Options {
 		TruncateEvery: c.Int("truncate-every"), PunchEvery: c.Int("punch-every"), FallocateEvery: c.Int("fallocate-every"),
 	}
 	if c.IsSet("rw") {
-		o.Depth = c.Int("iodepth")
-		o.FIO = &stress.FIOPlan{
-			RW: c.String("rw"), BS: number("bs"), Size: number("size"), IOSize: number("io-size"),
-			Runtime: c.Duration("runtime"), Seed: o.Seed,
-		}
+		o.Depth = queue.depth
+		o.FIO = &stress.FIOPlan{RW: c.String("rw"), BS: queue.bs, Runtime: c.Duration("runtime"), Seed: o.Seed}
+		o.FIO.Size, _ = sizeOf(c, "size")
+		o.FIO.IOSize, _ = sizeOf(c, "io-size")
 	} else if c.Bool("S") {
 		o.SyncEvery = 1
 	}
-	return o
+	return o, nil
 }
 
-func stressFile(c *cli.Context) error {
-	if err := need(c, 2, 2); err != nil {
-		return err
-	}
-	name, err := pathArg(c)
-	if err != nil {
-		return err
-	}
-	if err := checkQueueFlags(c); err != nil {
-		return err
-	}
-	o, remove := parseStress(c), c.Bool("u")
-	return withImage(c, writing, func(img *image) error {
-		job, err := stress.NewJob(img.fs, name, o)
+func stressFile(e *env, o stressOptions) error {
+	return withImage(e, o.image, writing, func(img *image) error {
+		job, err := stress.NewJob(img.fs, o.path, o.Options)
 		if err != nil {
-			return usagef(c, "%v", err)
+			return e.usagef("%v", err)
 		}
-		bar := newProgress(c, "stress", job.Bytes)
+		bar := newProgress(e, "stress", job.Bytes)
 		job.Progress = bar.set
 		start := time.Now()
 		before := img.fs.Stats()
-		run, err := job.Open(c.Context, img.fs, max(img.dev.Align(), 4096), name)
+		run, err := job.Open(e.ctx, img.fs, max(img.dev.Align(), 4096), o.path)
 		if err != nil {
-			return opError(c, name, err)
+			return opError(e, o.path, err)
 		}
 		err = run.Do()
 		bar.end()
 		took := time.Since(start)
-		if err == nil && c.Context.Err() == nil {
+		if err == nil && e.ctx.Err() == nil {
 			err = run.Verify()
 		}
 		if e := run.Close(); err == nil {
 			err = e
 		}
-		if err == nil && remove {
-			err = img.fs.Unlink(name)
+		if err == nil && o.remove {
+			err = img.fs.Unlink(o.path)
 		}
 		if err != nil {
-			return opError(c, name, err)
+			return opError(e, o.path, err)
 		}
-		return reportStress(c, img, before, run.Result(), took)
+		return reportStress(e, o, img, before, run.Result(), took)
 	})
 }
 
-func reportStress(c *cli.Context, img *image, before ext4.Stats, r stress.Result, took time.Duration) error {
+func reportStress(e *env, o stressOptions, img *image, before ext4.Stats, r stress.Result, took time.Duration) error {
 	s := img.fs.Stats()
 	res := stressResult{
 		IOs: r.IOs, Bytes: r.Bytes, Seconds: took.Seconds(), IOPS: float64(r.IOs) / took.Seconds(),
@@ -187,17 +188,17 @@ func reportStress(c *cli.Context, img *image, before ext4.Stats, r stress.Result
 		ConversionBatches: s.ConversionBatches - before.ConversionBatches, Commits: commits(s) - commits(before),
 		MaxRSS: r.MaxRSS, Verified: r.Verified, SideJobs: max(r.SideJobs, 0),
 	}
-	if c.Bool("json") {
-		return printJSON(c, res)
+	if o.json {
+		return printJSON(e, res)
 	}
-	say(c, "%d requests, %d bytes in %.2f s: %.0f/s, %s/s (%s, depth %d)\n", res.IOs, res.Bytes, res.Seconds, res.IOPS, rate(res.Bytes, took), res.Engine, res.IODepth)
-	say(c, "latency us: p50 %.0f, p99 %.0f, p99.9 %.0f, max %.0f\n", res.Latency.P50, res.Latency.P99, res.Latency.P999, res.Latency.Max)
-	say(c, "%d writes into unwritten blocks, %d conversions in %d batches, %d commits\n", res.UnwrittenWrites, res.Conversions, res.ConversionBatches, res.Commits)
+	say(e, "%d requests, %d bytes in %.2f s: %.0f/s, %s/s (%s, depth %d)\n", res.IOs, res.Bytes, res.Seconds, res.IOPS, rate(res.Bytes, took), res.Engine, res.IODepth)
+	say(e, "latency us: p50 %.0f, p99 %.0f, p99.9 %.0f, max %.0f\n", res.Latency.P50, res.Latency.P99, res.Latency.P999, res.Latency.Max)
+	say(e, "%d writes into unwritten blocks, %d conversions in %d batches, %d commits\n", res.UnwrittenWrites, res.Conversions, res.ConversionBatches, res.Commits)
 	if r.SideJobs >= 0 {
-		say(c, "%d truncates, punches and preallocations at the same time\n", res.SideJobs)
+		say(e, "%d truncates, punches and preallocations at the same time\n", res.SideJobs)
 	}
-	if c.Bool("verify") {
-		say(c, "verified: %d bytes\n", res.Verified)
+	if o.Verify {
+		say(e, "verified: %d bytes\n", res.Verified)
 	}
 	return nil
 }

@@ -24,14 +24,21 @@ func touchCommand() *cli.Command {
 			&cli.BoolFlag{Name: "modify", Aliases: []string{"m"}, Usage: "the time of modification only"},
 			&cli.BoolFlag{Name: "no-create", Aliases: []string{"c"}, Usage: "do not create"},
 		},
-		Action: touch,
+		Action: action(parseTouch, touch),
 	}
 }
 
-func touch(c *cli.Context) error {
+// touchOptions are the flags and arguments of touch.
+type touchOptions struct {
+	pathsOptions
+	atime, mtime time.Time // zero: stays
+	noCreate     bool
+}
+
+func parseTouch(c *cli.Context) (o touchOptions, err error) {
 	now, err := clock()
 	if err != nil {
-		return err
+		return o, err
 	}
 	t := time.Now()
 	if now != nil {
@@ -39,19 +46,24 @@ func touch(c *cli.Context) error {
 	}
 	if d := c.String("date"); d != "" {
 		if t, err = parseTime(d); err != nil {
-			return usagef(c, "%v", err)
+			return o, usagef(c, "%v", err)
 		}
 	}
-	atime, mtime := t, t
+	o.atime, o.mtime, o.noCreate = t, t, c.Bool("no-create")
 	if c.Bool("access") && !c.Bool("modify") {
-		mtime = time.Time{}
+		o.mtime = time.Time{}
 	}
 	if c.Bool("modify") && !c.Bool("access") {
-		atime = time.Time{}
+		o.atime = time.Time{}
 	}
-	return eachPath(c, func(f *ext4.FS, p string) error {
+	o.pathsOptions, err = parsePaths(c, 2)
+	return o, err
+}
+
+func touch(e *env, o touchOptions) error {
+	return eachPath(e, o.pathsOptions, func(f *ext4.FS, p string) error {
 		if _, err := f.Stat(p); errors.Is(err, fs.ErrNotExist) {
-			if c.Bool("no-create") {
+			if o.noCreate {
 				return nil
 			}
 			file, err := f.OpenFile(p, os.O_RDWR|os.O_CREATE, 0o644)
@@ -62,7 +74,7 @@ func touch(c *cli.Context) error {
 				return err
 			}
 		}
-		return f.Chtimes(p, atime, mtime)
+		return f.Chtimes(p, o.atime, o.mtime)
 	})
 }
 

@@ -18,7 +18,7 @@ func treeCommand() *cli.Command {
 		ArgsUsage:   "IMAGE [PATH]",
 		Description: example("", "ext4img tree disk.img /"),
 		Flags:       []cli.Flag{jsonFlag()},
-		Action:      tree,
+		Action:      action(parseTree, tree),
 	}
 }
 
@@ -32,30 +32,37 @@ type treeNode struct {
 	Children []treeNode `json:"children,omitempty"`
 }
 
-func tree(c *cli.Context) error {
+// treeOptions are the flags and arguments of tree.
+type treeOptions struct {
+	image, path string
+	json        bool
+}
+
+func parseTree(c *cli.Context) (o treeOptions, err error) {
 	if err := need(c, 1, 2); err != nil {
-		return err
+		return o, err
 	}
-	p := "/"
+	o.image, o.path, o.json = c.Args().First(), "/", c.Bool("json")
 	if c.NArg() == 2 {
-		var err error
-		if p, err = pathArg(c); err != nil {
-			return err
-		}
+		o.path, err = inside(c, c.Args().Get(1))
 	}
-	return withImage(c, reading, func(img *image) error {
-		top, err := img.fs.Find(p, true)
+	return o, err
+}
+
+func tree(e *env, o treeOptions) error {
+	return withImage(e, o.image, reading, func(img *image) error {
+		top, err := img.fs.Find(o.path, true)
 		if err == nil {
 			_, err = top.Stat("") // without a top there is nothing to draw
 		}
 		if err != nil {
-			return opError(c, p, reason(err))
+			return opError(e, o.path, reason(err))
 		}
-		t := &treeWalk{out: rawOutput(c), fails: newFailures(c)}
-		if c.Bool("json") {
+		t := &treeWalk{out: rawOutput(e), fails: newFailures(e)}
+		if o.json {
 			t.json = newJSON(t.out)
 		}
-		return t.fails.end(t.run(c.Context, top, p))
+		return t.fails.end(t.run(e.ctx, top, o.path))
 	})
 }
 

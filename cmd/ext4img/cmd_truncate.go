@@ -21,31 +21,39 @@ func truncateCommand() *cli.Command {
 			&cli.StringFlag{Name: "size", Aliases: []string{"s"}, Usage: "the new `SIZE`"},
 			&cli.BoolFlag{Name: "no-create", Aliases: []string{"c"}, Usage: "do nothing if the file does not exist"},
 		},
-		Action: truncate,
+		Action: action(parseTruncate, truncate),
 	}
 }
 
-func truncate(c *cli.Context) error {
-	if err := need(c, 2, 2); err != nil {
-		return err
-	}
-	name, err := pathArg(c)
-	if err != nil {
-		return err
+// truncateOptions are the flags and arguments of truncate.
+type truncateOptions struct {
+	image, path string
+	size        sizeChange
+	create      bool
+}
+
+func parseTruncate(c *cli.Context) (o truncateOptions, err error) {
+	if o.image, o.path, err = parsePath(c, 2); err != nil {
+		return o, err
 	}
 	if !c.IsSet("size") {
-		return usagef(c, "--size must be given")
+		return o, usagef(c, "--size must be given")
 	}
-	change, err := parseChange(c.String("size"))
-	if err != nil {
-		return usagef(c, "%v", err)
+	if o.size, err = parseChange(c.String("size")); err != nil {
+		return o, usagef(c, "%v", err)
 	}
-	return withFile(c, name, !c.Bool("no-create"), 0, 0, func(f *ext4.File) error {
+	o.create = !c.Bool("no-create")
+	return o, nil
+}
+
+func truncate(e *env, o truncateOptions) error {
+	ch := change{image: o.image, path: o.path, create: o.create}
+	return ch.run(e, func(f *ext4.File) error {
 		info, err := f.Stat()
 		if err != nil {
 			return err
 		}
-		return f.Truncate(change.apply(info.Size()))
+		return f.Truncate(o.size.apply(info.Size()))
 	})
 }
 

@@ -26,16 +26,31 @@ func verifyCommand() *cli.Command {
 			&cli.BoolFlag{Name: "like-e2fsck", Usage: "what e2fsck -fn does not look for leaves the exit status alone"},
 			jsonFlag(),
 		},
-		Action: func(c *cli.Context) error {
-			err := verify(c)
-			if out, ok := rawOutput(c).(*stdout); ok {
-				if e := out.end(); e != nil && (err == nil || errors.As(err, new(*exitStatus)) || errors.As(err, new(*outputError))) {
-					return &outputError{errors.Unwrap(e), check.ExitCannotCheck} // what was found has not been told
-				}
-			}
-			return err
-		},
+		Action: action(parseVerify, verify),
 	}
+}
+
+// verifyOptions are the flags and arguments of verify.
+type verifyOptions struct {
+	imageOptions
+	verbose, likeE2fsck bool
+}
+
+func parseVerify(c *cli.Context) (o verifyOptions, err error) {
+	o.verbose, o.likeE2fsck = c.Bool("verbose"), c.Bool("like-e2fsck")
+	o.imageOptions, err = parseImage(c)
+	return o, err
+}
+
+// verify checks, and tells what was found; when that does not arrive, nothing has been checked.
+func verify(e *env, o verifyOptions) error {
+	err := runVerify(e, o)
+	if out, ok := rawOutput(e).(*stdout); ok {
+		if lost := out.end(); lost != nil && (err == nil || errors.As(err, new(*exitStatus)) || errors.As(err, new(*outputError))) {
+			return &outputError{errors.Unwrap(lost), check.ExitCannotCheck}
+		}
+	}
+	return err
 }
 
 // verifyGC lets the garbage grow to half of what is in use: a check makes little of it, and its memory is what people
@@ -54,54 +69,51 @@ type verifyResult struct {
 	Recovered   bool            `json:"recovered"`       // the journal was recovered in memory first
 }
 
-func verify(c *cli.Context) error {
-	if err := need(c, 1, 1); err != nil {
-		return err
-	}
-	path := c.Args().First()
+func runVerify(e *env, o verifyOptions) error {
+	path := o.image
 	debug.SetGCPercent(verifyGC)
 	start := time.Now()
-	dev, err := openDevice(c, path, scanning)
+	dev, err := openDevice(e, path, scanning)
 	if err != nil {
-		return cannotCheck(c, opError(c, "", err))
+		return cannotCheck(e, o, opError(e, "", err))
 	}
 	var rep *check.Report
-	seen, log, err := withExternalLog(c, dev)
+	seen, log, err := withExternalLog(e, dev)
 	if err == nil {
-		rep, err = checkDevice(c, seen)
+		rep, err = checkDevice(e, seen)
 	}
-	if e := errors.Join(closeLog(log), dev.Close()); err == nil {
-		err = e
+	if closed := errors.Join(closeLog(log), dev.Close()); err == nil {
+		err = closed
 	}
 	if err != nil {
-		return cannotCheck(c, opError(c, path, err))
+		return cannotCheck(e, o, opError(e, path, err))
 	}
 	res := verifyResult{
-		Clean: rep.ExitStatus(c.Bool("like-e2fsck")) == check.ExitClean, Problems: rep.Problems, Files: rep.Files,
+		Clean: rep.ExitStatus(o.likeE2fsck) == check.ExitClean, Problems: rep.Problems, Files: rep.Files,
 		Directories: rep.Directories, BlocksUsed: rep.BlocksUsed, Seconds: time.Since(start).Seconds(), Recovered: rep.Recovered != nil,
 	}
 	if rep.Fatal != nil {
 		res.Error = rep.Fatal.Error()
 	}
-	if c.Bool("json") {
+	if o.json {
 		if res.Problems == nil {
 			res.Problems = []check.Problem{}
 		}
-		if err := printJSON(c, res); err != nil {
+		if err := printJSON(e, res); err != nil {
 			return err
 		}
 	} else {
-		printReport(c, path, rep, res)
+		printReport(e, o, rep, res)
 	}
-	if status := rep.ExitStatus(c.Bool("like-e2fsck")); status != exitOK {
+	if status := rep.ExitStatus(o.likeE2fsck); status != exitOK {
 		return &exitStatus{status}
 	}
 	return nil
 }
 
 // withExternalLog is a device as it is after the recovery of its external journal, if one was given, in memory.
-func withExternalLog(c *cli.Context, dev aio.Device) (aio.Device, aio.Device, error) {
-	log, err := openLog(c, reading)
+func withExternalLog(e *env, dev aio.Device) (aio.Device, aio.Device, error) {
+	log, err := openLog(e, reading)
 	if err != nil || log == nil {
 		return dev, nil, err
 	}
@@ -110,32 +122,32 @@ func withExternalLog(c *cli.Context, dev aio.Device) (aio.Device, aio.Device, er
 }
 
 // cannotCheck ends verify when there is no report. An interrupt keeps its own status.
-func cannotCheck(c *cli.Context, err error) error {
-	if c.Context.Err() != nil {
+func cannotCheck(e *env, o verifyOptions, err error) error {
+	if e.ctx.Err() != nil {
 		return err
 	}
-	complain(messages(c), "%v", err)
-	if c.Bool("json") {
-		if e := printJSON(c, verifyResult{Problems: []check.Problem{}, Error: errorText(err)}); e != nil {
-			return e
+	complain(messages(e), "%v", err)
+	if o.json {
+		if lost := printJSON(e, verifyResult{Problems: []check.Problem{}, Error: errorText(err)}); lost != nil {
+			return lost
 		}
 	}
 	return &exitStatus{check.ExitCannotCheck}
 }
 
 // checkDevice runs the check with a progress bar.
-func checkDevice(c *cli.Context, dev aio.Device) (*check.Report, error) {
+func checkDevice(e *env, dev aio.Device) (*check.Report, error) {
 	var bar *progress
 	last := -1
 	rep, err := check.Run(dev, check.Options{
-		Context:   c.Context,
+		Context:   e.ctx,
 		ApplyFast: ext4.ApplyFast,
 		Progress: func(pass int, done, total uint64) {
 			if pass != last {
 				if bar != nil {
 					bar.end()
 				}
-				last, bar = pass, newProgress(c, fmt.Sprintf("pass %d", pass), int64(total))
+				last, bar = pass, newProgress(e, fmt.Sprintf("pass %d", pass), int64(total))
 			}
 			bar.set(int64(done))
 		},
@@ -147,36 +159,36 @@ func checkDevice(c *cli.Context, dev aio.Device) (*check.Report, error) {
 }
 
 // printReport shows the report as text.
-func printReport(c *cli.Context, path string, rep *check.Report, res verifyResult) {
+func printReport(e *env, o verifyOptions, rep *check.Report, res verifyResult) {
 	if rep.Recovered != nil {
-		say(c, "%s: journal recovered in memory: %d transactions, %d blocks\n", path, rep.Recovered.Transactions, rep.Recovered.Blocks)
+		say(e, "%s: journal recovered in memory: %d transactions, %d blocks\n", o.image, rep.Recovered.Transactions, rep.Recovered.Blocks)
 	}
 	shown := map[check.Code]int{}
 	for _, p := range res.Problems {
 		shown[p.Code]++
-		if p.Severity == check.Note && !c.Bool("verbose") {
+		if p.Severity == check.Note && !o.verbose {
 			continue
 		}
-		say(c, "%s: %s\n", p.Code, p.Message)
+		say(e, "%s: %s\n", p.Code, p.Message)
 	}
 	for code, n := range rep.Counts {
 		if more := n - shown[code]; more > 0 {
-			say(c, "%s: %d more\n", code, more)
+			say(e, "%s: %d more\n", code, more)
 		}
 	}
 	if rep.Fatal != nil {
-		say(c, "%s: cannot be checked: %v\n", path, rep.Fatal)
+		say(e, "%s: cannot be checked: %v\n", o.image, rep.Fatal)
 		return
 	}
-	if rep.GivesUp && c.Bool("like-e2fsck") {
-		say(c, "%s: e2fsck -fn gives up here\n", path)
+	if rep.GivesUp && o.likeE2fsck {
+		say(e, "%s: e2fsck -fn gives up here\n", o.image)
 	}
 	verdict := "problems found"
 	if res.Clean {
 		verdict = "clean"
 	}
-	say(c, "%s: %s, %d files, %d directories, %d of %d blocks used\n", path, verdict, rep.Files, rep.Directories, rep.BlocksUsed, rep.Blocks)
-	if c.Bool("verbose") {
-		say(c, "%.2f s\n", res.Seconds)
+	say(e, "%s: %s, %d files, %d directories, %d of %d blocks used\n", o.image, verdict, rep.Files, rep.Directories, rep.BlocksUsed, rep.Blocks)
+	if o.verbose {
+		say(e, "%.2f s\n", res.Seconds)
 	}
 }

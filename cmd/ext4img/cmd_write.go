@@ -25,7 +25,7 @@ func writeCommand() *cli.Command {
 			sizeFlag(1<<20, "size of one write", "bs"),
 			&cli.BoolFlag{Name: "no-sync", Usage: "do not sync at the end"},
 			jsonFlag()),
-		Action: write,
+		Action: action(parseWrite, write),
 	}
 }
 
@@ -42,53 +42,66 @@ type writeResult struct {
 	Commits           uint64  `json:"commits"`
 }
 
-func write(c *cli.Context) error {
-	if err := need(c, 2, 2); err != nil {
-		return err
+// writeOptions are the flags and arguments of write.
+type writeOptions struct {
+	image, path  string
+	queue        queueOptions
+	from, ranges string // files; "-": standard input; "": no ranges
+	hasRanges    bool
+	offset       int64
+	noSync, json bool
+}
+
+func parseWrite(c *cli.Context) (o writeOptions, err error) {
+	if o.image, o.path, err = parsePath(c, 2); err != nil {
+		return o, err
 	}
-	name, err := pathArg(c)
+	if o.queue, err = parseQueue(c); err != nil {
+		return o, err
+	}
+	o.from, o.ranges, o.hasRanges = c.String("from"), c.String("ranges"), c.IsSet("ranges")
+	o.offset, _ = sizeOf(c, "offset")
+	o.noSync, o.json = c.Bool("no-sync"), c.Bool("json")
+	return o, nil
+}
+
+func write(e *env, o writeOptions) error {
+	src, err := openSource(e, o)
 	if err != nil {
-		return err
-	}
-	if err := checkQueueFlags(c); err != nil {
-		return err
-	}
-	src, err := openSource(c)
-	if err != nil {
-		return opError(c, c.String("from"), err)
+		return opError(e, o.from, err)
 	}
 	defer src.close()
-	return withImage(c, writing, func(img *image) error {
-		f, undo, err := img.target(name, true, src.offset, src.room())
+	return withImage(e, o.image, writing, func(img *image) error {
+		f, undo, err := img.target(o.path, true, src.offset, src.room())
 		if err != nil {
-			return opError(c, name, err)
+			return opError(e, o.path, err)
 		}
 		start := time.Now()
 		before := img.fs.Stats()
-		n, err := writeAll(c, img, f, src)
-		if e := finishWriting(f, !c.Bool("no-sync")); err == nil {
+		n, err := writeAll(e, img, f, src, o.queue)
+		if e := finishWriting(f, !o.noSync); err == nil {
 			err = e
 		}
 		if err != nil {
 			undo()
-			return opError(c, name, err)
+			return opError(e, o.path, err)
 		}
-		return reportWrite(c, img, before, n, time.Since(start))
+		return reportWrite(e, o, img, before, n, time.Since(start))
 	})
 }
 
-func reportWrite(c *cli.Context, img *image, before ext4.Stats, n int64, took time.Duration) error {
+func reportWrite(e *env, o writeOptions, img *image, before ext4.Stats, n int64, took time.Duration) error {
 	s := img.fs.Stats()
 	r := writeResult{
-		Bytes: n, Seconds: took.Seconds(), Engine: aio.Describe(img.dev).Engine, IODepth: c.Int("iodepth"),
+		Bytes: n, Seconds: took.Seconds(), Engine: aio.Describe(img.dev).Engine, IODepth: o.queue.depth,
 		Writes: s.Writes - before.Writes, UnwrittenWrites: s.UnwrittenWrites - before.UnwrittenWrites,
 		Conversions: s.Conversions - before.Conversions, ConversionBatches: s.ConversionBatches - before.ConversionBatches,
 		Commits: commits(s) - commits(before),
 	}
-	if c.Bool("json") {
-		return printJSON(c, r)
+	if o.json {
+		return printJSON(e, r)
 	}
-	say(c, "%d bytes in %.2f s, %s/s; %d writes, %d into unwritten blocks, %d conversions in %d batches, %d commits (%s, depth %d)\n",
+	say(e, "%d bytes in %.2f s, %s/s; %d writes, %d into unwritten blocks, %d conversions in %d batches, %d commits (%s, depth %d)\n",
 		r.Bytes, r.Seconds, rate(r.Bytes, took), r.Writes, r.UnwrittenWrites, r.Conversions, r.ConversionBatches, r.Commits, r.Engine, r.IODepth)
 	return nil
 }

@@ -27,24 +27,24 @@ func xattrCommand() *cli.Command {
 			{
 				Name: "get", Usage: "print one value, as it is", ArgsUsage: "IMAGE PATH NAME",
 				Description: example("", "ext4img xattr get disk.img /f user.note"),
-				Flags:       []cli.Flag{noFollow(), jsonFlag()}, Action: xattrGet,
+				Flags:       []cli.Flag{noFollow(), jsonFlag()}, Action: action(parseXattrGet, xattrGet),
 			},
 			{
 				Name: "set", Usage: "set an attribute", ArgsUsage: "IMAGE PATH NAME VALUE",
 				Description: example("", "ext4img xattr set disk.img /f user.note hello"),
 				Flags: []cli.Flag{noFollow(), &cli.BoolFlag{Name: "create", Usage: "it must not exist"},
 					&cli.BoolFlag{Name: "replace", Usage: "it must exist"}},
-				Action: xattrSet,
+				Action: action(parseXattrSet, xattrSet),
 			},
 			{
 				Name: "list", Usage: "print names and values", ArgsUsage: "IMAGE PATH...",
 				Description: example("", "ext4img xattr list disk.img /f"),
-				Flags:       []cli.Flag{noFollow(), jsonFlag()}, Action: xattrList,
+				Flags:       []cli.Flag{noFollow(), jsonFlag()}, Action: action(parseXattrList, xattrList),
 			},
 			{
 				Name: "rm", Aliases: []string{"remove"}, Usage: "remove an attribute", ArgsUsage: "IMAGE PATH NAME",
 				Description: example("", "ext4img xattr rm disk.img /f user.note"),
-				Flags:       []cli.Flag{noFollow()}, Action: xattrRemove,
+				Flags:       []cli.Flag{noFollow()}, Action: action(parseXattrRemove, xattrRemove),
 			},
 		},
 		Action: noSubcommand,
@@ -72,71 +72,91 @@ func newXattrEntry(p, attr string, value []byte) xattrEntry {
 	return e
 }
 
-// withXattr opens the image and runs fn on PATH and NAME.
-func withXattr(c *cli.Context, how access, args int, fn func(f *ext4.FS, p, attr string) error) error {
-	if err := need(c, args, args); err != nil {
-		return err
-	}
-	p, err := pathArg(c)
-	if err != nil {
-		return err
-	}
-	return withImage(c, how, func(img *image) error { return opError(c, p, fn(img.fs, p, c.Args().Get(2))) })
+// xattrOptions are the flags and arguments of the subcommands that name one attribute.
+type xattrOptions struct {
+	image, path, attr string
+	follow, json      bool
+	value             []byte // set
+	flags             int    // set: ext4.XattrCreate, ext4.XattrReplace
 }
 
-func xattrGet(c *cli.Context) error {
-	return withXattr(c, reading, 3, func(f *ext4.FS, p, attr string) error {
-		value, err := f.Xattr(p, attr, !c.Bool("no-dereference"))
-		if err != nil {
-			return err
-		}
-		if c.Bool("json") {
-			return printJSON(c, newXattrEntry(p, attr, value))
-		}
-		_, err = rawOutput(c).Write(value)
-		if err == nil && isTerminal(rawOutput(c)) {
-			say(c, "\n")
-		}
-		return err
-	})
+// parseXattr reads what they have in common: n arguments in all.
+func parseXattr(c *cli.Context, n int) (o xattrOptions, err error) {
+	o.image, o.path, err = parsePath(c, n)
+	o.attr, o.follow, o.json = c.Args().Get(2), !c.Bool("no-dereference"), c.Bool("json")
+	return o, err
 }
 
-func xattrSet(c *cli.Context) error {
-	flags := 0
-	switch {
-	case c.Bool("create") && c.Bool("replace"):
-		return usagef(c, "--create and --replace exclude each other")
-	case c.Bool("create"):
-		flags = ext4.XattrCreate
-	case c.Bool("replace"):
-		flags = ext4.XattrReplace
+func parseXattrGet(c *cli.Context) (xattrOptions, error)    { return parseXattr(c, 3) }
+func parseXattrRemove(c *cli.Context) (xattrOptions, error) { return parseXattr(c, 3) }
+
+func parseXattrSet(c *cli.Context) (o xattrOptions, err error) {
+	if c.Bool("create") && c.Bool("replace") {
+		return o, usagef(c, "--create and --replace exclude each other")
 	}
 	value, err := parseValue(c.Args().Get(3))
 	if err != nil {
-		return usagef(c, "%v", err)
+		return o, usagef(c, "%v", err)
 	}
-	return withXattr(c, writing, 4, func(f *ext4.FS, p, attr string) error {
-		return f.SetXattr(p, attr, value, flags, !c.Bool("no-dereference"))
+	if o, err = parseXattr(c, 4); err != nil {
+		return o, err
+	}
+	o.value = value
+	switch {
+	case c.Bool("create"):
+		o.flags = ext4.XattrCreate
+	case c.Bool("replace"):
+		o.flags = ext4.XattrReplace
+	}
+	return o, nil
+}
+
+// run opens the image and runs fn.
+func (o xattrOptions) run(e *env, how access, fn func(f *ext4.FS) error) error {
+	return withImage(e, o.image, how, func(img *image) error { return opError(e, o.path, fn(img.fs)) })
+}
+
+func xattrGet(e *env, o xattrOptions) error {
+	return o.run(e, reading, func(f *ext4.FS) error {
+		value, err := f.Xattr(o.path, o.attr, o.follow)
+		if err != nil {
+			return err
+		}
+		if o.json {
+			return printJSON(e, newXattrEntry(o.path, o.attr, value))
+		}
+		_, err = rawOutput(e).Write(value)
+		if err == nil && isTerminal(rawOutput(e)) {
+			say(e, "\n")
+		}
+		return err
 	})
 }
 
-func xattrRemove(c *cli.Context) error {
-	return withXattr(c, writing, 3, func(f *ext4.FS, p, attr string) error {
-		return f.RemoveXattr(p, attr, !c.Bool("no-dereference"))
-	})
+func xattrSet(e *env, o xattrOptions) error {
+	return o.run(e, writing, func(f *ext4.FS) error { return f.SetXattr(o.path, o.attr, o.value, o.flags, o.follow) })
 }
 
-func xattrList(c *cli.Context) error {
-	if err := need(c, 2, -1); err != nil {
-		return err
-	}
-	paths, err := pathArgs(c)
-	if err != nil {
-		return err
-	}
-	return withImage(c, reading, func(img *image) error {
-		l := xattrLister{fs: img.fs, follow: !c.Bool("no-dereference"), out: rawOutput(c), json: newJSONList(c), fails: newFailures(c)}
-		return l.fails.end(l.json.ended(eachOf(paths, l.list)))
+func xattrRemove(e *env, o xattrOptions) error {
+	return o.run(e, writing, func(f *ext4.FS) error { return f.RemoveXattr(o.path, o.attr, o.follow) })
+}
+
+// xattrListOptions are the flags and arguments of xattr list.
+type xattrListOptions struct {
+	pathsOptions
+	follow, json bool
+}
+
+func parseXattrList(c *cli.Context) (o xattrListOptions, err error) {
+	o.follow, o.json = !c.Bool("no-dereference"), c.Bool("json")
+	o.pathsOptions, err = parsePaths(c, 2)
+	return o, err
+}
+
+func xattrList(e *env, o xattrListOptions) error {
+	return withImage(e, o.image, reading, func(img *image) error {
+		l := xattrLister{fs: img.fs, follow: o.follow, out: rawOutput(e), json: newJSONList(e, o.json), fails: newFailures(e)}
+		return l.fails.end(l.json.ended(eachOf(o.paths, l.list)))
 	})
 }
 

@@ -6,23 +6,20 @@ import (
 
 	"ext4img/cmd/ext4img/internal/pump"
 	"ext4img/ext4"
-
-	"github.com/urfave/cli/v2"
 )
 
 // writeAll copies the source, and returns how many bytes it wrote.
-func writeAll(c *cli.Context, img *image, f *ext4.File, src *source) (int64, error) {
-	bs, _ := sizeOf(c, "bs")
-	p, err := pump.New(c.Context, img.fs, c.Int("iodepth"), int(bs), max(img.dev.Align(), 4096))
+func writeAll(e *env, img *image, f *ext4.File, src *source, q queueOptions) (int64, error) {
+	p, err := pump.New(e.ctx, img.fs, q.depth, int(q.bs), max(img.dev.Align(), 4096))
 	if err != nil {
 		return 0, err
 	}
-	bar := newProgress(c, "write", src.total())
-	w := &copier{pump: p, file: f, bs: bs, bar: bar, limit: max(1, c.Int("iodepth")/4)}
+	bar := newProgress(e, "write", src.total())
+	w := &copier{pump: p, file: f, bs: q.bs, bar: bar, limit: max(1, q.depth/4)}
 	if src.ranges == nil {
 		r := src.r
 		if src.size < 0 { // not a regular file: a read may block for ever
-			r = newCtxReader(c.Context, r)
+			r = newCtxReader(e.ctx, r)
 		}
 		err = w.copy(r, src.offset)
 	}

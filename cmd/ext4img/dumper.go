@@ -7,34 +7,32 @@ import (
 
 	"ext4img/aio"
 	"ext4img/ext4/layout"
-
-	"github.com/urfave/cli/v2"
 )
 
 // dumper prints parts of a device.
 type dumper struct {
-	c   *cli.Context
+	e   *env
 	dev aio.Device
 	sb  layout.Superblock
 	geo *layout.Geometry
-	n   uint64 // the number given
+	n   uint64 // the number given to dump
 }
 
-// withDumper opens the device of an image for raw reading and runs fn.
-func withDumper(c *cli.Context, op, path string, fn func(d *dumper) error) error {
-	d := &dumper{c: c}
+// withDumper opens the device of an image for raw reading and runs fn, where there is a geometry, or none is needed.
+func withDumper(e *env, path string, needsGeometry bool, fn func(d *dumper) error) error {
+	d := &dumper{e: e}
 	var err error
-	if d.dev, err = openDevice(c, path, reading); err != nil {
-		return fmt.Errorf("%s %w", op, err)
+	if d.dev, err = openDevice(e, path, reading); err != nil {
+		return fmt.Errorf("%s %w", e.operation(), err)
 	}
 	defer d.dev.Close()
 	if d.sb, err = d.readSuper(); err == nil {
-		if d.geo, err = layout.NewGeometry(d.sb); err == nil || c.Command.Name == "super" {
+		if d.geo, err = layout.NewGeometry(d.sb); err == nil || !needsGeometry {
 			err = fn(d)
 		}
 	}
 	if err != nil {
-		return fmt.Errorf("%s %s: %w", op, path, err)
+		return fmt.Errorf("%s %s: %w", e.operation(), path, err)
 	}
 	return nil
 }

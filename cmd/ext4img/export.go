@@ -24,33 +24,33 @@ func exportTree(c *cli.Context) error {
 	if err := need(c, 3, 3); err != nil {
 		return err
 	}
-	dir, err := pathArg(c)
+	dir, err := inside(c, c.Args().Get(1))
 	if err != nil {
 		return err
 	}
-	dst, asTar := c.Args().Get(2), c.Bool("tar")
-	return withImage(c, reading, func(img *image) error {
-		bar := newProgress(c, "export", -1)
+	dst, asTar, e := c.Args().Get(2), c.Bool("tar"), newEnv(c)
+	return withImage(e, c.Args().First(), reading, func(img *image) error {
+		bar := newProgress(e, "export", -1)
 		defer bar.end()
-		fails := newFailures(c)
+		fails := newFailures(e)
 		fails.bar = bar
-		x := newExporter(c.Context, img.fs, exportOptions{
+		x := newExporter(e.ctx, img.fs, exportOptions{
 			Top:      dir,
 			Progress: bar.add,
 			Failed:   fails.add,
 			LeftOut: func(path string, why error) {
 				bar.clear()
-				complain(messages(c), "export %s: left out: %v", path, why)
+				complain(messages(e), "export %s: left out: %v", path, why)
 			},
 		})
 		switch {
 		case !asTar:
 			err = x.toDir(dst)
 		case dst == "-":
-			err = x.toTar(rawOutput(c))
+			err = x.toTar(rawOutput(e))
 		default:
 			err = replaceFile(dst, 0o666, func(out *os.File) error { return x.toTar(out) })
 		}
-		return fails.end(opError(c, dst, err))
+		return fails.end(opError(e, dst, err))
 	})
 }

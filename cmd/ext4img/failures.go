@@ -4,8 +4,6 @@ import (
 	"context"
 	"errors"
 	"io"
-
-	"github.com/urfave/cli/v2"
 )
 
 // failures is for a command that goes on when one file of many fails: it names each failure on standard error, in one line,
@@ -19,7 +17,7 @@ type failures struct {
 
 // newFailures is for a command that has no progress bar; those that have one set the field bar, and the bar makes room for
 // the messages.
-func newFailures(c *cli.Context) *failures { return &failures{to: messages(c), op: operation(c)} }
+func newFailures(e *env) *failures { return &failures{to: messages(e), op: e.operation()} }
 
 // add names what failed with a file: "ext4img: OPERATION PATH: …". It returns nil, the command goes on. It returns err,
 // unnamed, if that ends the whole command: an interrupt, a usage error, results that cannot be written to standard output.

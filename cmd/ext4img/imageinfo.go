@@ -7,8 +7,6 @@ import (
 	"ext4img/aio"
 	"ext4img/ext4/layout"
 	"ext4img/journal"
-
-	"github.com/urfave/cli/v2"
 )
 
 // imageInfo is what info prints, and its JSON.
@@ -84,19 +82,19 @@ type deviceInfo struct {
 }
 
 // superInfo is what the superblock of an image says, whether or not the file system can be opened.
-func superInfo(c *cli.Context, path string) (*imageInfo, error) {
-	dev, err := openDevice(c, path, reading)
+func superInfo(e *env, path string) (*imageInfo, error) {
+	dev, err := openDevice(e, path, reading)
 	if err != nil {
-		return nil, opError(c, "", err)
+		return nil, opError(e, "", err)
 	}
 	defer dev.Close()
 	p := make([]byte, layout.SuperSize)
 	if _, err := dev.ReadAt(p, layout.SuperOffset); err != nil {
-		return nil, opError(c, path, err)
+		return nil, opError(e, path, err)
 	}
 	s, err := layout.ParseSuperblock(p)
 	if err != nil {
-		return nil, opError(c, path, err)
+		return nil, opError(e, path, err)
 	}
 	return newInfo(s, dev, nil), nil
 }

@@ -31,38 +31,38 @@ func importTree(c *cli.Context) error {
 	if err := need(c, 3, 3); err != nil {
 		return err
 	}
-	src := c.Args().Get(0)
-	bad := newFailures(c)
+	src, e := c.Args().Get(0), newEnv(c)
+	bad := newFailures(e)
 	o, err := importFlags(c, bad)
 	if err != nil {
 		return err
 	}
 	from, err := openImportSource(c.Context, src, c.Bool("tar"), c.App.Reader)
 	if errors.Is(err, errNoTar) {
-		complain(messages(c), "%v", tell(operation(c), src, err))
+		complain(messages(e), "%v", tell(e.operation(), src, err))
 		return &exitStatus{exitUsage}
 	}
 	if err != nil {
-		return opError(c, src, err)
+		return opError(e, src, err)
 	}
 	defer from.close()
 	if from.archive == nil && os.Getenv("FAKEROOTKEY") != "" {
-		complain(messages(c), "import: fakeroot does not reach into this program: owners, devices and modes are those of the host; "+
+		complain(messages(e), "import: fakeroot does not reach into this program: owners, devices and modes are those of the host; "+
 			"what works, inside of fakeroot: tar -C SRC -c . | %s import --tar - IMAGE DIR", name)
 	}
-	err = withImageAt(c, c.Args().Get(1), writing, func(img *image) error {
-		bar := newProgress(c, "import", -1)
+	err = withImage(e, c.Args().Get(1), writing, func(img *image) error {
+		bar := newProgress(e, "import", -1)
 		defer bar.end()
 		o.progress, bad.bar = bar.add, bar
 		im, err := newImporter(img.fs, o)
 		if err != nil {
-			return opError(c, o.dir, err)
+			return opError(e, o.dir, err)
 		}
 		err = from.into(c.Context, im)
-		if e := im.close(); err == nil {
-			err = e
+		if closed := im.close(); err == nil {
+			err = closed
 		}
-		return opError(c, src, err)
+		return opError(e, src, err)
 	})
 	return bad.end(err)
 }
@@ -72,7 +72,8 @@ func importFlags(c *cli.Context, bad *failures) (o importOptions, err error) {
 	if o.dir, err = inside(c, c.Args().Get(2)); err != nil {
 		return o, err
 	}
-	if err := checkQueueFlags(c); err != nil {
+	queue, err := parseQueue(c)
+	if err != nil {
 		return o, err
 	}
 	o.uid, o.gid = -1, -1
@@ -81,8 +82,7 @@ func importFlags(c *cli.Context, bad *failures) (o importOptions, err error) {
 			return o, usagef(c, "%v", err)
 		}
 	}
-	bs, _ := sizeOf(c, "bs")
-	o.depth, o.piece = c.Int("iodepth"), int(bs)
+	o.depth, o.piece = queue.depth, int(queue.bs)
 	fixed, err := clock()
 	if err != nil {
 		return o, err
@@ -91,7 +91,7 @@ func importFlags(c *cli.Context, bad *failures) (o importOptions, err error) {
 	o.failed = bad.add
 	o.warn = func(format string, args ...any) {
 		bad.bar.clear()
-		complain(messages(c), "import: %s", fmt.Sprintf(format, args...))
+		complain(bad.to, "import: %s", fmt.Sprintf(format, args...))
 	}
 	return o, nil
 }

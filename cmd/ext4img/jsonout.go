@@ -20,8 +20,8 @@ import (
 func jsonFlag() cli.Flag { return &cli.BoolFlag{Name: "json", Usage: "print one JSON document"} }
 
 // printJSON prints a whole document.
-func printJSON(c *cli.Context, v any) error {
-	j := newJSON(rawOutput(c))
+func printJSON(e *env, v any) error {
+	j := newJSON(rawOutput(e))
 	j.value(v)
 	return j.finish()
 }
@@ -38,12 +38,12 @@ type jsonWriter struct {
 	keyed bool   // a key has been written: its value is due
 }
 
-// newJSONList begins a document that is an array; nil without --json.
-func newJSONList(c *cli.Context) *jsonWriter {
-	if !c.Bool("json") {
+// newJSONList begins a document that is an array; nil if it is not wanted.
+func newJSONList(e *env, wanted bool) *jsonWriter {
+	if !wanted {
 		return nil
 	}
-	j := newJSON(rawOutput(c))
+	j := newJSON(rawOutput(e))
 	j.array()
 	return j
 }

@@ -10,14 +10,13 @@ import (
 	"time"
 	"unicode/utf8"
 
-	"github.com/urfave/cli/v2"
 )
 
 // jsonOf is the document that is printed for a value.
 func jsonOf(t *testing.T, v any) string {
 	t.Helper()
 	var b bytes.Buffer
-	if err := printJSON(cli.NewContext(&cli.App{Writer: &b}, nil, nil), v); err != nil {
+	if err := printJSON(&env{out: &b}, v); err != nil {
 		t.Fatal(err)
 	}
 	return b.String()

@@ -11,8 +11,6 @@ import (
 	"os"
 	"os/signal"
 	"syscall"
-
-	"github.com/urfave/cli/v2"
 )
 
 // Exit statuses; verify has those of fsck(8).
@@ -125,11 +123,6 @@ type usageError struct {
 }
 
 func (e *usageError) Error() string { return e.msg }
-
-// usagef is the usageError of a command.
-func usagef(c *cli.Context, format string, args ...any) error {
-	return &usageError{c.Command.HelpName, usageStatus(c.Command.Name), fmt.Sprintf(format, args...)}
-}
 
 // usageStatus is the exit status of a usage error: fsck(8) has its own.
 func usageStatus(command string) int {

@@ -9,8 +9,6 @@ import (
 
 	"ext4img/aio"
 	"ext4img/ext4/mkfs"
-
-	"github.com/urfave/cli/v2"
 )
 
 // A target is what the file system goes to.
@@ -22,11 +20,11 @@ type target struct {
 	ask   func(question string) bool // nil: there is nobody to ask
 }
 
-// targetOf reads the flags.
-func targetOf(c *cli.Context, path string, bytes int64) target {
-	t := target{path: path, bytes: bytes, part: selected(c, path), force: c.Bool("force")}
-	if isTerminal(c.App.Reader) && isTerminal(messages(c)) {
-		t.ask = func(question string) bool { return confirmed(c.App.Reader, messages(c), question) }
+// targetOf is what the options say.
+func targetOf(e *env, o *mkfsOptions) target {
+	t := target{path: o.image, bytes: int64(o.Bytes), part: selected(e, o.image), force: o.force}
+	if isTerminal(e.in) && isTerminal(messages(e)) {
+		t.ask = func(question string) bool { return confirmed(e.in, messages(e), question) }
 	}
 	return t
 }
@@ -66,9 +64,9 @@ func (t target) may(found string) error {
 
 // prepareTarget opens what the file system goes to: a file is made empty and given its size, once it is sure that nobody uses
 // it and nothing is lost; a device or partition is taken as it is.
-func prepareTarget(c *cli.Context, path string, bytes int64, o *mkfs.Options) (aio.Device, error) {
-	t := targetOf(c, path, bytes)
-	info, err := os.Stat(path)
+func prepareTarget(e *env, o *mkfsOptions) (aio.Device, error) {
+	t := targetOf(e, o)
+	info, err := os.Stat(t.path)
 	exists := err == nil
 	if !exists && !errors.Is(err, os.ErrNotExist) {
 		return nil, err
@@ -76,13 +74,13 @@ func prepareTarget(c *cli.Context, path string, bytes int64, o *mkfs.Options) (a
 	if t.part.number != 0 || exists && !info.Mode().IsRegular() {
 		return prepareDevice(t)
 	}
-	if bytes == 0 {
+	if t.bytes == 0 {
 		if !exists {
-			return nil, usagef(c, "SIZE must be given for a file that does not exist")
+			return nil, e.usagef("SIZE must be given for a file that does not exist")
 		}
 		t.bytes = info.Size()
 	}
-	if err := mkfs.Check(t.bytes, *o); err != nil {
+	if err := mkfs.Check(t.bytes, o.Options); err != nil {
 		return nil, err
 	}
 	o.Zeroed = true
@@ -94,7 +92,7 @@ func prepareTarget(c *cli.Context, path string, bytes int64, o *mkfs.Options) (a
 	if err != nil {
 		return nil, err
 	}
-	return aio.Open(path, aio.Options{Write: true})
+	return aio.Open(t.path, aio.Options{Write: true})
 }
 
 // newFile makes a file of holes.

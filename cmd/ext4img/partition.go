@@ -9,8 +9,6 @@ import (
 	"ext4img/aio/parttable"
 	"ext4img/cmd/ext4img/internal/sizes"
 	"ext4img/ext4/layout"
-
-	"github.com/urfave/cli/v2"
 )
 
 // A selection is which part of a device is meant.
@@ -20,10 +18,10 @@ type selection struct {
 	warn   func(string) // is told what the user should know about the choice
 }
 
-// selected reads the flag.
-func selected(c *cli.Context, path string) selection {
-	warn := func(s string) { complain(messages(c), "%s: %s", path, s) }
-	return selection{c.Int("partition"), c.IsSet("partition"), warn}
+// selected is what the user chose.
+func selected(e *env, path string) selection {
+	warn := func(s string) { complain(messages(e), "%s: %s", path, s) }
+	return selection{e.part, e.hasPart, warn}
 }
 
 // choosePartition returns the device, or the partition of it, that is selected.

@@ -1,10 +1,10 @@
 package main
 
 import (
+	"io"
 	"time"
 
 	"github.com/schollz/progressbar/v3"
-	"github.com/urfave/cli/v2"
 )
 
 // progressDelay is how long a command runs before it shows its progress.
@@ -12,7 +12,7 @@ const progressDelay = time.Second
 
 // progress is a bar on standard error, if that is a terminal. One goroutine uses it.
 type progress struct {
-	c     *cli.Context
+	to    io.Writer
 	label string
 	total int64
 	done  int64
@@ -22,8 +22,8 @@ type progress struct {
 }
 
 // newProgress counts towards total bytes; -1: unknown.
-func newProgress(c *cli.Context, label string, total int64) *progress {
-	return &progress{c: c, label: label, total: total, start: time.Now(), off: c.Bool("quiet") || !isTerminal(messages(c))}
+func newProgress(e *env, label string, total int64) *progress {
+	return &progress{to: messages(e), label: label, total: total, start: time.Now(), off: e.quiet || !isTerminal(messages(e))}
 }
 
 // add counts n more.
@@ -40,7 +40,7 @@ func (p *progress) set(done int64) {
 			return
 		}
 		p.bar = progressbar.NewOptions64(p.total,
-			progressbar.OptionSetWriter(messages(p.c)),
+			progressbar.OptionSetWriter(p.to),
 			progressbar.OptionSetDescription(escape(p.label)),
 			progressbar.OptionShowBytes(true),
 			progressbar.OptionThrottle(100*time.Millisecond),

@@ -14,18 +14,24 @@ func queueFlags() []cli.Flag {
 	}
 }
 
-// checkQueueFlags refuses values that cannot work.
-func checkQueueFlags(c *cli.Context) error {
+// queueOptions are what queueFlags and the flag bs say.
+type queueOptions struct {
+	depth int
+	bs    int64 // bytes of one request
+}
+
+// parseQueue reads the flags and refuses values that cannot work.
+func parseQueue(c *cli.Context) (o queueOptions, err error) {
 	switch c.String("engine") {
 	case aio.EngineAuto, aio.EngineIOUring, aio.EngineLibaio, aio.EngineSync:
 	default:
-		return usagef(c, "engine %q: must be auto, io_uring, libaio or sync", c.String("engine"))
+		return o, usagef(c, "engine %q: must be auto, io_uring, libaio or sync", c.String("engine"))
 	}
-	if n := c.Int("iodepth"); n < 1 || n > 4096 {
-		return usagef(c, "iodepth %d: must be 1 to 4096", n)
+	if o.depth = c.Int("iodepth"); o.depth < 1 || o.depth > 4096 {
+		return o, usagef(c, "iodepth %d: must be 1 to 4096", o.depth)
 	}
-	if n, _ := sizeOf(c, "bs"); n < 1 || n > 1<<28 {
-		return usagef(c, "block size %d: must be 1 to 256M", n)
+	if o.bs, _ = sizeOf(c, "bs"); o.bs < 1 || o.bs > 1<<28 {
+		return o, usagef(c, "block size %d: must be 1 to 256M", o.bs)
 	}
-	return nil
+	return o, nil
 }

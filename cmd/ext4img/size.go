@@ -29,9 +29,3 @@ func (s *size) String() string {
 func sizeFlag(def int64, usage string, names ...string) cli.Flag {
 	return &cli.GenericFlag{Name: names[0], Aliases: names[1:], Usage: usage, Value: &size{n: def}}
 }
-
-// sizeOf is the value of a size flag, and whether it was given.
-func sizeOf(c *cli.Context, name string) (n int64, set bool) {
-	s := c.Generic(name).(*size)
-	return s.n, s.set
-}

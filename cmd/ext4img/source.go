@@ -8,8 +8,6 @@ import (
 	"strings"
 
 	"ext4img/cmd/ext4img/internal/sizes"
-
-	"github.com/urfave/cli/v2"
 )
 
 // source is what write reads.
@@ -31,11 +29,11 @@ func (s *source) room() int64 {
 	return max(s.size, 0)
 }
 
-func openSource(c *cli.Context) (*source, error) {
-	off, _ := sizeOf(c, "offset")
-	src := &source{r: c.App.Reader, size: -1, offset: off}
-	if from := c.String("from"); from != "-" {
-		f, err := os.Open(from)
+// openSource opens what write reads.
+func openSource(e *env, o writeOptions) (*source, error) {
+	src := &source{r: e.in, size: -1, offset: o.offset}
+	if o.from != "-" {
+		f, err := os.Open(o.from)
 		if err != nil {
 			return nil, err
 		}
@@ -43,15 +41,15 @@ func openSource(c *cli.Context) (*source, error) {
 		if info, err := f.Stat(); err == nil && info.Mode().IsRegular() {
 			src.size = info.Size()
 		}
-	} else if err := checkStdin(c.App.Reader); err != nil {
+	} else if err := checkStdin(e.in); err != nil {
 		return nil, err
 	}
-	if c.IsSet("ranges") {
-		if src.file == nil || off != 0 {
+	if o.hasRanges {
+		if src.file == nil || o.offset != 0 {
 			src.close()
-			return nil, usagef(c, "--ranges needs --from FILE, and has the offsets itself")
+			return nil, e.usagef("--ranges needs --from FILE, and has the offsets itself")
 		}
-		f, err := os.Open(c.String("ranges"))
+		f, err := os.Open(o.ranges)
 		if err != nil {
 			src.close()
 			return nil, err
@@ -59,7 +57,7 @@ func openSource(c *cli.Context) (*source, error) {
 		defer f.Close()
 		if src.ranges, err = parseRanges(f); err != nil {
 			src.close()
-			return nil, fmt.Errorf("%s: %w", c.String("ranges"), err)
+			return nil, fmt.Errorf("%s: %w", o.ranges, err)
 		}
 	}
 	return src, nil

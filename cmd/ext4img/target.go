@@ -17,9 +17,26 @@ func noTargetFlag() cli.Flag {
 
 // targetOptions say how the last argument of mv and ln is taken.
 type targetOptions struct {
+	image string
+	paths []string // of which the last is the target
+
 	name bool // it is a name, even if there is a directory
 	link bool // it is a name if there is a symbolic link to a directory
 	text bool // the others are texts of symbolic links, and no paths
+}
+
+// parse reads the arguments, after the flags.
+func (o *targetOptions) parse(c *cli.Context) error {
+	if err := need(c, 3, -1); err != nil {
+		return err
+	}
+	o.image, o.paths = c.Args().First(), c.Args().Tail()
+	for i, p := range o.paths {
+		if _, err := inside(c, p); err != nil && (i == len(o.paths)-1 || !o.text) {
+			return err
+		}
+	}
+	return nil
 }
 
 // dir tells whether the last argument is a directory to put names into.
@@ -36,26 +53,18 @@ func (o targetOptions) dir(f *ext4.FS, target string) bool {
 
 // intoTarget runs fn for all arguments but the last with the name it shall get: the last argument, or a name in it if it
 // is a directory. What fails is named, and the rest goes on. A name that was made is not replaced by the next.
-func intoTarget(c *cli.Context, o targetOptions, fn func(f *ext4.FS, from, to string) error) error {
-	if err := need(c, 3, -1); err != nil {
-		return err
-	}
-	args := c.Args().Tail()
-	sources, target := args[:len(args)-1], args[len(args)-1]
-	for i, a := range args {
-		if _, err := inside(c, a); err != nil && (i == len(sources) || !o.text) {
-			return err
-		}
-	}
-	return withImage(c, writing, func(img *image) error {
+func intoTarget(e *env, o targetOptions, fn func(f *ext4.FS, from, to string) error) error {
+	last := len(o.paths) - 1
+	sources, target := o.paths[:last], o.paths[last]
+	return withImage(e, o.image, writing, func(img *image) error {
 		dir := o.dir(img.fs, target)
 		if len(sources) > 1 && !dir {
-			return opError(c, target, errors.New("not a directory"))
+			return opError(e, target, errors.New("not a directory"))
 		}
-		made, fails := map[string]bool{}, newFailures(c)
+		made, fails := map[string]bool{}, newFailures(e)
 		for _, from := range sources {
-			if c.Context.Err() != nil {
-				return context.Cause(c.Context)
+			if e.ctx.Err() != nil {
+				return context.Cause(e.ctx)
 			}
 			to := target
 			if dir {

@@ -7,8 +7,6 @@ import (
 	"strings"
 	"unicode"
 	"unicode/utf8"
-
-	"github.com/urfave/cli/v2"
 )
 
 // This file is the only one that writes text: results by say, messages by complain. What an image, an archive, the host or
@@ -27,7 +25,7 @@ func painted(colour, text string) ours {
 func quoted(text string) ours { return ours(`"` + strings.ReplaceAll(escape(text), `"`, `\"`) + `"`) }
 
 // say prints a result.
-func say(c *cli.Context, format string, args ...any) { printText(c.App.Writer, format, args...) }
+func say(e *env, format string, args ...any) { printText(e.out, format, args...) }
 
 // complain prints a message of one line on standard error: "ext4img: …".
 func complain(to io.Writer, format string, args ...any) {
@@ -37,10 +35,10 @@ func complain(to io.Writer, format string, args ...any) {
 }
 
 // rawOutput is standard output for bytes that are no text.
-func rawOutput(c *cli.Context) io.Writer { return c.App.Writer }
+func rawOutput(e *env) io.Writer { return e.out }
 
 // messages is where complain writes to.
-func messages(c *cli.Context) io.Writer { return c.App.ErrWriter }
+func messages(e *env) io.Writer { return e.err }
 
 // printText is fmt.Fprintf with all arguments escaped. The format is a constant of the program. The error is that of the
 // stream; standard output remembers it, so that only long lists need to look at it.
