@@ -11,7 +11,7 @@ import (
 func bypassCache(f *os.File) error {
 	if _, err := unix.FcntlInt(f.Fd(), unix.F_NOCACHE, 1); err != nil {
 		f.Close()
-		return fmt.Errorf("open %s: F_NOCACHE: %w", f.Name(), err)
+		return fmt.Errorf("F_NOCACHE: %w", err)
 	}
 	return nil
 }

@@ -3,6 +3,7 @@ package aio
 import (
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
 	"sync"
 )
@@ -42,8 +43,17 @@ const defaultAlign = 512
 // and locks the file behind a loop device. With Write it refuses an image that is mounted, attached to a loop device,
 // or open for writing in any process that can be seen.
 //
-// Errors: those of the system, ErrInUse.
+// An error is an *fs.PathError with the path as it was given, around an error of the system or ErrInUse.
 func Open(path string, o Options) (Device, error) {
+	f, err := open(path, o)
+	if err != nil {
+		return nil, &fs.PathError{Op: "open", Path: path, Err: bare(err)}
+	}
+	return f, nil
+}
+
+// open is Open, but its errors need not name the path.
+func open(path string, o Options) (*file, error) {
 	if err := checkEngine(o.Engine); err != nil {
 		return nil, err
 	}
@@ -55,12 +65,20 @@ func Open(path string, o Options) (Device, error) {
 	direct := f.reason
 	if err := pickEngine(f, o.Engine); err != nil {
 		f.Close()
-		return nil, fmt.Errorf("open %s: %w", path, err)
+		return nil, err
 	}
 	if !f.direct && !o.Buffered && o.Warn != nil {
 		o.Warn(fmt.Sprintf("%s: direct I/O is not possible here, going through the page cache: %s", path, direct))
 	}
 	return f, nil
+}
+
+// bare removes the path from an error of package os.
+func bare(err error) error {
+	if pe, ok := err.(*fs.PathError); ok {
+		return pe.Err
+	}
+	return err
 }
 
 func (f *file) Size() int64 { return f.size }

@@ -43,15 +43,6 @@ func lockImage(path string, write, block bool) ([]*os.File, error) {
 	return locks, nil
 }
 
-// bare removes the path from an error of package os.
-func bare(err error) error {
-	var pe *os.PathError
-	if errors.As(err, &pe) {
-		return pe.Err
-	}
-	return err
-}
-
 // part is the part of a file that is used, in bytes.
 type part struct{ off, size int64 }
 

@@ -17,16 +17,16 @@ func openFile(path string, o Options) (*file, error) {
 	}
 	block := st.Mode()&os.ModeDevice != 0 && st.Mode()&os.ModeCharDevice == 0
 	if !block && !st.Mode().IsRegular() {
-		return nil, fmt.Errorf("open %s: neither a regular file nor a block device", path)
+		return nil, errors.New("neither a regular file nor a block device")
 	}
 	if o.Write {
 		if err := checkUnused(st, block); err != nil {
-			return nil, fmt.Errorf("open %s: %w", path, err)
+			return nil, err
 		}
 	}
 	f := &file{path: path, write: o.Write}
 	if f.locks, err = lockImage(path, o.Write, block); err != nil {
-		return nil, fmt.Errorf("open %s: %w", path, err)
+		return nil, err
 	}
 	if err := f.openDirect(path, o); err != nil {
 		closeAll(f.locks)
@@ -40,7 +40,7 @@ func openFile(path string, o Options) (*file, error) {
 	}
 	if err != nil {
 		f.Close()
-		return nil, fmt.Errorf("open %s: %w", path, err)
+		return nil, err
 	}
 	return f, nil
 }

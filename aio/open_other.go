@@ -25,7 +25,7 @@ func openFile(path string, o Options) (*file, error) {
 	err = unix.Flock(int(f.Fd()), how|unix.LOCK_NB)
 	if errors.Is(err, unix.EWOULDBLOCK) {
 		f.Close()
-		return nil, fmt.Errorf("open %s: %w: open in another process", path, ErrInUse)
+		return nil, fmt.Errorf("%w: open in another process", ErrInUse)
 	}
 	size, err := f.Seek(0, 2)
 	if err != nil {

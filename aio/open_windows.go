@@ -23,7 +23,7 @@ func openFile(path string, o Options) (*file, error) {
 		if errors.Is(err, sharingViolation) {
 			err = fmt.Errorf("%w: open in another process", ErrInUse)
 		}
-		return nil, fmt.Errorf("open %s: %w", path, err)
+		return nil, err
 	}
 	f := os.NewFile(uintptr(h), path)
 	size, err := f.Seek(0, 2)

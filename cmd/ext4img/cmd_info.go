@@ -40,7 +40,7 @@ func info(e *env, o imageOptions) error {
 		return infoOnly(e, o, err)
 	}
 	if err != nil {
-		return opError(e, "", err)
+		return opError(e, o.image, err)
 	}
 	s, err := img.fs.Super()
 	if err == nil {
@@ -58,7 +58,7 @@ func infoOnly(e *env, o imageOptions, why error) error {
 	if err != nil {
 		return err
 	}
-	complain(messages(e), "%v", opError(e, "", why))
+	complain(messages(e), "%v", opError(e, o.image, why))
 	return printInfo(e, i, o.json)
 }
 

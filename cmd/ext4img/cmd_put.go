@@ -84,7 +84,7 @@ func put(e *env, o putOptions) error {
 	o.draft.Size = src.room()
 	img, err := openImage(e, o.image, writing)
 	if err != nil {
-		return opError(e, "", err)
+		return opError(e, o.image, err)
 	}
 	p, err := putName(img.fs, o.path, o.from)
 	if err == nil {

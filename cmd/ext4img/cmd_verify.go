@@ -75,7 +75,7 @@ func runVerify(e *env, o verifyOptions) error {
 	start := time.Now()
 	dev, err := openDevice(e, path, scanning)
 	if err != nil {
-		return cannotCheck(e, o, opError(e, "", err))
+		return cannotCheck(e, o, opError(e, path, err))
 	}
 	var rep *check.Report
 	seen, log, err := withExternalLog(e, dev)

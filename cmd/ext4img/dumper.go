@@ -23,7 +23,7 @@ func withDumper(e *env, path string, needsGeometry bool, fn func(d *dumper) erro
 	d := &dumper{e: e}
 	var err error
 	if d.dev, err = openDevice(e, path, reading); err != nil {
-		return fmt.Errorf("%s %w", e.operation(), err)
+		return opError(e, path, err)
 	}
 	defer d.dev.Close()
 	if d.sb, err = d.readSuper(); err == nil {
@@ -31,10 +31,7 @@ func withDumper(e *env, path string, needsGeometry bool, fn func(d *dumper) erro
 			err = fn(d)
 		}
 	}
-	if err != nil {
-		return fmt.Errorf("%s %s: %w", e.operation(), path, err)
-	}
-	return nil
+	return opError(e, path, err)
 }
 
 func (d *dumper) readSuper() (layout.Superblock, error) {

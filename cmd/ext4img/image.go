@@ -2,10 +2,8 @@ package main
 
 import (
 	"errors"
-	"fmt"
 	"io/fs"
 	"runtime/debug"
-	"strings"
 
 	"ext4img/aio"
 	"ext4img/ext4"
@@ -43,19 +41,19 @@ func openImage(e *env, path string, how access) (*image, error) {
 	}
 	o := ext4.Options{ReadOnly: how == reading}
 	if o.Clock, err = clock(); err != nil {
-		return nil, errors.Join(err, dev.Close())
+		return nil, closing(err, dev)
 	}
 	if o.Journal, err = openLog(e, how); err != nil {
-		return nil, errors.Join(err, dev.Close())
+		return nil, closing(err, dev)
 	}
-	fs, err := ext4.Open(dev, o)
+	fsys, err := ext4.Open(dev, o)
 	if err != nil {
-		return nil, errors.Join(fmt.Errorf("%s: %w", path, err), closeLog(o.Journal), dev.Close())
+		return nil, closing(&fs.PathError{Op: "open", Path: path, Err: err}, o.Journal, dev)
 	}
-	for _, w := range fs.Warnings() {
+	for _, w := range fsys.Warnings() {
 		complain(messages(e), "warning: %s: %v", path, w)
 	}
-	return &image{path, dev, o.Journal, fs}, nil
+	return &image{path, dev, o.Journal, fsys}, nil
 }
 
 // openLog opens the external journal, if one was given.
@@ -63,11 +61,20 @@ func openLog(e *env, how access) (aio.Device, error) {
 	if e.log == "" {
 		return nil, nil
 	}
-	dev, err := aio.Open(e.log, aio.Options{Write: how == writing})
-	if err != nil {
-		return nil, hostError(e.log, err)
+	return aio.Open(e.log, aio.Options{Write: how == writing})
+}
+
+// closing is err of an open that failed, after what had been opened for it is closed.
+func closing(err error, opened ...aio.Device) error {
+	for _, dev := range opened {
+		if dev == nil {
+			continue
+		}
+		if e := dev.Close(); e != nil {
+			err = errors.Join(err, e)
+		}
 	}
-	return dev, nil
+	return err
 }
 
 func closeLog(log aio.Device) error {
@@ -86,7 +93,7 @@ func (img *image) close() error {
 func withImage(e *env, path string, how access, fn func(img *image) error) error {
 	img, err := openImage(e, path, how)
 	if err != nil {
-		return opError(e, "", err)
+		return opError(e, path, err)
 	}
 	err = fn(img)
 	if closed := img.close(); closed != nil && (err == nil || errors.As(err, new(*exitStatus))) {
@@ -100,56 +107,27 @@ func openDevice(e *env, path string, how access) (aio.Device, error) {
 	o := aio.Options{Write: how == writing, Buffered: how == scanning, Engine: e.engine}
 	dev, err := aio.Open(path, o)
 	if err != nil {
-		return nil, hostError(path, err)
+		return nil, err
 	}
 	part, err := choosePartition(dev, selected(e, path))
 	if err != nil {
-		return nil, errors.Join(fmt.Errorf("%s: %w", path, err), dev.Close())
+		return nil, closing(&fs.PathError{Op: "open", Path: path, Err: err}, dev)
 	}
 	return part, nil
 }
 
-// hostError makes an error of opening an image begin with its path: the operation is the command.
-func hostError(path string, err error) error {
-	var pe *fs.PathError
-	if errors.As(err, &pe) && pe.Path == path {
-		return fmt.Errorf("%s: %w", path, pe.Err)
-	}
-	text, _ := strings.CutPrefix(err.Error(), "open ")
-	return errText{text, err}
-}
-
-// errText is an error under another text.
-type errText struct {
-	text string
-	err  error
-}
-
-func (e errText) Error() string { return e.text }
-func (e errText) Unwrap() error { return e.err }
-
-// told is an errText that names operation and path.
-type told struct{ errText }
-
-// opError gives an error the operation, which is the command, and the path, unless it says them already.
+// opError gives an error the operation, which is the command, and the path, unless it says one already.
 func opError(e *env, name string, err error) error { return tell(e.operation(), name, err) }
 
 // tell is opError for a command called op.
 func tell(op, name string, err error) error {
-	var usage *usageError
-	if errors.As(err, &usage) || errors.As(err, new(*exitStatus)) || errors.As(err, new(*outputError)) || err == nil {
+	if err == nil || errors.As(err, new(*usageError)) || errors.As(err, new(*exitStatus)) || errors.As(err, new(*outputError)) {
 		return err
 	}
-	switch e := err.(type) {
-	case *fs.PathError:
-		return told{errText{op + " " + e.Path + ": " + e.Err.Error(), e.Err}}
-	case told:
-		return err
+	if pe, ok := err.(*fs.PathError); ok {
+		name, err = pe.Path, pe.Err
 	}
-	if name == "" { // err begins with the path
-		return told{errText{op + " " + err.Error(), err}}
-	}
-	return told{errText{op + " " + name + ": " + err.Error(), err}}
+	return &fs.PathError{Op: op, Path: name, Err: err}
 }
 
 // owner is what a command creates belongs to: user and group 0, for who runs the command has no name inside the image.

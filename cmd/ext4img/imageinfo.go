@@ -85,7 +85,7 @@ type deviceInfo struct {
 func superInfo(e *env, path string) (*imageInfo, error) {
 	dev, err := openDevice(e, path, reading)
 	if err != nil {
-		return nil, opError(e, "", err)
+		return nil, opError(e, path, err)
 	}
 	defer dev.Close()
 	p := make([]byte, layout.SuperSize)

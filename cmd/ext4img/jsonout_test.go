@@ -9,7 +9,6 @@ import (
 	"testing"
 	"time"
 	"unicode/utf8"
-
 )
 
 // jsonOf is the document that is printed for a value.
