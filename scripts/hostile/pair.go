@@ -200,6 +200,7 @@ func (w *worker) findings(m *mutation, o operation, out outcome, paths []path, b
 		was, is := before.readable[p.Path], after.readable[p.Path]
 		switch {
 		case was.holds == "" || was.holds == is.holds:
+		case was.ino < m.g.FirstIno: // the log and the usage change with everything
 		case before.complaints[shared] > 0: // what is written to one file is in the other, too
 			asExpected++
 		case was.ino == m.ino && is.holds != "" && !(o.keeps && out.status != 0): // it is the damaged one, and may reach into what others hold
