@@ -14,16 +14,15 @@ import (
 	"golang.org/x/sys/unix"
 
 	"ext4img/aio"
+	"ext4img/testimages/judge"
 )
 
 // holding runs a program that ends when its standard input ends. It returns once ready reports that the program is at
 // work.
 func holding(t *testing.T, ready func() bool, name string, args ...string) (end func()) {
 	t.Helper()
-	if _, err := exec.LookPath(name); err != nil {
-		t.Skip("judge missing: " + name)
-	}
-	c := exec.Command(name, args...)
+	judge.Need(t, name)
+	c := judge.Command(t, name, args...)
 	in, err := c.StdinPipe()
 	if err != nil {
 		t.Fatal(err)
@@ -132,16 +131,14 @@ func TestQEMUMeetsUs(t *testing.T) {
 		{[]string{"qemu-io", "-f", "raw", "-c", "write 0 512", "IMAGE"}, false, false},
 		{[]string{"qemu-io", "-r", "-f", "raw", "-c", "read 0 512", "IMAGE"}, true, true},
 	} {
-		if _, err := exec.LookPath(c.args[0]); err != nil {
-			t.Skip("judge missing: " + c.args[0])
-		}
+		judge.Need(t, c.args[0])
 		args := make([]string, len(c.args))
 		for i, a := range c.args {
 			args[i] = strings.ReplaceAll(a, "IMAGE", image)
 		}
 		for _, write := range []bool{false, true} {
 			dev := opened(image, aio.Options{Write: write})(t)
-			out, err := exec.Command(args[0], args[1:]...).CombinedOutput()
+			out, err := judge.Command(t, args[0], args[1:]...).CombinedOutput()
 			if want := write && c.write || !write && c.read; (err == nil) != want {
 				t.Errorf("%v beside one that opens with Write %v: %v: %s", c.args, write, err, out)
 			}
@@ -279,10 +276,10 @@ func TestBehindPartitions(t *testing.T) {
 	a, b := loop(t, image), loop(t, image)
 	for _, dev := range []string{a, b} {
 		for n, start := range map[string]string{"1": "2048", "2": "10240"} {
-			if out, err := exec.Command("addpart", dev, n, start, "4096").CombinedOutput(); err != nil {
+			if out, err := judge.Command(t, "addpart", dev, n, start, "4096").CombinedOutput(); err != nil {
 				t.Skipf("judge missing: addpart (%v: %s)", err, out)
 			}
-			t.Cleanup(func() { _ = exec.Command("delpart", dev, n).Run() })
+			t.Cleanup(func() { _ = judge.Command(t, "delpart", dev, n).Run() })
 		}
 	}
 	one := opened(a+"p1", aio.Options{Write: true})(t)
@@ -293,7 +290,7 @@ func TestBehindPartitions(t *testing.T) {
 	if opens(t, b, false) || opens(t, b+"p2", false) {
 		t.Error("opened for reading beside a writer")
 	}
-	if out, err := exec.Command("qemu-img", "resize", "-f", "raw", image, "17M").CombinedOutput(); err == nil {
+	if out, err := judge.Command(t, "qemu-img", "resize", "-f", "raw", image, "17M").CombinedOutput(); err == nil {
 		t.Errorf("qemu-img resize beside two writers: %s", out)
 	}
 	one.Close()

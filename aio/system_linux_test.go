@@ -17,6 +17,7 @@ import (
 
 	"ext4img/aio"
 	"ext4img/aio/devtest"
+	"ext4img/testimages/judge"
 )
 
 // need skips the test unless the programs exist and may be run.
@@ -26,15 +27,13 @@ func need(t *testing.T, programs ...string) {
 		t.Skip("judge missing: root")
 	}
 	for _, p := range programs {
-		if _, err := exec.LookPath(p); err != nil {
-			t.Skip("judge missing: " + p)
-		}
+		judge.Need(t, p)
 	}
 }
 
 func command(t *testing.T, name string, args ...string) string {
 	t.Helper()
-	out, err := exec.Command(name, args...).CombinedOutput()
+	out, err := judge.Command(t, name, args...).CombinedOutput()
 	if err != nil {
 		t.Fatalf("%s %s: %v\n%s", name, strings.Join(args, " "), err, out)
 	}
@@ -45,7 +44,7 @@ func command(t *testing.T, name string, args ...string) string {
 func loop(t *testing.T, path string, args ...string) string {
 	t.Helper()
 	need(t, "losetup")
-	out, err := exec.Command("losetup", append([]string{"--find", "--show"}, append(args, path)...)...).CombinedOutput()
+	out, err := judge.Command(t, "losetup", append([]string{"--find", "--show"}, append(args, path)...)...).CombinedOutput()
 	if err != nil {
 		t.Skipf("judge missing: losetup (%v: %s)", err, out)
 	}
@@ -350,7 +349,7 @@ func TestBadSectors(t *testing.T) {
 	under := loop(t, newFile(t, 4<<20))
 	name := fmt.Sprintf("aio-test-%d", os.Getpid())
 	table := fmt.Sprintf("0 1024 linear %s 0\n1024 1024 error\n2048 1024 linear %s 2048", under, under)
-	cmd := exec.Command("dmsetup", "create", name)
+	cmd := judge.Command(t, "dmsetup", "create", name)
 	cmd.Stdin = strings.NewReader(table)
 	if out, err := cmd.CombinedOutput(); err != nil {
 		t.Skipf("judge missing: dmsetup (%v: %s)", err, out)

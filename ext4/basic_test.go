@@ -5,46 +5,35 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
 
 	"ext4img/aio"
 	"ext4img/ext4/layout"
+	"ext4img/testimages/judge"
 )
 
 // newImage makes an image with mke2fs and returns its path.
 func newImage(t *testing.T, size string, opts ...string) string {
 	t.Helper()
-	if _, err := exec.LookPath("mke2fs"); err != nil {
-		t.Skip("judge missing: mke2fs")
-	}
+	judge.Need(t, "mke2fs")
 	img := filepath.Join(t.TempDir(), "img")
 	args := append([]string{"-q", "-F"}, opts...)
-	if out, err := exec.Command("mke2fs", append(args, img, size)...).CombinedOutput(); err != nil {
-		t.Fatalf("mke2fs %v: %v: %s", opts, err, out)
-	}
+	judge.Run(t, "mke2fs", append(args, img, size)...)
 	return img
 }
 
 // fsckClean asks e2fsck.
 func fsckClean(t *testing.T, img string) {
 	t.Helper()
-	out, err := exec.Command("e2fsck", "-fn", img).CombinedOutput()
-	if err != nil {
-		t.Fatalf("e2fsck -fn: %v\n%s", err, out)
-	}
+	judge.Fsck(t, img)
 }
 
 // debugfs runs one command of debugfs and returns what it prints.
 func debugfs(t *testing.T, img, cmd string) string {
 	t.Helper()
-	out, err := exec.Command("debugfs", "-R", cmd, img).Output()
-	if err != nil {
-		t.Fatalf("debugfs %s: %v", cmd, err)
-	}
-	return string(out)
+	return judge.Debugfs(t, img, cmd)
 }
 
 // openImage opens an image for changes; the test closes it with closeImage.

@@ -15,16 +15,13 @@ import (
 	"testing"
 
 	"ext4img/ext4/layout"
+	"ext4img/testimages/judge"
 )
 
 // debugfsWrite runs commands of debugfs that change an image.
 func debugfsWrite(t *testing.T, img string, cmds ...string) {
 	t.Helper()
-	cmd := exec.Command("debugfs", "-w", "-f", "-", img)
-	cmd.Stdin = strings.NewReader(strings.Join(cmds, "\n") + "\n")
-	if out, err := cmd.CombinedOutput(); err != nil {
-		t.Fatalf("debugfs: %v\n%s", err, out)
-	}
+	judge.Feed(t, strings.Join(cmds, "\n")+"\n", "debugfs", "-w", "-f", "-", img)
 }
 
 // blockOf is where a block of a file lies on the device, bytes.
@@ -76,7 +73,7 @@ func manyNames(t *testing.T, img string, n int) {
 // fsckLost is how many files e2fsck finds without a name.
 func fsckLost(t *testing.T, img string) int {
 	t.Helper()
-	out, err := exec.Command("e2fsck", "-fn", img).CombinedOutput()
+	out, err := judge.Command(t, "e2fsck", "-fn", img).CombinedOutput()
 	var exit *exec.ExitError
 	if err != nil && !errors.As(err, &exit) {
 		t.Fatal(err)

@@ -7,7 +7,6 @@ import (
 	iofs "io/fs"
 	"math/rand/v2"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"regexp"
 	"slices"
@@ -29,29 +28,23 @@ func crashedKernel(t *testing.T, img, options string, work func(mnt string) erro
 	if os.Geteuid() != 0 {
 		t.Skip("judge missing: kernel mount (needs root)")
 	}
-	if _, err := exec.LookPath("xfs_io"); err != nil {
-		t.Skip("judge missing: xfs_io")
-	}
+	judge.Need(t, "xfs_io")
 	mnt := t.TempDir()
 	if out, err := judge.MountLoop("-o", "loop"+options, img, mnt); err != nil {
 		t.Skipf("judge missing: kernel mount (%v: %s)", err, out)
 	}
-	defer exec.Command("umount", mnt).Run()
+	defer judge.Command(t, "umount", mnt).Run()
 	if err := work(mnt); err != nil {
 		t.Fatalf("work: %v", err)
 	}
-	if out, err := exec.Command("xfs_io", "-x", "-c", "shutdown", mnt).CombinedOutput(); err != nil {
-		t.Fatalf("shutdown: %v: %s", err, out)
-	}
+	judge.Run(t, "xfs_io", "-x", "-c", "shutdown", mnt)
 	return copyImage(t, img)
 }
 
 func copyImage(t *testing.T, img string) string {
 	t.Helper()
 	to := filepath.Join(t.TempDir(), "copy")
-	if out, err := exec.Command("cp", "--sparse=always", img, to).CombinedOutput(); err != nil {
-		t.Fatalf("%v: %s", err, out)
-	}
+	judge.Run(t, "cp", "--sparse=always", img, to)
 	return to
 }
 
@@ -59,7 +52,7 @@ func copyImage(t *testing.T, img string) string {
 func kernelTree(t *testing.T, img string, options string) []string {
 	t.Helper()
 	list := recoveredTree(t, img, options)
-	if out, _ := exec.Command("e2fsck", "-fn", img).CombinedOutput(); spoiledDirectory.Match(out) {
+	if out, _ := judge.Command(t, "e2fsck", "-fn", img).CombinedOutput(); spoiledDirectory.Match(out) {
 		t.Logf("the kernel's own recovery leaves spoiled directories: %s", spoiledDirectory.Find(out))
 		return nil
 	}
@@ -79,9 +72,7 @@ func recoveredTree(t *testing.T, img string, options string) []string {
 		return nil
 	}
 	defer func() {
-		if out, err := exec.Command("umount", mnt).CombinedOutput(); err != nil {
-			t.Errorf("umount: %v: %s", err, out)
-		}
+		judge.Umount(t, mnt)
 	}()
 	var list []string
 	must(t, filepath.WalkDir(mnt, func(path string, d iofs.DirEntry, err error) error {
@@ -374,7 +365,7 @@ func TestBusyKernel(t *testing.T) {
 		t.Run(v.name, func(t *testing.T) {
 			seed := testSeed(t)
 			img := busyImage(t, seed, 12, v.options, v.mkfs...)
-			must(t, replayAgrees(img))
+			must(t, replayAgrees(t, img))
 			recoverBoth(t, img, "")
 		})
 	}
@@ -416,7 +407,7 @@ func TestKernelRecoversOurs(t *testing.T) {
 			}
 			crashed := copyImage(t, img)
 			must(t, errors.Join(held.Close(), fs.Close(), dev.Close()))
-			must(t, replayAgrees(crashed))
+			must(t, replayAgrees(t, crashed))
 			recoverBoth(t, crashed, "")
 		})
 	}

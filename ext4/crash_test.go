@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"math/rand"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"regexp"
 	"slices"
@@ -19,6 +18,7 @@ import (
 	"ext4img/aio/simdev"
 	"ext4img/ext4/check"
 	"ext4img/ext4/layout"
+	"ext4img/testimages/judge"
 )
 
 // The crash exploration. A workload runs on a simulated device that records every write and flush. Then, for every
@@ -274,10 +274,10 @@ func (x *explorer) judgeState(tr *crashTrace, epoch int, dev *simdev.Device) err
 	if image == "" {
 		return nil
 	}
-	if err := replayAgrees(image); err != nil {
+	if err := replayAgrees(x.t, image); err != nil {
 		return err
 	}
-	return e2fsckAgrees(image)
+	return e2fsckAgrees(x.t, image)
 }
 
 // judge recovers a device and compares it with what is allowed.
@@ -356,8 +356,8 @@ var orphanBlocks = regexp.MustCompile(`Inode \d+, i_blocks is \d+, should be \d+
 
 // e2fsckAgrees lets e2fsck recover an image: it must find nothing to repair beyond that. With bigalloc it cannot truncate
 // an orphan (1.47 frees the clusters and leaves them mapped, and then complains of it).
-func e2fsckAgrees(image string) error {
-	out, err := exec.Command("e2fsck", "-fy", image).CombinedOutput()
+func e2fsckAgrees(t testing.TB, image string) error {
+	out, err := judge.Command(t, "e2fsck", "-fy", image).CombinedOutput()
 	if bytes.Contains(out, []byte("Truncating orphaned inode")) && hasBigalloc(image) {
 		return nil
 	}
@@ -423,7 +423,7 @@ func newExplorer(t *testing.T, budget int) *explorer {
 	}
 	t.Logf("seed: EXT4IMG_SEED=%d", seed)
 	x := &explorer{t: t, rnd: rand.New(rand.NewSource(int64(seed))), budget: budget, seen: map[uint64]bool{}}
-	if _, err := exec.LookPath("e2fsck"); err == nil {
+	if judge.Has("e2fsck") {
 		x.judge = 50
 	}
 	x.inner = 40

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"os/exec"
 	"regexp"
 	"slices"
 	"strconv"
@@ -14,12 +13,13 @@ import (
 
 	"ext4img/aio"
 	"ext4img/ext4/layout"
+	"ext4img/testimages/judge"
 )
 
 // complaints is what e2fsck -fn says of an image, without numbers, each once.
 func complaints(t *testing.T, img string) []string {
 	t.Helper()
-	out, _ := exec.Command("e2fsck", "-fn", img).CombinedOutput()
+	out, _ := judge.Command(t, "e2fsck", "-fn", img).CombinedOutput()
 	var list []string
 	for _, line := range strings.Split(string(out), "\n") {
 		if line = regexp.MustCompile(`[0-9]+`).ReplaceAllString(line, "N"); strings.Contains(line, "?") {
@@ -34,9 +34,7 @@ func complaints(t *testing.T, img string) []string {
 func change(t *testing.T, img string, requests ...string) {
 	t.Helper()
 	for _, r := range requests {
-		if out, err := exec.Command("debugfs", "-w", "-R", r, img).CombinedOutput(); err != nil {
-			t.Fatalf("debugfs %s: %v: %s", r, err, out)
-		}
+		judge.Run(t, "debugfs", "-w", "-R", r, img)
 	}
 }
 

@@ -9,13 +9,13 @@ import (
 	"io"
 	iofs "io/fs"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"strconv"
 	"strings"
 	"testing"
 
 	"ext4img/ext4/layout"
+	"ext4img/testimages/judge"
 )
 
 // TestDirtyImages recovers what crashed kernels left behind: in memory and on the device, and every path must be as the
@@ -32,7 +32,7 @@ func TestDirtyImages(t *testing.T) {
 		name := strings.TrimSuffix(filepath.Base(packed), ".img.zst")
 		t.Run(name, func(t *testing.T) {
 			img := filepath.Join(t.TempDir(), "img")
-			if out, err := exec.Command("zstd", "-q", "-d", "--sparse", packed, "-o", img).CombinedOutput(); err != nil {
+			if out, err := judge.Command(t, "zstd", "-q", "-d", "--sparse", packed, "-o", img).CombinedOutput(); err != nil {
 				t.Skipf("judge missing: zstd (%v: %s)", err, out)
 			}
 			manifest := strings.TrimSuffix(packed, ".img.zst") + ".manifest.gz"

@@ -4,13 +4,13 @@ import (
 	"errors"
 	"math/rand/v2"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
 
 	"ext4img/aio"
 	"ext4img/ext4/layout"
+	"ext4img/testimages/judge"
 )
 
 // loopDevice attaches a file.
@@ -19,7 +19,7 @@ func loopDevice(t *testing.T, img string) string {
 	if os.Geteuid() != 0 {
 		t.Skip("judge missing: kernel mount (needs root)")
 	}
-	out, err := exec.Command("losetup", "-f", "--show", img).Output()
+	out, err := judge.Command(t, "losetup", "-f", "--show", img).Output()
 	if err != nil {
 		t.Skipf("judge missing: losetup (%v)", err)
 	}
@@ -65,8 +65,8 @@ func TestExternalJournal(t *testing.T) {
 			must(t, fs.Mkdir("/new", Attr{Perm: 0o755}))
 			must(t, errors.Join(fs.Close(), dev.Close(), j.Close()))
 			loop := loopDevice(t, log)
-			defer exec.Command("losetup", "-d", loop).Run()
-			if out, err := exec.Command("e2fsck", "-fn", "-j", loop, crashed).CombinedOutput(); err != nil {
+			defer judge.Command(t, "losetup", "-d", loop).Run()
+			if out, err := judge.Command(t, "e2fsck", "-fn", "-j", loop, crashed).CombinedOutput(); err != nil {
 				t.Errorf("e2fsck: %v: %s", err, out)
 			}
 		})
@@ -83,9 +83,9 @@ func externalCrash(t *testing.T, bs string) (img, log string) {
 	}
 	must(t, errors.Join(os.Truncate(img, 64<<20), os.Truncate(log, 16<<20)))
 	j := loopDevice(t, log)
-	defer exec.Command("losetup", "-d", j).Run()
+	defer judge.Command(t, "losetup", "-d", j).Run()
 	for _, args := range [][]string{{"-O", "journal_dev", "-b", bs, j}, {"-t", "ext4", "-b", bs, "-J", "device=" + j, img}} {
-		if out, err := exec.Command("mke2fs", append([]string{"-q", "-F"}, args...)...).CombinedOutput(); err != nil {
+		if out, err := judge.Command(t, "mke2fs", append([]string{"-q", "-F"}, args...)...).CombinedOutput(); err != nil {
 			t.Skipf("judge missing: mke2fs (%v: %s)", err, out)
 		}
 	}

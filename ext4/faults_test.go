@@ -4,17 +4,18 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"os/exec"
 	"strings"
 	"syscall"
 	"testing"
 	"time"
+
+	"ext4img/testimages/judge"
 )
 
 // header is what dumpe2fs -h says, field by field.
 func header(t *testing.T, img string) map[string]string {
 	t.Helper()
-	out, err := exec.Command("dumpe2fs", "-h", img).Output()
+	out, err := judge.Command(t, "dumpe2fs", "-h", img).Output()
 	if err != nil {
 		t.Skipf("judge missing: dumpe2fs: %v", err)
 	}
@@ -68,7 +69,7 @@ func TestErrorsRecorded(t *testing.T) {
 				"First error time": time.Unix(1_700_000_000, 0).Local().Format(time.ANSIC), "Last error time": clock.Local().Format(time.ANSIC),
 			})
 			others(t, img, content, "/next")
-			if out, err := exec.Command("e2fsck", "-fy", img).CombinedOutput(); err == nil {
+			if out, err := judge.Command(t, "e2fsck", "-fy", img).CombinedOutput(); err == nil {
 				t.Errorf("e2fsck -fy had nothing to do: %s", out)
 			}
 			wantFields(t, img, map[string]string{"Filesystem state": "clean", "FS Error count": ""})

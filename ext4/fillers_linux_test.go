@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"strings"
 	"syscall"
@@ -59,7 +58,7 @@ func fillOurs(t *testing.T, img string) {
 func fillKernel(t *testing.T, img string, last bool) {
 	judge.Mount(t, img, "", func(root string) {
 		if last {
-			source, err := exec.Command("findmnt", "-n", "-o", "SOURCE", root).Output()
+			source, err := judge.Command(t, "findmnt", "-n", "-o", "SOURCE", root).Output()
 			if err != nil {
 				t.Skip("judge missing: findmnt")
 			}

@@ -1,11 +1,9 @@
 package ext4_test
 
 import (
-	"bytes"
 	"errors"
 	"fmt"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"syscall"
 	"testing"
@@ -13,6 +11,7 @@ import (
 
 	"ext4img/aio"
 	"ext4img/ext4"
+	"ext4img/testimages/judge"
 )
 
 // Flags of inodes, as debugfs takes them.
@@ -27,15 +26,9 @@ const (
 // flagged makes an image with a file and a directory under each of some flags, set by debugfs.
 func flagged(t *testing.T) string {
 	t.Helper()
-	for _, judge := range []string{"mke2fs", "debugfs", "e2fsck"} {
-		if _, err := exec.LookPath(judge); err != nil {
-			t.Skip("judge missing: " + judge)
-		}
-	}
+	judge.Need(t, "mke2fs", "debugfs", "e2fsck")
 	name := filepath.Join(t.TempDir(), "a.img")
-	if out, err := exec.Command("mke2fs", "-q", "-t", "ext4", "-O", "encrypt,verity", name, "32M").CombinedOutput(); err != nil {
-		t.Fatalf("mke2fs: %v: %s", err, out)
-	}
+	judge.Run(t, "mke2fs", "-q", "-t", "ext4", "-O", "encrypt,verity", name, "32M")
 	script := ""
 	change(t, name, func(f *ext4.FS) {
 		for n, flag := range map[string]int{"immutable": flagImmutable, "append": flagAppend, "encrypt": flagEncrypt, "verity": flagVerity} {
@@ -52,11 +45,7 @@ func flagged(t *testing.T) string {
 			}
 		}
 	})
-	c := exec.Command("debugfs", "-w", "-f", "-", name)
-	c.Stdin = bytes.NewBufferString(script)
-	if out, err := c.CombinedOutput(); err != nil {
-		t.Fatalf("debugfs: %v: %s", err, out)
-	}
+	judge.Feed(t, script, "debugfs", "-w", "-f", "-", name)
 	return name
 }
 
@@ -160,7 +149,5 @@ func TestInodeFlags(t *testing.T) {
 			}
 		}
 	})
-	if out, err := exec.Command("e2fsck", "-fn", name).CombinedOutput(); err != nil {
-		t.Errorf("e2fsck: %v\n%s", err, out)
-	}
+	judge.Fsck(t, name)
 }

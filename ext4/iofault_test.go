@@ -377,7 +377,7 @@ func TestEveryIOFails(t *testing.T) {
 				t.Errorf("%s I/O %d: %v", name, i, r.err)
 			}
 			dev.SetFault(nil)
-			if err := good.judge(r, dev, filepath.Join(t.TempDir(), "img"), runs%10 == 0); err != nil {
+			if err := good.judge(t, r, dev, filepath.Join(t.TempDir(), "img"), runs%10 == 0); err != nil {
 				t.Errorf("%s I/O %d (%v): %v", name, i, r.err, err)
 			}
 		}
@@ -386,7 +386,7 @@ func TestEveryIOFails(t *testing.T) {
 }
 
 // judge recovers what a run with a fault left, and compares.
-func (good *faultRun) judge(r *faultRun, dev *simdev.Device, img string, fsck bool) error {
+func (good *faultRun) judge(t testing.TB, r *faultRun, dev *simdev.Device, img string, fsck bool) error {
 	fs, err := Open(dev, Options{})
 	if err != nil {
 		return fmt.Errorf("recover: %w", err)
@@ -399,7 +399,7 @@ func (good *faultRun) judge(r *faultRun, dev *simdev.Device, img string, fsck bo
 		return err
 	}
 	if fsck {
-		if err := errors.Join(dev.Save(img), e2fsckAgrees(img)); err != nil {
+		if err := errors.Join(dev.Save(img), e2fsckAgrees(t, img)); err != nil {
 			return err
 		}
 	}

@@ -14,6 +14,7 @@ import (
 
 	"ext4img/aio"
 	"ext4img/ext4/check"
+	"ext4img/testimages/judge"
 )
 
 // killEnv makes the test binary the process that is killed: it names the image and the seed.
@@ -123,11 +124,9 @@ func killOnce(t *testing.T, img string, run uint64, after time.Duration) (synced
 func judgeCopy(t *testing.T, img string) {
 	t.Helper()
 	copied := filepath.Join(t.TempDir(), "copy")
-	if out, err := exec.Command("cp", "--sparse=always", img, copied).CombinedOutput(); err != nil {
-		t.Fatalf("cp: %v: %s", err, out)
-	}
+	judge.Run(t, "cp", "--sparse=always", img, copied)
 	defer os.Remove(copied)
-	out, err := exec.Command("e2fsck", "-fy", copied).CombinedOutput()
+	out, err := judge.Command(t, "e2fsck", "-fy", copied).CombinedOutput()
 	if code := cmdExit(err); code > 1 {
 		t.Fatalf("e2fsck -fy: %v\n%s", err, out)
 	}

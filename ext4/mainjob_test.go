@@ -7,7 +7,6 @@ import (
 	"io"
 	"math/rand/v2"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -20,7 +19,7 @@ import (
 // free is overwritten in the image file.
 func poison(t *testing.T, img string) {
 	t.Helper()
-	out, err := exec.Command("dumpe2fs", img).Output()
+	out, err := judge.Command(t, "dumpe2fs", img).Output()
 	if err != nil {
 		t.Fatalf("dumpe2fs: %v", err)
 	}
@@ -64,9 +63,7 @@ func kernelRead(t *testing.T, img, name string, fn func(r io.Reader)) {
 		t.Skipf("judge missing: kernel mount (%v: %s)", err, out)
 	}
 	defer func() {
-		if out, err := exec.Command("umount", mnt).CombinedOutput(); err != nil {
-			t.Errorf("umount: %v: %s", err, out)
-		}
+		judge.Umount(t, mnt)
 	}()
 	f, err := os.Open(filepath.Join(mnt, name))
 	must(t, err)

@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"runtime"
 	"strings"
@@ -45,7 +44,7 @@ func newKernel(t *testing.T, img, how string) *kernel {
 	ready := make(chan error)
 	go k.serve(ready)
 	if err := <-ready; err != nil {
-		exec.Command("umount", k.mnt).Run()
+		judge.Umount(t, k.mnt)
 		t.Skipf("judge missing: kernel mount (%v)", err)
 	}
 	t.Cleanup(k.close)
@@ -90,9 +89,7 @@ func (k *kernel) close() {
 	k.gone = true
 	close(k.calls)
 	<-k.ended
-	if out, err := exec.Command("umount", k.mnt).CombinedOutput(); err != nil {
-		k.t.Errorf("umount: %v: %s", err, out)
-	}
+	judge.Umount(k.t, k.mnt)
 }
 
 // call runs fn on the thread.
@@ -350,7 +347,7 @@ func kernelWalk(t *testing.T, img string, m *model) {
 func detached(t *testing.T, img string) {
 	t.Helper()
 	for end := time.Now().Add(10 * time.Second); time.Now().Before(end); time.Sleep(10 * time.Millisecond) {
-		out, err := exec.Command("losetup", "-j", img).Output()
+		out, err := judge.Command(t, "losetup", "-j", img).Output()
 		must(t, err)
 		if len(out) == 0 {
 			return

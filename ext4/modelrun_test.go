@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"os"
-	"os/exec"
 	"slices"
 	"strconv"
 	"strings"
@@ -16,6 +15,7 @@ import (
 	"ext4img/aio"
 	"ext4img/ext4/check"
 	"ext4img/ext4/layout"
+	"ext4img/testimages/judge"
 )
 
 // moreShapes are further file systems for the model: as many of the features as mke2fs makes.
@@ -106,7 +106,7 @@ func modelImage(t *testing.T, shape string, seed uint64) (string, *gen) {
 
 // foldRoot makes the root directory casefolded, where it holds nothing but lost+found.
 func foldRoot(t *testing.T, img string) {
-	cmd := exec.Command("debugfs", "-w", "-R", "set_inode_field <2> flags 0x40080000", img)
+	cmd := judge.Command(t, "debugfs", "-w", "-R", "set_inode_field <2> flags 0x40080000", img)
 	if out, err := cmd.CombinedOutput(); err != nil {
 		t.Skipf("judge missing: debugfs (%v: %s)", err, out)
 	}

@@ -5,26 +5,27 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"os/exec"
+	"testing"
 
 	"ext4img/aio"
 	"ext4img/ext4/internal/volume"
 	"ext4img/ext4/layout"
+	"ext4img/testimages/judge"
 )
 
 // replayAgrees recovers the log of an image, and that of a copy with debugfs, and compares all bytes but those that
 // tell when and how often an image was checked. The image is not changed.
-func replayAgrees(img string) error {
+func replayAgrees(t testing.TB, img string) error {
 	ours, theirs := img+".ours", img+".theirs"
 	defer os.Remove(ours)
 	defer os.Remove(theirs)
 	for _, to := range []string{ours, theirs} {
-		if out, err := exec.Command("cp", "--sparse=always", img, to).CombinedOutput(); err != nil {
+		if out, err := judge.Command(t, "cp", "--sparse=always", img, to).CombinedOutput(); err != nil {
 			return fmt.Errorf("%w: %s", err, out)
 		}
 	}
 	// -n: debugfs reads the bitmaps before it recovers the log that holds their newest checksums.
-	out, err := exec.Command("debugfs", "-n", "-w", "-R", "jr", theirs).CombinedOutput()
+	out, err := judge.Command(t, "debugfs", "-n", "-w", "-R", "jr", theirs).CombinedOutput()
 	if err != nil || bytes.Contains(out, []byte("while")) {
 		return fmt.Errorf("debugfs jr: %v: %s", err, out)
 	}

@@ -6,10 +6,11 @@ import (
 	"fmt"
 	iofs "io/fs"
 	"os"
-	"os/exec"
 	"slices"
 	"strings"
 	"testing"
+
+	"ext4img/testimages/judge"
 )
 
 // recorder is a Walk that notes what it is called with.
@@ -141,7 +142,7 @@ func TestWalkGraph(t *testing.T) {
 		"siblings": {[]string{"mkdir /a", "mkdir /b", "ln /b /a/b"}, 4, []string{"/b"}},
 	} {
 		img := newImage(t, "8M", "-t", "ext4", "-O", "^metadata_csum")
-		cmd := exec.Command("debugfs", "-w", "-f", "-", img)
+		cmd := judge.Command(t, "debugfs", "-w", "-f", "-", img)
 		cmd.Stdin = strings.NewReader(strings.Join(c.script, "\n") + "\n")
 		out, err := cmd.CombinedOutput()
 		if err != nil {

@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"fmt"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -137,7 +136,7 @@ func compareRecovery(t *testing.T, dir string, crashed *simdev.Device, m *image,
 // it repaired something.
 func run(t *testing.T, tool string, args ...string) string {
 	t.Helper()
-	cmd := exec.Command(tool, args...)
+	cmd := judge.Command(t, tool, args...)
 	cmd.Env = append(os.Environ(), "E2FSCK_TIME=1900000000")
 	out, err := cmd.CombinedOutput()
 	if err != nil && !(tool == "e2fsck" && cmd.ProcessState.ExitCode() == 1) {

@@ -3,8 +3,9 @@ package testimages
 import (
 	"bytes"
 	"os"
-	"os/exec"
 	"testing"
+
+	"ext4img/testimages/judge"
 )
 
 func TestEveryImageIsIndexedAndWhole(t *testing.T) {
@@ -29,15 +30,13 @@ func TestEveryImageIsIndexedAndWhole(t *testing.T) {
 
 // An image that e2fsck finds fault with would make every golden test of it worthless.
 func TestImagesAreClean(t *testing.T) {
-	if _, err := exec.LookPath("e2fsck"); err != nil {
-		t.Skip("judge missing: e2fsck")
-	}
+	judge.Need(t, "e2fsck")
 	for _, image := range All(t) {
 		switch image.Name {
 		case "disk-mbr", "disk-gpt", "dirty":
 			continue // a partition table; a log to recover
 		}
-		if out, err := exec.Command("e2fsck", "-fn", Path(t, image.Name)).CombinedOutput(); err != nil {
+		if out, err := judge.Command(t, "e2fsck", "-fn", Path(t, image.Name)).CombinedOutput(); err != nil {
 			t.Errorf("%s: %v\n%s", image.Name, err, out)
 		}
 	}

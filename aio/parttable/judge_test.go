@@ -7,7 +7,6 @@ import (
 	"hash/crc32"
 	"math/rand/v2"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"regexp"
 	"slices"
@@ -98,7 +97,7 @@ func bySfdisk(t *testing.T, path string) (out []entry) {
 			}
 		}
 	}
-	cmd := exec.Command("sfdisk", "-J", path)
+	cmd := judge.Command(t, "sfdisk", "-J", path)
 	text, err := cmd.Output()
 	if err != nil {
 		t.Fatalf("sfdisk -J: %v", err)
@@ -120,7 +119,7 @@ func bySfdisk(t *testing.T, path string) (out []entry) {
 // bySgdisk lists the partitions that sgdisk reads.
 func bySgdisk(t *testing.T, path string) (out []entry) {
 	t.Helper()
-	text, _ := exec.Command("sgdisk", "-p", path).CombinedOutput() // its exit status only tells of damage
+	text, _ := judge.Command(t, "sgdisk", "-p", path).CombinedOutput() // its exit status only tells of damage
 	for _, m := range regexp.MustCompile(`(?m)^ +(\d+) +(\d+) +(\d+) +\S+ [KMGT]?i?B`).FindAllStringSubmatch(string(text), -1) {
 		var n [3]int64
 		for i := range n {
@@ -135,7 +134,7 @@ func bySgdisk(t *testing.T, path string) (out []entry) {
 // sectors of 512 bytes and cuts the size of extended partitions.
 func byPartx(t *testing.T, path string) (out []entry) {
 	t.Helper()
-	text, err := exec.Command("partx", "-s", "-g", "-o", "NR,START,SECTORS", path).CombinedOutput()
+	text, err := judge.Command(t, "partx", "-s", "-g", "-o", "NR,START,SECTORS", path).CombinedOutput()
 	if err != nil && len(text) > 0 && !strings.Contains(string(text), "failed to read partition table") {
 		t.Fatalf("partx: %v: %s", err, text)
 	}
@@ -161,11 +160,11 @@ func TestRandomMBR(t *testing.T) {
 		if os.Geteuid() == 0 && r.IntN(3) == 0 {
 			sector, dev = 4096, attach(t, path)
 		}
-		if !sfdisk(dev, mbrScript(r, int64(512<<20/sector))) {
+		if !sfdisk(t, dev, mbrScript(r, int64(512<<20/sector))) {
 			continue // sfdisk refuses some scripts
 		}
 		if logical := r.IntN(4); logical > 0 { // the partitions after it get other numbers
-			_ = exec.Command("sfdisk", "-q", "--no-reread", "--delete", dev, strconv.Itoa(4+logical)).Run()
+			_ = judge.Command(t, "sfdisk", "-q", "--no-reread", "--delete", dev, strconv.Itoa(4+logical)).Run()
 		}
 		want := bySfdisk(t, dev)
 		if len(want) == 0 {
@@ -221,8 +220,9 @@ func mbrScript(r *rand.Rand, sectors int64) string {
 }
 
 // sfdisk runs a script and reports whether sfdisk accepted it.
-func sfdisk(dev, script string) bool {
-	cmd := exec.Command("sfdisk", "-q", "--no-reread", "--no-tell-kernel", dev)
+func sfdisk(t *testing.T, dev, script string) bool {
+	t.Helper()
+	cmd := judge.Command(t, "sfdisk", "-q", "--no-reread", "--no-tell-kernel", dev)
 	cmd.Stdin = strings.NewReader(script)
 	return cmd.Run() == nil
 }
@@ -231,12 +231,12 @@ func sfdisk(dev, script string) bool {
 func attach(t *testing.T, path string) string {
 	t.Helper()
 	judge.Need(t, "losetup")
-	out, err := exec.Command("losetup", "--sector-size", "4096", "--find", "--show", path).CombinedOutput()
+	out, err := judge.Command(t, "losetup", "--sector-size", "4096", "--find", "--show", path).CombinedOutput()
 	if err != nil {
 		t.Skipf("judge missing: losetup (%v: %s)", err, out)
 	}
 	dev := strings.TrimSpace(string(out))
-	t.Cleanup(func() { _ = exec.Command("losetup", "-d", dev).Run() })
+	t.Cleanup(func() { _ = judge.Command(t, "losetup", "-d", dev).Run() })
 	return dev
 }
 
@@ -268,7 +268,7 @@ func TestRandomGPT(t *testing.T) {
 		if r.IntN(3) == 0 {
 			args = append(args, "-h", strconv.Itoa(first))
 		}
-		_ = exec.Command("sgdisk", append(args, dev)...).Run() // it may refuse a part: the judges tell
+		_ = judge.Command(t, "sgdisk", append(args, dev)...).Run() // it may refuse a part: the judges tell
 		want := bySgdisk(t, dev)
 		if len(want) == 0 {
 			continue

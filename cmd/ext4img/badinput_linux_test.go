@@ -4,12 +4,12 @@ import (
 	"crypto/sha256"
 	"io"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
 
 	"ext4img/ext4/layout"
+	"ext4img/testimages/judge"
 
 	"golang.org/x/sys/unix"
 )
@@ -156,13 +156,13 @@ func attach(t *testing.T, img string, flags ...string) string {
 	if os.Geteuid() != 0 {
 		t.Skip("judge missing: root for a loop device")
 	}
-	out, err := exec.Command("losetup", append(flags, "--show", "-f", img)...).Output()
+	out, err := judge.Command(t, "losetup", append(flags, "--show", "-f", img)...).Output()
 	if err != nil {
 		t.Skipf("judge missing: losetup: %v", err)
 	}
 	dev := strings.TrimSpace(string(out))
 	t.Cleanup(func() {
-		if out, err := exec.Command("losetup", "-d", dev).CombinedOutput(); err != nil {
+		if out, err := judge.Command(t, "losetup", "-d", dev).CombinedOutput(); err != nil {
 			t.Errorf("losetup -d: %v: %s", err, out)
 		}
 	})
@@ -204,18 +204,12 @@ func TestSecondPartition(t *testing.T) {
 	want := listTree(t, src)
 	for _, table := range []string{"dos", "gpt"} {
 		t.Run(table, func(t *testing.T) {
-			if _, err := exec.LookPath("sfdisk"); err != nil {
-				t.Skip("judge missing: sfdisk")
-			}
+			judge.Need(t, "sfdisk")
 			disk := filepath.Join(t.TempDir(), "disk")
 			if err := errorsOf(os.WriteFile(disk, nil, 0o600), os.Truncate(disk, 64<<20)); err != nil {
 				t.Fatal(err)
 			}
-			c := exec.Command("sfdisk", "-q", disk)
-			c.Stdin = strings.NewReader("label: " + table + "\nstart=2048, size=16384\nstart=20480, size=81920\n")
-			if out, err := c.CombinedOutput(); err != nil {
-				t.Fatalf("sfdisk: %v: %s", err, out)
-			}
+			judge.Feed(t, "label: "+table+"\nstart=2048, size=16384\nstart=20480, size=81920\n", "sfdisk", "-q", disk)
 			part := newImage(t, "40M", "-b", "4096")
 			copyInto(t, disk, part, 20480*512)
 			workPartition(t, "--partition 2 ", disk, src, want)
@@ -231,9 +225,7 @@ func TestSecondPartition(t *testing.T) {
 		img := newImage(t, "40M", "-b", "4096")
 		dev := attach(t, img)
 		workPartition(t, "", dev, src, want)
-		if out, err := exec.Command("e2fsck", "-fn", dev).CombinedOutput(); err != nil {
-			t.Errorf("e2fsck: %v\n%s", err, out)
-		}
+		judge.Fsck(t, dev)
 	})
 }
 

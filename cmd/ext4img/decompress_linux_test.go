@@ -5,10 +5,11 @@ import (
 	"encoding/binary"
 	"hash/crc32"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"ext4img/testimages/judge"
 )
 
 // TestImportCompressed: by each program, in several pieces, cut, and asking for much memory.
@@ -19,12 +20,12 @@ func TestImportCompressed(t *testing.T) {
 	for name, program := range map[string][]string{"gzip": {"gzip", "-c"}, "bzip2": {"bzip2", "-c"}, "xz": {"xz", "-c"}, "xz -9e": {"xz", "-9ec"},
 		"xz crc32": {"xz", "-c", "--check=crc32"}, "xz sha256": {"xz", "-c", "--check=sha256"}, "xz none": {"xz", "-c", "--check=none"},
 		"xz blocks": {"xz", "-c", "--block-size=65536"}, "zstd": {"zstd", "-c"}, "zstd -19": {"zstd", "-19", "-c"}, "zstd long": {"zstd", "--long=27", "-c"}} {
-		if _, err := exec.LookPath(program[0]); err != nil {
+		if !judge.Has(program[0]) {
 			t.Logf("judge missing: %s", program[0])
 			continue
 		}
 		pack := func(p []byte) []byte {
-			c := exec.Command(program[0], program[1:]...)
+			c := judge.Command(t, program[0], program[1:]...)
 			c.Stdin = bytes.NewReader(p)
 			out, err := c.Output()
 			if err != nil {

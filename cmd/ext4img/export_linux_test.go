@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"strings"
 	"syscall"
@@ -122,7 +121,7 @@ const largest = 64 << 20
 func rdump(t *testing.T, img, dst string) {
 	t.Helper()
 	judge.Need(t, "debugfs", "prlimit", "timeout")
-	_ = exec.Command("timeout", "60", "prlimit", fmt.Sprintf("--fsize=%d", largest), "debugfs", "-c", "-R", "rdump / "+dst, img).Run() // it may die of what it reads
+	_ = judge.Command(t, "timeout", "60", "prlimit", fmt.Sprintf("--fsize=%d", largest), "debugfs", "-c", "-R", "rdump / "+dst, img).Run() // it may die of what it reads
 }
 
 // namesOnce checks the status of an export and that each message begins with one of named, in order.
@@ -298,7 +297,7 @@ func TestExportDeep(t *testing.T) {
 	}
 	dir := t.TempDir()
 	out := filepath.Join(dir, "out")
-	defer exec.Command("rm", "-rf", out).Run()
+	defer judge.Command(t, "rm", "-rf", out).Run()
 	ok(t, "export", img, "/", out)
 	listing := judge.Run(t, "find", out, "-name", "d", "-perm", "751", "-printf", "%d\n")
 	if n := strings.Count(listing, "\n"); n != depth || !strings.HasSuffix(listing, fmt.Sprintf("\n%d\n", depth)) {
@@ -437,10 +436,10 @@ func TestExportFull(t *testing.T) {
 	}
 	img := judge.Mke2fs(t, "16M", "-d", src)
 	host := t.TempDir()
-	if out, err := exec.Command("mount", "-t", "tmpfs", "-o", "size=1M", "tmpfs", host).CombinedOutput(); err != nil {
+	if out, err := judge.Command(t, "mount", "-t", "tmpfs", "-o", "size=1M", "tmpfs", host).CombinedOutput(); err != nil {
 		t.Skipf("judge missing: mount of tmpfs: %s", out)
 	}
-	defer exec.Command("umount", host).Run()
+	defer judge.Command(t, "umount", host).Run()
 	old := filepath.Join(host, "old")
 	if err := os.WriteFile(old, []byte("old"), 0o640); err != nil {
 		t.Fatal(err)

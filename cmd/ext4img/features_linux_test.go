@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"fmt"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"regexp"
 	"strings"
@@ -134,10 +133,8 @@ func workFeature(t *testing.T, img, src, want string) {
 // byDebugfs reads a file as debugfs does.
 func byDebugfs(t *testing.T, img string) {
 	t.Helper()
-	if _, err := exec.LookPath("debugfs"); err != nil {
-		t.Skip("judge missing: debugfs")
-	}
-	out, err := exec.Command("debugfs", "-R", "cat /d/grows", img).Output()
+	judge.Need(t, "debugfs")
+	out, err := judge.Command(t, "debugfs", "-R", "cat /d/grows", img).Output()
 	if err != nil || string(out) != "ti" {
 		t.Errorf("debugfs: %q, %v", out, err)
 	}
@@ -157,9 +154,7 @@ func byKernel(t *testing.T, img, want string) {
 	}
 	got := listTree(t, filepath.Join(mnt, "top"))
 	future, err := os.Stat(filepath.Join(mnt, "moved", "hard"))
-	if out, err := exec.Command("umount", mnt).CombinedOutput(); err != nil {
-		t.Fatalf("umount: %v: %s", err, out)
-	}
+	judge.Umount(t, mnt)
 	if got != want {
 		t.Errorf("mounted:\n%s\nwant:\n%s", got, want)
 	}

@@ -9,7 +9,6 @@ import (
 	"io/fs"
 	"math/rand/v2"
 	"os"
-	"os/exec"
 	"path"
 	"path/filepath"
 	"slices"
@@ -42,7 +41,7 @@ import (
 //
 // EXT4IMG_OPS is the number of archives, EXT4IMG_SEED the first seed.
 func TestImportLikeGNUTar(t *testing.T) {
-	if out, err := exec.Command("tar", "--version").Output(); err != nil || !bytes.Contains(out, []byte("GNU tar")) {
+	if out, err := judge.Command(t, "tar", "--version").Output(); err != nil || !bytes.Contains(out, []byte("GNU tar")) {
 		t.Skip("judge missing: GNU tar")
 	}
 	count, first := 300, rand.Uint64()>>32
@@ -144,7 +143,7 @@ func (g *gnuTest) compare(seed uint64) {
 	if err := errorsOf(os.MkdirAll(dir+"/in", 0o755), os.Mkdir(dir+"/out", 0o755)); err != nil {
 		g.t.Fatal(err)
 	}
-	c := exec.Command("tar", "-x", "-p", "-f", "-", "-C", dir+"/in")
+	c := judge.Command(g.t, "tar", "-x", "-p", "-f", "-", "-C", dir+"/in")
 	c.Stdin = bytes.NewReader(a.data)
 	said, err := c.CombinedOutput()
 	theirs := listHost(g.t, dir+"/in")

@@ -7,11 +7,12 @@ import (
 	"fmt"
 	"io"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
 	"time"
+
+	"ext4img/testimages/judge"
 )
 
 // rawHeader is a header of a tar archive, with a checksum that is right. change puts in what no program writes.
@@ -178,9 +179,7 @@ func TestImportKinds(t *testing.T) {
 		t.Fatal(err)
 	}
 	for i, args := range [][]string{{"-V", "LABEL"}, {"-g", at("list")}, {"-g", at("list2"), "--format=posix"}, {"--format=v7"}, {"-V", "LABEL", "--format=posix"}} {
-		if out, err := exec.Command("tar", append(args, "-C", dir, "-cf", at("a.tar"), "j")...).CombinedOutput(); err != nil {
-			t.Fatalf("tar: %v: %s", err, out)
-		}
+		judge.Run(t, "tar", append(args, "-C", dir, "-cf", at("a.tar"), "j")...)
 		top := fmt.Sprintf("/n%d", i)
 		ok(t, "import --tar", at("a.tar"), img, top)
 		if got := strings.Fields(ok(t, "ls", img, top)); len(got) != 1 || ok(t, "cat", img, top+"/j/1") != "one" || shown(t, img, top+"/j/k")[:1] != "d" {
@@ -442,14 +441,12 @@ func TestImportSparse(t *testing.T) {
 		"0.1": {"tar", "-S", "--format=posix", "--sparse-version=0.1"}, "1.0": {"tar", "-S", "--format=posix", "--sparse-version=1.0"},
 		"bsd": {"bsdtar", "--format=pax"}, "bsd gnu": {"bsdtar", "--format=gnutar"},
 	} {
-		if _, err := exec.LookPath(args[0]); err != nil {
+		if !judge.Has(args[0]) {
 			t.Logf("judge missing: %s", args[0])
 			continue
 		}
 		file := filepath.Join(t.TempDir(), "a.tar")
-		if out, err := exec.Command(args[0], append(args[1:], "-C", dir, "-cf", file, ".")...).CombinedOutput(); err != nil {
-			t.Fatalf("%s: %v: %s", name, err, out)
-		}
+		judge.Run(t, args[0], append(args[1:], "-C", dir, "-cf", file, ".")...)
 		for _, bs := range []string{"1024", "4096"} {
 			img, out := newImage(t, "32M", "-b", bs), filepath.Join(t.TempDir(), "out")
 			ok(t, "import --tar", file, img, "/top")

@@ -6,10 +6,11 @@ import (
 	"fmt"
 	"io"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"ext4img/testimages/judge"
 
 	"golang.org/x/sys/unix"
 )
@@ -27,14 +28,12 @@ func full(t *testing.T) map[string]struct {
 	}
 	run := func(name string, args ...string) func(string) error {
 		return func(path string) error {
-			if _, err := exec.LookPath(name); err != nil {
-				t.Skip("judge missing: " + name)
-			}
+			judge.Need(t, name)
 			line := append([]string{}, args...)
 			for i, a := range line {
 				line[i] = strings.ReplaceAll(a, "FILE", path)
 			}
-			if out, err := exec.Command(name, line...).CombinedOutput(); err != nil {
+			if out, err := judge.Command(t, name, line...).CombinedOutput(); err != nil {
 				return fmt.Errorf("%s: %v: %s", name, err, out)
 			}
 			return nil

@@ -5,7 +5,6 @@ import (
 	"encoding/base64"
 	"encoding/json"
 	"os"
-	"os/exec"
 	"slices"
 	"strings"
 	"testing"
@@ -231,7 +230,7 @@ func TestOddDebugfs(t *testing.T) {
 	img := newImage(t, "16M")
 	for _, n := range []string{"a\xffb", "a\x7fb", "\xe4"} {
 		ok(t, "mkdir", img, "/"+n)
-		out, err := exec.Command("debugfs", "-R", "stat \"/"+n+"\"", img).CombinedOutput()
+		out, err := judge.Command(t, "debugfs", "-R", "stat \"/"+n+"\"", img).CombinedOutput()
 		if err != nil || !bytes.Contains(out, []byte("Type: directory")) {
 			t.Errorf("%q: %v: %s", n, err, out)
 		}

@@ -4,18 +4,17 @@ import (
 	"encoding/binary"
 	"hash/crc32"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"ext4img/testimages/judge"
 )
 
 // newTable makes a sparse disk of 64 MiB with a table by a script for sfdisk, in sectors of 512 or 4096 bytes.
 func newTable(t *testing.T, sector int, script string) string {
 	t.Helper()
-	if _, err := exec.LookPath("sfdisk"); err != nil {
-		t.Skip("judge missing: sfdisk")
-	}
+	judge.Need(t, "sfdisk")
 	disk := filepath.Join(t.TempDir(), "disk")
 	if err := errorsOf(os.WriteFile(disk, nil, 0o600), os.Truncate(disk, 64<<20)); err != nil {
 		t.Fatal(err)
@@ -25,18 +24,14 @@ func newTable(t *testing.T, sector int, script string) string {
 		if os.Geteuid() != 0 {
 			t.Skip("judge missing: root")
 		}
-		out, err := exec.Command("losetup", "--sector-size", "4096", "--find", "--show", disk).CombinedOutput()
+		out, err := judge.Command(t, "losetup", "--sector-size", "4096", "--find", "--show", disk).CombinedOutput()
 		if err != nil {
 			t.Skipf("judge missing: losetup (%v: %s)", err, out)
 		}
 		dev = strings.TrimSpace(string(out))
-		defer func() { _ = exec.Command("losetup", "-d", dev).Run() }()
+		defer func() { _ = judge.Command(t, "losetup", "-d", dev).Run() }()
 	}
-	c := exec.Command("sfdisk", "-q", "--no-reread", "--no-tell-kernel", dev)
-	c.Stdin = strings.NewReader(script)
-	if out, err := c.CombinedOutput(); err != nil {
-		t.Fatalf("sfdisk: %v: %s", err, out)
-	}
+	judge.Feed(t, script, "sfdisk", "-q", "--no-reread", "--no-tell-kernel", dev)
 	return disk
 }
 

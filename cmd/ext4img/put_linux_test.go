@@ -3,31 +3,24 @@ package main
 import (
 	"bytes"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"strings"
 	"syscall"
 	"testing"
+
+	"ext4img/testimages/judge"
 )
 
 // debugfsWrite has debugfs change an image.
 func debugfsWrite(t *testing.T, img string, cmds ...string) {
 	t.Helper()
-	c := exec.Command("debugfs", "-w", "-f", "-", img)
-	c.Stdin = strings.NewReader(strings.Join(cmds, "\n") + "\n")
-	if out, err := c.CombinedOutput(); err != nil {
-		t.Fatalf("debugfs: %v\n%s", err, out)
-	}
+	judge.Feed(t, strings.Join(cmds, "\n")+"\n", "debugfs", "-w", "-f", "-", img)
 }
 
 // debugfsSays is what debugfs says of an image, without its banner.
 func debugfsSays(t *testing.T, img, line string) string {
 	t.Helper()
-	out, err := exec.Command("debugfs", "-R", line, img).Output()
-	if err != nil {
-		t.Fatalf("debugfs %s: %v", line, err)
-	}
-	return string(out)
+	return judge.Debugfs(t, img, line)
 }
 
 // sourceFile is a file of the host with mode 0644.

@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"fmt"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"syscall"
 	"testing"
@@ -21,9 +20,7 @@ func TestRoundTrip(t *testing.T) {
 	if os.Geteuid() != 0 {
 		t.Skip("judge missing: root, for owners and devices")
 	}
-	if _, err := exec.LookPath("rsync"); err != nil {
-		t.Skip("judge missing: rsync")
-	}
+	judge.Need(t, "rsync")
 	t.Run("everything", func(t *testing.T) {
 		src := filepath.Join(t.TempDir(), "src")
 		if err := errorsOf(makeTree(src), makeEverything(t, src)); err != nil {
@@ -77,9 +74,7 @@ func roundTrip(t *testing.T, src, size string) {
 		return
 	}
 	defer func() {
-		if out, err := exec.Command("umount", mnt).CombinedOutput(); err != nil {
-			t.Errorf("umount: %v: %s", err, out)
-		}
+		judge.Umount(t, mnt)
 	}()
 	same(t, src, filepath.Join(mnt, "top"))
 }
@@ -92,7 +87,7 @@ func throughTar(t *testing.T, src, size string) {
 			t.Fatal(err)
 		}
 	}
-	if out, err := exec.Command("tar", "-C", src, "--xattrs", "--xattrs-include=*", "--acls", "--sparse", "--format=posix", "-cf", filepath.Join(dir, "gnu.tar"), ".").CombinedOutput(); err != nil {
+	if out, err := judge.Command(t, "tar", "-C", src, "--xattrs", "--xattrs-include=*", "--acls", "--sparse", "--format=posix", "-cf", filepath.Join(dir, "gnu.tar"), ".").CombinedOutput(); err != nil {
 		t.Skipf("judge missing: tar: %v: %s", err, out)
 	}
 	img := newImage(t, size, "-b", "4096")
@@ -118,12 +113,12 @@ func throughTar(t *testing.T, src, size string) {
 // same has rsync find what differs, and finds itself what rsync does not look at: the nanoseconds.
 func same(t *testing.T, a, b string) {
 	t.Helper()
-	out, err := exec.Command("rsync", "-aHAX", "--checksum", "--dry-run", "--itemize-changes", "--delete", a+"/", b+"/").CombinedOutput()
+	out, err := judge.Command(t, "rsync", "-aHAX", "--checksum", "--dry-run", "--itemize-changes", "--delete", a+"/", b+"/").CombinedOutput()
 	if err != nil || len(out) > 0 {
 		t.Errorf("%s and %s: %v\n%.4000s", a, b, err, out)
 	}
 	times := func(dir string) string {
-		c := exec.Command("sh", "-c", `find . -printf '%T@ %b.%s.%p\n' | sed 's/ [0-9]*\.[0-9]*\./ /' | sort -k2`)
+		c := judge.Command(t, "sh", "-c", `find . -printf '%T@ %b.%s.%p\n' | sed 's/ [0-9]*\.[0-9]*\./ /' | sort -k2`)
 		c.Dir = dir
 		out, err := c.Output()
 		if err != nil {

@@ -6,7 +6,6 @@ import (
 	"io"
 	"math/rand/v2"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"strings"
 	"syscall"
@@ -43,26 +42,17 @@ func ok(t *testing.T, line string, more ...string) string {
 // newImage makes an image with mke2fs.
 func newImage(t *testing.T, size string, flags ...string) string {
 	t.Helper()
-	if _, err := exec.LookPath("mke2fs"); err != nil {
-		t.Skip("judge missing: mke2fs")
-	}
+	judge.Need(t, "mke2fs")
 	path := filepath.Join(t.TempDir(), "a.img")
 	args := append([]string{"-q", "-t", "ext4", "-F"}, flags...)
-	if out, err := exec.Command("mke2fs", append(args, path, size)...).CombinedOutput(); err != nil {
-		t.Fatalf("mke2fs: %v: %s", err, out)
-	}
+	judge.Run(t, "mke2fs", append(args, path, size)...)
 	return path
 }
 
 // fsck has the image judged.
 func fsck(t *testing.T, path string) {
 	t.Helper()
-	if _, err := exec.LookPath("e2fsck"); err != nil {
-		t.Skip("judge missing: e2fsck")
-	}
-	if out, err := exec.Command("e2fsck", "-fn", path).CombinedOutput(); err != nil {
-		t.Errorf("e2fsck: %v\n%s", err, out)
-	}
+	judge.Fsck(t, path)
 }
 
 // TestUsage: usage errors go to standard error with status 2, help to standard output.
@@ -249,19 +239,13 @@ func TestAttributes(t *testing.T) {
 
 // TestPartitions: one is found, of several one is asked for, and only that one is changed.
 func TestPartitions(t *testing.T) {
-	if _, err := exec.LookPath("sfdisk"); err != nil {
-		t.Skip("judge missing: sfdisk")
-	}
+	judge.Need(t, "sfdisk")
 	for _, label := range []string{"gpt", "dos"} {
 		img := filepath.Join(t.TempDir(), "disk.img")
 		if err := errorsOf(os.WriteFile(img, nil, 0o600), os.Truncate(img, 100<<20)); err != nil {
 			t.Fatal(err)
 		}
-		table := exec.Command("sfdisk", "-q", img)
-		table.Stdin = strings.NewReader("label: " + label + "\nsize=40M\nsize=50M\n")
-		if out, err := table.CombinedOutput(); err != nil {
-			t.Fatalf("sfdisk: %v: %s", err, out)
-		}
+		judge.Feed(t, "label: "+label+"\nsize=40M\nsize=50M\n", "sfdisk", "-q", img)
 		if r := cmd(t, nil, "ls "+img); r.status != 1 || !strings.Contains(r.err, "no partition holds") {
 			t.Errorf("%s: none: %+v", label, r)
 		}

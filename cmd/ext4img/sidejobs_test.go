@@ -5,17 +5,16 @@ import (
 	"encoding/json"
 	"io"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"testing"
+
+	"ext4img/testimages/judge"
 )
 
 // poisonedImage makes an image whose free space is not zero, so that what was never written would show.
 func poisonedImage(t *testing.T, size int64, flags ...string) string {
 	t.Helper()
-	if _, err := exec.LookPath("mke2fs"); err != nil {
-		t.Skip("judge missing: mke2fs")
-	}
+	judge.Need(t, "mke2fs")
 	path := filepath.Join(t.TempDir(), "a.img")
 	f, err := os.Create(path)
 	if err != nil {
@@ -28,9 +27,7 @@ func poisonedImage(t *testing.T, size int64, flags ...string) string {
 		t.Fatal(err)
 	}
 	args := append([]string{"-q", "-F", "-t", "ext4", "-E", "nodiscard"}, flags...)
-	if out, err := exec.Command("mke2fs", append(args, path)...).CombinedOutput(); err != nil {
-		t.Fatalf("mke2fs: %v: %s", err, out)
-	}
+	judge.Run(t, "mke2fs", append(args, path)...)
 	return path
 }
 

@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
-	"os/exec"
 	"strconv"
 	"strings"
 	"syscall"
@@ -14,6 +13,7 @@ import (
 	"unicode/utf8"
 
 	"ext4img/ext4/layout"
+	"ext4img/testimages/judge"
 )
 
 // unescape is what a reader does to have a text back: the escapes are those of Go, too.
@@ -88,12 +88,8 @@ func TestEscapeForms(t *testing.T) {
 
 // TestEscapeShell: bash gives the same back.
 func TestEscapeShell(t *testing.T) {
-	bash, err := exec.LookPath("bash")
-	if err != nil {
-		t.Skip("judge missing: bash")
-	}
 	for _, s := range []string{`\xff`, "\xff", "a\nb\t\\n", "\x1b[31m", "\u202eabc", "\U000e0041", "\x7f\u009b", `\\`, "ü\xfc"} {
-		c := exec.Command(bash, "-c", `printf %b "$1"`, "bash", escape(s))
+		c := judge.Command(t, "bash", "-c", `printf %b "$1"`, "bash", escape(s))
 		c.Env = []string{"LC_ALL=C.UTF-8"}
 		out, err := c.Output()
 		if err != nil || string(out) != s {

@@ -3,11 +3,12 @@ package main
 import (
 	"bytes"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"strings"
 	"syscall"
 	"testing"
+
+	"ext4img/testimages/judge"
 )
 
 // TestTrees: import a tree of the host, export it both ways, import the archive into another image; all the same.
@@ -67,7 +68,7 @@ func makeTree(src string) error {
 func listTree(t *testing.T, dir string) string {
 	t.Helper()
 	script := `find . -printf '%y %m %n %s %Y %l %p\n' | sed 's/^d \([0-9]*\) \([0-9]*\) [0-9]*/d \1 \2 -/' | sort -k7; find . -type f -printf '%T@ %p\n' | sort -k2; find . -type f -exec md5sum {} + | sort -k2`
-	c := exec.Command("sh", "-c", script)
+	c := judge.Command(t, "sh", "-c", script)
 	c.Dir = dir
 	out, err := c.Output()
 	if err != nil {

@@ -3,7 +3,6 @@ package check
 import (
 	"fmt"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"slices"
 	"testing"
@@ -193,7 +192,7 @@ func foldedIndex(t *testing.T) *simdev.Device {
 		}
 	}
 	path := judge.Mke2fs(t, "8M", "-b", "1024", "-O", "casefold,^metadata_csum", "-E", "encoding=utf8,hash_seed=12345678-9abc-4def-8123-456789abcdef", "-d", tree)
-	if out, err := exec.Command("e2fsck", "-fyD", path).CombinedOutput(); err != nil && err.Error() != "exit status 1" {
+	if out, err := judge.Command(t, "e2fsck", "-fyD", path).CombinedOutput(); err != nil && err.Error() != "exit status 1" {
 		t.Fatalf("e2fsck: %v: %s", err, out)
 	}
 	judge.Change(t, path, fmt.Sprintf("set_inode_field <12> flags %#x\n", layout.FlagExtents|layout.FlagCasefold|layout.FlagIndex))

@@ -15,6 +15,7 @@ import (
 	"ext4img/aio/simdev"
 	"ext4img/ext4/layout"
 	"ext4img/testimages"
+	"ext4img/testimages/judge"
 )
 
 // run checks a device; the check itself must return no error.
@@ -70,16 +71,12 @@ func e2fsck(t *testing.T, dev *simdev.Device) int {
 // e2fsckSays returns the exit status of e2fsck -fn and its output.
 func e2fsckSays(t *testing.T, dev *simdev.Device) (int, string) {
 	t.Helper()
-	tool, err := exec.LookPath("e2fsck")
-	if err != nil {
-		t.Skip("judge missing: e2fsck")
-	}
 	path := filepath.Join(t.TempDir(), "image")
 	if err := dev.Save(path); err != nil {
 		t.Fatal(err)
 	}
 	defer os.Remove(path)
-	out, err := exec.Command(tool, "-fn", path).CombinedOutput()
+	out, err := judge.Command(t, "e2fsck", "-fn", path).CombinedOutput()
 	if exit := (*exec.ExitError)(nil); errors.As(err, &exit) {
 		return exit.ExitCode(), string(out)
 	} else if err != nil {

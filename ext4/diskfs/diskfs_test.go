@@ -5,7 +5,6 @@ import (
 	"io"
 	"log"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"testing"
 	"time"
@@ -14,6 +13,7 @@ import (
 	"ext4img/ext4"
 	"ext4img/ext4/diskfs"
 	"ext4img/ext4/mkfs"
+	"ext4img/testimages/judge"
 
 	"github.com/diskfs/go-diskfs/filesystem"
 )
@@ -110,10 +110,5 @@ func TestFileSystem(t *testing.T) {
 	if err := fs.Close(); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := exec.LookPath("e2fsck"); err != nil {
-		t.Skip("judge missing: e2fsck")
-	}
-	if out, err := exec.Command("e2fsck", "-fn", name).CombinedOutput(); err != nil {
-		t.Errorf("e2fsck: %v\n%s", err, out)
-	}
+	judge.Fsck(t, name)
 }

@@ -10,6 +10,7 @@ import (
 
 	"ext4img/aio/simdev"
 	"ext4img/ext4/layout"
+	"ext4img/testimages/judge"
 )
 
 // On a device full of old bytes, none of them may count as part of the new file system.
@@ -192,7 +193,7 @@ func TestMakeFault(t *testing.T) {
 
 // Random options make a file system that e2fsck finds clean, or are refused.
 func TestMakeRandom(t *testing.T) {
-	judge(t, "e2fsck")
+	judge.Need(t, "e2fsck")
 	seed, rounds := int64(1), 60
 	if os.Getenv("EXT4IMG_LONG") != "" {
 		seed, rounds = testTime.UnixNano()^int64(os.Getpid()), 5000

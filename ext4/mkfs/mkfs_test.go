@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"maps"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"slices"
 	"strconv"
@@ -16,6 +15,7 @@ import (
 	"ext4img/aio"
 	"ext4img/aio/simdev"
 	"ext4img/ext4/check"
+	"ext4img/testimages/judge"
 )
 
 const (
@@ -36,13 +36,6 @@ type shape struct {
 	args string // arguments of mke2fs -t ext4
 	kern bool   // the kernel must mount it too
 	near int    // the largest difference in free blocks and overhead
-}
-
-func judge(t testing.TB, name string) {
-	t.Helper()
-	if _, err := exec.LookPath(name); err != nil {
-		t.Skip("judge missing: " + name)
-	}
 }
 
 // pinned sets the options that would otherwise differ between two runs.
@@ -84,10 +77,7 @@ func (s shape) dir(t *testing.T) string {
 
 func fsck(t *testing.T, path string) {
 	t.Helper()
-	judge(t, "e2fsck")
-	if out, err := exec.Command("e2fsck", "-fn", path).CombinedOutput(); err != nil {
-		t.Errorf("e2fsck -fn: %v\n%s", err, out)
-	}
+	judge.Fsck(t, path)
 }
 
 var shapes = []shape{
@@ -161,7 +151,7 @@ func (s shape) compare(t *testing.T) {
 	path := s.make(t, simdev.New(s.size))
 	fsck(t, path)
 	s.secondOpinion(t, path)
-	judge(t, "mke2fs")
+	judge.Need(t, "mke2fs")
 	other := filepath.Join(s.dir(t), "other.img")
 	if err := os.WriteFile(other, nil, 0o600); err != nil {
 		t.Fatal(err)
@@ -173,7 +163,7 @@ func (s shape) compare(t *testing.T) {
 	if !strings.Contains(s.args, "-t ") {
 		args = append(args, "-t", "ext4")
 	}
-	mke2fs := exec.Command("mke2fs", append(args, other)...)
+	mke2fs := judge.Command(t, "mke2fs", append(args, other)...)
 	mke2fs.Env = append(os.Environ(), "E2FSPROGS_LIBMAGIC_SUPPRESS=1")
 	if out, err := mke2fs.CombinedOutput(); err != nil {
 		t.Fatalf("mke2fs: %v\n%s", err, out)
@@ -221,8 +211,8 @@ func (s shape) close(key, got, want string) bool {
 // header is dumpe2fs's listing of the superblock, without the fields that must differ.
 func header(t *testing.T, path string) map[string]string {
 	t.Helper()
-	judge(t, "dumpe2fs")
-	out, err := exec.Command("dumpe2fs", "-h", path).Output()
+	judge.Need(t, "dumpe2fs")
+	out, err := judge.Command(t, "dumpe2fs", "-h", path).Output()
 	if err != nil {
 		t.Fatalf("dumpe2fs: %v", err)
 	}
@@ -249,7 +239,7 @@ func mount(t *testing.T, path string) {
 		t.Skip("judge missing: kernel mount (not root)")
 	}
 	dir := t.TempDir()
-	if out, err := exec.Command("mount", "-t", "ext4", "-o", "loop", path, dir).CombinedOutput(); err != nil {
+	if out, err := judge.Command(t, "mount", "-t", "ext4", "-o", "loop", path, dir).CombinedOutput(); err != nil {
 		if _, statErr := os.Stat("/dev/loop-control"); statErr != nil {
 			t.Skip("judge missing: kernel mount (no loop devices)")
 		}
@@ -260,8 +250,8 @@ func mount(t *testing.T, path string) {
 	for i := 0; err == nil && i < 20; i++ {
 		err = os.WriteFile(filepath.Join(dir, "d", fmt.Sprint("file", i)), content, 0o644)
 	}
-	if out, umountErr := exec.Command("umount", dir).CombinedOutput(); umountErr != nil {
-		t.Cleanup(func() { exec.Command("umount", "--lazy", dir).Run() }) // runs before the folder is removed
+	if out, umountErr := judge.Command(t, "umount", dir).CombinedOutput(); umountErr != nil {
+		t.Cleanup(func() { judge.Command(t, "umount", "--lazy", dir).Run() }) // before the folder is removed
 		t.Fatalf("umount: %v: %s", umountErr, out)
 	}
 	if err != nil {

@@ -5,7 +5,6 @@ import (
 	"math"
 	"math/rand/v2"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"strconv"
 	"strings"
@@ -13,6 +12,7 @@ import (
 	"time"
 
 	"ext4img/aio/simdev"
+	"ext4img/testimages/judge"
 )
 
 // A sweepCase is one file system, described for Make and for mke2fs.
@@ -142,7 +142,7 @@ var sweepFields = []string{
 // TestMakeSweep makes file systems of random sizes and options with Make and mke2fs. Both succeed or both fail, the
 // numbers are the same, and e2fsck finds no error.
 func TestMakeSweep(t *testing.T) {
-	judge(t, "mke2fs")
+	judge.Need(t, "mke2fs")
 	rounds, seed := 40, uint64(1)
 	if n, err := strconv.Atoi(os.Getenv("EXT4IMG_OPS")); err == nil && n > 0 {
 		rounds, seed = n, uint64(time.Now().UnixNano())
@@ -189,7 +189,7 @@ func (c sweepCase) run(t *testing.T, dir string) (ours, theirs bool) {
 	if e := os.Truncate(b, c.size); e != nil {
 		t.Fatal(e)
 	}
-	out, refusal := exec.Command("mke2fs", append(append([]string{"-F", "-q"}, c.args...), b)...).CombinedOutput()
+	out, refusal := judge.Command(t, "mke2fs", append(append([]string{"-F", "-q"}, c.args...), b)...).CombinedOutput()
 	if err != nil {
 		if refusal == nil {
 			t.Errorf("%s: %v", what, err)
@@ -199,7 +199,7 @@ func (c sweepCase) run(t *testing.T, dir string) (ours, theirs bool) {
 	if e := dev.Save(a); e != nil {
 		t.Fatal(e)
 	}
-	if out, e := exec.Command("e2fsck", "-fn", a).CombinedOutput(); e != nil {
+	if out, e := judge.Command(t, "e2fsck", "-fn", a).CombinedOutput(); e != nil {
 		t.Errorf("%s: e2fsck: %v\n%s", what, e, out)
 	}
 	if refusal != nil {

@@ -3,7 +3,6 @@ package inode
 import (
 	"errors"
 	"math/rand"
-	"os/exec"
 	"slices"
 	"strings"
 	"testing"
@@ -62,7 +61,7 @@ func TestOrphans(t *testing.T) {
 				}
 			}
 			path := w.Save(w.t)
-			out, _ := exec.Command("e2fsck", "-fy", path).CombinedOutput()
+			out, _ := judge.Command(t, "e2fsck", "-fy", path).CombinedOutput()
 			asked := strings.Count(string(out), "? yes") - strings.Count(string(out), "is not clean.\nClear? yes")
 			if n := strings.Count(string(out), "Clearing orphaned inode"); n != len(got) || asked != 0 {
 				t.Errorf("e2fsck cleared %d orphans of %d:\n%s", n, len(got), out)
