@@ -9,8 +9,9 @@ import (
 	"ext4img/journal"
 )
 
-// Credits is how many blocks one Add changes as a rule: the directory's inode and a node of its map, a leaf and its new
-// neighbour, the index above them, and what the allocation of a block changes. The handle grows where the index does.
+// Credits is the number of blocks that one Add usually changes: the directory's inode and a node of its map, a leaf
+// and its new neighbour, the index above them, and the blocks that the allocation of a block changes. If the index
+// grows, so does the handle.
 func (d *Dirs) Credits() int { return 10 }
 
 // Add gives an inode a name. The error is fs.ErrExist if the name is taken, syscall.ENOSPC if there is no room for it.
@@ -47,7 +48,7 @@ func (d *Dirs) Add(h *journal.Handle, dir layout.Ino, name string, ino layout.In
 	return f.addLinear(h, n)
 }
 
-// entry is what is to be added.
+// entry is an entry that is to be added.
 type entry struct {
 	name  string
 	ino   layout.Ino
@@ -58,8 +59,8 @@ func (f *file) exists(name string) error {
 	return fmt.Errorf("directory %d: %q: %w", f.ino, name, fs.ErrExist)
 }
 
-// addLinear adds to the first block with room. A directory that grows beyond its first block becomes hashed, if the
-// file system has hashed directories.
+// addLinear adds to the first block with room. If the directory grows beyond its first block, it becomes hashed, if
+// the file system has hashed directories.
 func (f *file) addLinear(h *journal.Handle, n entry) error {
 	if err := f.checkDots(); err != nil {
 		return err
@@ -71,7 +72,7 @@ func (f *file) addLinear(h *journal.Handle, n entry) error {
 	if taken {
 		return f.exists(n.name)
 	}
-	if f.flags&layout.FlagIndex != 0 { // without dir_index nobody keeps the index up to date
+	if f.flags&layout.FlagIndex != 0 { // without dir_index the index is not kept up to date
 		if err := f.setFlags(h, f.flags&^layout.FlagIndex); err != nil {
 			return err
 		}
@@ -96,8 +97,8 @@ func (f *file) addLinear(h *journal.Handle, n entry) error {
 	return f.put(p, n)
 }
 
-// checkDots tells whether a linear directory begins with "." and "..". If one of them is out of use its record is not
-// room for another name.
+// checkDots checks that a linear directory begins with "." and "..". If one of them is unused, its record must not be
+// used for another name.
 func (f *file) checkDots() error {
 	p, err := f.entries(0)
 	if err != nil {
@@ -122,7 +123,7 @@ func (f *file) insertInto(h *journal.Handle, lblk layout.Lblk, n entry) error {
 	return f.edit(h, lblk, func(p []byte) error { return f.put(p, n) })
 }
 
-// put adds to records that are known to have room.
+// put adds to records that have room.
 func (f *file) put(p []byte, n entry) error {
 	ok, err := f.format().Insert(p, n.name, n.ino, n.ftype)
 	if err == nil && !ok {
@@ -131,8 +132,8 @@ func (f *file) put(p []byte, n entry) error {
 	return err
 }
 
-// addHashed adds to the leaf where the name's hash belongs, and makes room there first if need be: a place in every
-// index block on the way, then a second leaf.
+// addHashed adds to the leaf to which the name's hash belongs. If there is no room it makes some first: a place in
+// every index block on the way, then a second leaf.
 func (f *file) addHashed(h *journal.Handle, n entry) error {
 	_, taken, err := f.findHashed(n.name)
 	if err != nil {
@@ -171,7 +172,7 @@ func (f *file) addHashed(h *journal.Handle, n entry) error {
 	return layout.Corruptf("directory %d: index: no room after splitting every level", f.ino)
 }
 
-// Remove takes a name out, and returns the inode it led to. The error is fs.ErrNotExist if there is no such name.
+// Remove removes a name and returns its inode. The error is fs.ErrNotExist if there is no such name.
 func (d *Dirs) Remove(h *journal.Handle, dir layout.Ino, name string) (layout.Ino, error) {
 	f, at, err := d.locate(h, dir, name)
 	if err != nil {
@@ -180,8 +181,7 @@ func (d *Dirs) Remove(h *journal.Handle, dir layout.Ino, name string) (layout.In
 	return at.ino, f.edit(h, at.lblk, func(p []byte) error { return f.format().Delete(p, at.off) })
 }
 
-// Replace lets a name lead to another inode, and returns the one it led to. The error is fs.ErrNotExist if there is no
-// such name.
+// Replace changes the inode of a name, and returns the old one. The error is fs.ErrNotExist if there is no such name.
 func (d *Dirs) Replace(h *journal.Handle, dir layout.Ino, name string, ino layout.Ino, ftype uint8) (layout.Ino, error) {
 	if !d.g.ValidIno(ino) {
 		return 0, fmt.Errorf("directory %d: %q: inode %d: %w", dir, name, ino, fs.ErrInvalid)

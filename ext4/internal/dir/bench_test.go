@@ -9,7 +9,7 @@ import (
 	"ext4img/journal"
 )
 
-// BenchmarkAdd adds names to one hashed directory, a hundred to a handle.
+// BenchmarkAdd adds names to one hashed directory, a hundred in each handle.
 func BenchmarkAdd(b *testing.B) {
 	w := newWorld(b, stack.Mke2fs(b, "1G", "-b", "4096"))
 	d := w.mkdir(b, layout.RootIno, "d")

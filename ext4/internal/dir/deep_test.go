@@ -17,8 +17,8 @@ import (
 	"ext4img/testimages/judge"
 )
 
-// TestDeep grows directories with long names until their index has all its levels, and takes all names out again.
-// EXT4IMG_LONG=1 makes it 100,000 and more.
+// TestDeep grows directories with long names until their index has all its levels, and removes all names again. With
+// EXT4IMG_LONG=1 it adds 100,000 names and more.
 func TestDeep(t *testing.T) {
 	for _, k := range []struct {
 		name, size string
@@ -57,7 +57,7 @@ func TestDeep(t *testing.T) {
 	}
 }
 
-// fill adds n names, many to a handle.
+// fill adds n names, many in each handle.
 func (w *world) fill(t *testing.T, d layout.Ino, files []layout.Ino, n int, name func(i int) string) map[string]layout.Ino {
 	t.Helper()
 	names := map[string]layout.Ino{}
@@ -90,7 +90,7 @@ func (w *world) removeAll(t *testing.T, d layout.Ino, names map[string]layout.In
 	}
 }
 
-// TestFull fills an index to its last entry: the error is ENOSPC, and nothing of the attempt stays.
+// TestFull fills an index to its last entry: the next Add returns ENOSPC and changes nothing.
 func TestFull(t *testing.T) {
 	w := newWorld(t, stack.Mke2fs(t, "64M", "-b", "1024"))
 	d := w.mkdir(t, layout.RootIno, "d")
@@ -114,8 +114,8 @@ func TestFull(t *testing.T) {
 	judge.Fsck(t, w.Save(t))
 }
 
-// TestCollisions fills leaves that hold three names with pairs of names that have the same hash, so that many splits
-// fall between the two.
+// TestCollisions fills leaves, which hold three names, with pairs of names that have the same hash, so that many
+// splits separate a pair.
 func TestCollisions(t *testing.T) {
 	w := newWorld(t, stack.Mke2fs(t, "16M", "-b", "1024"))
 	const seed = 3
@@ -138,7 +138,7 @@ func TestCollisions(t *testing.T) {
 	judge.Fsck(t, w.Save(t))
 }
 
-// sameHash finds long names of which always two or more have the same hash: among a million some do.
+// sameHash returns long names in groups of two or more with the same hash. Among a million names some collide.
 func (w *world) sameHash(t *testing.T) []string {
 	t.Helper()
 	name := func(i uint32) string { return fmt.Sprintf("%08x%0240d", i, 0) }

@@ -1,23 +1,24 @@
-// Package dir owns the blocks of directories: names, and where they lead.
+// Package dir owns the blocks of directories: names, and the inodes that they refer to.
 //
 // A directory is a file whose blocks hold records. A linear one is searched from its beginning. A hashed one (htree)
-// hides an index in block 0 and in some others, which look like unused space to who reads it linearly:
+// hides an index in block 0 and in some others. Code that reads it as a linear one sees unused space there:
 //
 //	block 0   "."  ".."  [hash below 4711 → 1 | from 4711 → 5 | …]      root: leaves, or nodes and then leaves
 //	block 1   names with hashes below 4711, in no order                 leaf
 //	block 5   names with hashes from 4711 on                            leaf
 //
-// When a leaf is full its upper half, by hash, moves to a new block. If one hash is on both sides, the lowest bit of
-// the second one's hash in the index says so, and a search goes on there. An inline directory (inline_data) has no
-// block at all: its records lie in i_block, behind the parent's number, and go on in the attribute "system.data".
+// When a leaf is full, its upper half, by hash, moves to a new block. If both blocks hold names with one and the same
+// hash, the lowest bit of the second block's hash in the index says so, and a search goes on there. An inline
+// directory (inline_data) has no block: its records are in i_block, after the parent's number, and go on in the
+// attribute "system.data".
 //
-// It promises that every block it writes is one that the kernel and e2fsck accept, that a hashed directory is never
-// changed as a linear one, and that nothing is taken out but by its name. Blocks that are not as they should be are
-// errors of kind layout.ErrCorrupt with inode and block; none is changed.
+// It promises that the kernel and e2fsck accept every block it writes, that a hashed directory is never changed as a
+// linear one, and that entries are removed only by name. If a block is wrong, the error is of kind layout.ErrCorrupt
+// and names inode and block, and nothing is changed.
 //
-// It asks the caller for a handle with Credits(), to Cancel the handle when a change fails, to lock a directory
-// against changes while it is listed (the handle or view does), and to do link counts, times, and all that the names
-// lead to. Blocks that a directory has it keeps; whoever frees the inode frees them.
+// The caller passes a handle with Credits(), and cancels it if a change fails. It keeps a directory from changing
+// while it is listed (the handle or view does). It takes care of link counts, times, and the inodes that names refer
+// to. A directory keeps all its blocks until its inode is freed.
 package dir
 
 import (
@@ -33,15 +34,15 @@ import (
 	"ext4img/journal/buf"
 )
 
-// Inline stores what does not fit into i_block of inline files and directories; *xattr.Store does.
+// Inline stores the part of inline files and directories that does not fit into i_block. *xattr.Store implements it.
 type Inline interface {
-	// Inline reads it.
+	// Inline reads that part.
 	Inline(r journal.Reader, ino layout.Ino) ([]byte, error)
-	// InlineRoom is how long it can be, bytes.
+	// InlineRoom is the greatest length of that part, bytes.
 	InlineRoom(r journal.Reader, ino layout.Ino) (int, error)
-	// SetInline replaces it: syscall.ENOSPC if there is no room in the inode's record.
+	// SetInline replaces that part. The error is syscall.ENOSPC if the inode's record has no room.
 	SetInline(h *journal.Handle, ino layout.Ino, data []byte) error
-	// DropInline takes it away.
+	// DropInline removes that part.
 	DropInline(h *journal.Handle, ino layout.Ino) error
 }
 
@@ -62,7 +63,7 @@ func New(t *inode.Table, m *extent.Mapper, inline Inline) *Dirs {
 type Entry struct {
 	Name string
 	Ino  layout.Ino
-	Type uint8 // layout.FTRegular, …; layout.FTUnknown where the file system does not store types
+	Type uint8 // layout.FTRegular, …; layout.FTUnknown if the file system does not store types
 }
 
 // file is one directory during one operation.
@@ -77,7 +78,7 @@ type file struct {
 	same   func(stored []byte) bool
 }
 
-// open reads what a directory is.
+// open reads the inode of a directory.
 func (d *Dirs) open(r journal.Reader, ino layout.Ino) (*file, error) {
 	in, err := d.t.Read(r, ino)
 	if err != nil {
@@ -92,7 +93,7 @@ func (d *Dirs) open(r journal.Reader, ino layout.Ino) (*file, error) {
 	}
 	size := in.Size()
 	if d.g.Incompat&layout.IncompatLargeDir == 0 {
-		size = uint64(uint32(size)) // the high half is something else in old file systems
+		size = uint64(uint32(size)) // in old file systems, the high half has another meaning
 	}
 	bs := uint64(d.g.BlockSize)
 	if size%bs != 0 || size/bs > min(d.g.Blocks, uint64(layout.MaxLblk)) {
@@ -114,7 +115,7 @@ func (f *file) casefold() bool  { return f.flags&layout.FlagCasefold != 0 }
 
 func (f *file) format() layout.DirFormat { return f.d.g.DirFormat(f.encrypted(), f.casefold()) }
 
-// ref finds a logical block: its place, and as what it is to be read. A directory has no holes.
+// ref finds the block of a logical block, and gives it the type with which to read it. A directory has no holes.
 func (f *file) ref(lblk layout.Lblk, t buf.Type) (buf.Ref, error) {
 	if lblk >= f.blocks {
 		return buf.Ref{}, layout.Corruptf("directory %d: block %d of %d", f.ino, lblk, f.blocks)
@@ -155,7 +156,7 @@ func (f *file) entries(lblk layout.Lblk) ([]byte, error) {
 	return t.Area(p), nil
 }
 
-// editEntries gives the records of a linear block or a leaf to change.
+// editEntries returns the records of a linear block or a leaf, to be changed.
 func (f *file) editEntries(h *journal.Handle, lblk layout.Lblk) ([]byte, error) {
 	t := f.blockType(lblk)
 	ref, err := f.ref(lblk, t)
@@ -169,7 +170,7 @@ func (f *file) editEntries(h *journal.Handle, lblk layout.Lblk) ([]byte, error) 
 	return t.Area(p), nil
 }
 
-// createEntries begins a block of records anew: one record of unused space.
+// createEntries makes a block with one record of unused space.
 func (f *file) createEntries(h *journal.Handle, lblk layout.Lblk) ([]byte, error) {
 	t := f.blockType(lblk)
 	ref, err := f.ref(lblk, t)
@@ -203,7 +204,7 @@ func (f *file) grow(h *journal.Handle) (layout.Lblk, error) {
 	return lblk, nil
 }
 
-// withLargeDir is what helps against a full directory.
+// withLargeDir is the advice for a full directory.
 func (f *file) withLargeDir() string {
 	if f.d.g.Incompat&layout.IncompatLargeDir != 0 {
 		return ""
@@ -211,7 +212,7 @@ func (f *file) withLargeDir() string {
 	return " without the feature large_dir"
 }
 
-// maxSize is how long a directory may get, bytes: the kernel reads 31 bits of the size unless large_dir is there.
+// maxSize is the greatest size of a directory, bytes. Without large_dir the kernel reads only 31 bits of the size.
 func (f *file) maxSize() uint64 {
 	if f.d.g.Incompat&layout.IncompatLargeDir != 0 {
 		return uint64(layout.MaxLblk) * uint64(f.d.g.BlockSize)
@@ -230,7 +231,7 @@ func (f *file) setFlags(h *journal.Handle, flags uint32) error {
 	return nil
 }
 
-// checkName tells whether a name may be given to something.
+// checkName returns an error if a name is not allowed.
 func checkName(name string) error {
 	switch {
 	case len(name) > layout.MaxNameLen:
@@ -241,5 +242,5 @@ func checkName(name string) error {
 	return nil
 }
 
-// dotName tells whether a name is one of the two that every directory has.
+// dotName reports whether a name is "." or "..".
 func dotName(name string) bool { return name == "." || name == ".." }

@@ -54,7 +54,7 @@ func anyName(rnd *rand.Rand) string {
 	return string(name)
 }
 
-// TestGrowAndShrink fills a directory, compares every name, and takes half of them and then all out again.
+// TestGrowAndShrink fills a directory, compares every name, and removes first half of them and then all.
 func TestGrowAndShrink(t *testing.T) {
 	for _, k := range kinds {
 		t.Run(k.name, func(t *testing.T) {
@@ -115,7 +115,8 @@ func (w *world) growAndShrink(t *testing.T, n int) {
 	judge.Fsck(t, w.Save(t))
 }
 
-// judgeNames compares a directory with what it should hold: our own listing and lookups, e2fsck, and the kernel.
+// judgeNames compares a directory with the names it should hold, by our own listing and look-ups, e2fsck, and the
+// kernel.
 func (w *world) judgeNames(t *testing.T, d layout.Ino, files []layout.Ino, names map[string]layout.Ino) {
 	t.Helper()
 	got := w.names(t, d)
@@ -144,7 +145,7 @@ func (w *world) judgeNames(t *testing.T, d layout.Ino, files []layout.Ino, names
 	w.Open(t)
 }
 
-// TestSmallThings holds the rules for names and errors.
+// TestSmallThings checks the rules for names and errors.
 func TestSmallThings(t *testing.T) {
 	for _, features := range []string{"none", "inline_data"} {
 		args := []string{"-b", "1024"}

@@ -7,9 +7,9 @@ import (
 	"ext4img/ext4/layout"
 )
 
-// prepare sets what counts as the same name in this directory. In a casefolded one names are the same that fold to the
-// same; one that is not valid in the encoding is only the same as its own bytes. In an encrypted one names are what is
-// stored, and cannot be folded.
+// prepare determines which stored names equal name. In a casefolded directory, names are equal if their folded forms
+// are; a name that is not valid in the encoding equals only the same bytes. In an encrypted directory, names are
+// stored as ciphertext and cannot be folded.
 func (f *file) prepare(name string) error {
 	if !f.casefold() || f.encrypted() {
 		return nil
@@ -32,7 +32,7 @@ func (f *file) prepare(name string) error {
 	return nil
 }
 
-// checkEncoding tells whether a new name may be as it is: where the file system is strict, not if it cannot be folded.
+// checkEncoding checks a new name. If the file system is strict, a name that cannot be folded is refused.
 func (f *file) checkEncoding(name string) error {
 	if !f.casefold() {
 		return nil
@@ -47,7 +47,7 @@ func (f *file) checkEncoding(name string) error {
 	return nil
 }
 
-// hash is the hash of a name as it counts; false if this package cannot compute it.
+// hash is the hash of a name in the form that is compared. It returns false if this package cannot compute it.
 func (f *file) hash(v layout.HashVersion, name string) (layout.NameHash, bool) {
 	p := []byte(name)
 	if f.casefold() && !f.encrypted() {

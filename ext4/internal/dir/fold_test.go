@@ -30,7 +30,7 @@ func (w *world) mkfolded(t *testing.T) layout.Ino {
 	return d
 }
 
-// TestCasefold grows a casefolded directory and finds names in other cases and other forms. e2fsck knows the hashes.
+// TestCasefold grows a casefolded directory and finds names in other cases and other forms. e2fsck checks the hashes.
 func TestCasefold(t *testing.T) {
 	for _, k := range []struct {
 		name   string
@@ -89,8 +89,8 @@ func TestCasefold(t *testing.T) {
 	}
 }
 
-// TestCasefoldElsewhere finds and removes a name that stands where its hash does not belong, as a kernel has left it to
-// which a soft hyphen was not ignorable; not where the file system says that there are none such.
+// TestCasefoldElsewhere finds and removes a name that is not where its hash belongs. A kernel that did not ignore the
+// soft hyphen leaves such names. If the file system says that there are none, they are not looked for.
 func TestCasefoldElsewhere(t *testing.T) {
 	for _, newest := range []bool{false, true} {
 		path := judge.Mke2fs(t, "16M", "-b", "1024", "-O", "casefold,^metadata_csum", "-E", "encoding=utf8")

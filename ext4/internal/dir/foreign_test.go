@@ -21,12 +21,12 @@ import (
 	"ext4img/testimages/judge"
 )
 
-// TestImages lists every directory of the images that mke2fs and debugfs made, as debugfs does.
+// TestImages lists every directory of the images that mke2fs and debugfs made, and compares with debugfs's listing.
 func TestImages(t *testing.T) {
 	judge.Need(t, "debugfs")
 	for _, image := range testimages.All(t) {
 		if strings.HasPrefix(image.Name, "disk-") || image.Name == "dirty" {
-			continue // not a bare file system, or one that changes by recovery
+			continue // a partitioned disk, or a file system that recovery changes
 		}
 		t.Run(image.Name, func(t *testing.T) {
 			path := testimages.Path(t, image.Name)
@@ -79,7 +79,7 @@ func (w *world) walk(t *testing.T, path string, ino layout.Ino, depth int) (seen
 	return seen
 }
 
-// TestIndexLost adds to a directory that is hashed in a file system that has lost the feature: the flag must go.
+// TestIndexLost adds to a hashed directory in a file system that has lost the feature: the flag must be cleared.
 func TestIndexLost(t *testing.T) {
 	judge.Need(t, "tune2fs")
 	w := newWorld(t, stack.Mke2fs(t, "16M", "-b", "1024", "-O", "^metadata_csum"))
@@ -96,8 +96,8 @@ func TestIndexLost(t *testing.T) {
 	w.judgeNames(t, d, files, names)
 }
 
-// TestOracleImages walks every directory of images with one defect each: whatever is wrong there, nothing panics or
-// runs for long.
+// TestOracleImages walks every directory of images with one defect each. Whatever is wrong, nothing panics or runs
+// for long.
 func TestOracleImages(t *testing.T) {
 	list, _ := filepath.Glob(filepath.Join(judge.Oracles(t, "e2fsprogs"), "*.img.gz"))
 	if len(list) == 0 {
@@ -132,7 +132,7 @@ func TestOracleImages(t *testing.T) {
 	}
 }
 
-// gunzip reads an image, in the short form the first 16 MiB of it.
+// gunzip reads an image; in the short form, only its first 16 MiB.
 func gunzip(t *testing.T, path string) *simdev.Image {
 	t.Helper()
 	f, err := os.Open(path)
@@ -159,7 +159,7 @@ func gunzip(t *testing.T, path string) *simdev.Image {
 	return dev.Image()
 }
 
-// tryWorld opens an image that may be too far gone for that.
+// tryWorld opens an image that may be too damaged to open.
 func tryWorld(m *simdev.Image) (w *world, ok bool) {
 	f, err := bare.Parse(simdev.FromImage(m))
 	if err != nil || f.G.Incompat&^layout.KnownIncompat != 0 || uint64(f.G.Groups) > 1<<16 {
@@ -182,7 +182,7 @@ func (w *world) isDir(t *testing.T, ino layout.Ino) (is bool) {
 	return is
 }
 
-// TestAfterKernel goes on with directories that the kernel made, and lets the kernel go on with ours.
+// TestAfterKernel changes directories that the kernel made, and lets the kernel change ours.
 func TestAfterKernel(t *testing.T) {
 	for _, k := range []struct {
 		name string
@@ -245,8 +245,8 @@ func (w *world) lookup(t *testing.T, d layout.Ino, name string) (ino layout.Ino)
 	return ino
 }
 
-// freeReplaced frees the files whose names in d now lead to f, and counts f's links: more names elsewhere beside those
-// in d.
+// freeReplaced frees the files whose names in d now refer to f, and sets f's link count: its names in d, and
+// elsewhere more.
 func (w *world) freeReplaced(t *testing.T, names map[string]layout.Ino, f layout.Ino, elsewhere int) {
 	t.Helper()
 	now := w.names(t, w.lookup(t, layout.RootIno, "d"))

@@ -11,7 +11,7 @@ import (
 type step struct {
 	lblk layout.Lblk
 	node layout.DxNode
-	at   int // the entry to go down by
+	at   int // the entry by which to go down
 }
 
 // path is the way from the root to a leaf. It is valid until the index changes.
@@ -57,7 +57,7 @@ func (f *file) node(lblk layout.Lblk) (layout.DxNode, error) {
 	return n, err
 }
 
-// editRoot gives the root to change.
+// editRoot returns the root, to be changed.
 func (f *file) editRoot(h *journal.Handle) (layout.DxRoot, []byte, error) {
 	ref, err := f.ref(0, f.dxType(0))
 	if err != nil {
@@ -71,7 +71,7 @@ func (f *file) editRoot(h *journal.Handle) (layout.DxRoot, []byte, error) {
 	return root, p, err
 }
 
-// editNode gives an index block to change, root or not.
+// editNode returns an index block, root or not, to be changed.
 func (f *file) editNode(h *journal.Handle, lblk layout.Lblk) (layout.DxNode, error) {
 	if lblk == 0 {
 		root, _, err := f.editRoot(h)
@@ -88,7 +88,7 @@ func (f *file) editNode(h *journal.Handle, lblk layout.Lblk) (layout.DxNode, err
 	return f.d.g.ParseDxNode(p)
 }
 
-// createNode makes a new block an index node; its one child is for the caller to replace.
+// createNode makes a new block an index node with one child, which the caller then replaces.
 func (f *file) createNode(h *journal.Handle, lblk, child layout.Lblk) (layout.DxNode, error) {
 	ref, err := f.ref(lblk, f.dxType(lblk))
 	if err != nil {
@@ -101,12 +101,12 @@ func (f *file) createNode(h *journal.Handle, lblk, child layout.Lblk) (layout.Dx
 	return f.d.g.InitDxNode(p, child), nil
 }
 
-// probe goes from the root to the first leaf where a hash can be.
+// probe goes from the root to the first leaf that may hold a hash.
 func (f *file) probe(hash layout.NameHash) (*path, error) {
 	return f.descend(func(n layout.DxNode) int { return n.Find(hash) })
 }
 
-// descend goes from the root to a leaf, in each node by the entry that choose returns.
+// descend goes from the root to a leaf. In each node it takes the entry that choose returns.
 func (f *file) descend(choose func(n layout.DxNode) int) (*path, error) {
 	root, _, err := f.root()
 	if err != nil {
@@ -130,7 +130,8 @@ func (t *path) bottom() *step { return &t.steps[len(t.steps)-1] }
 // leaf is the block that the path leads to.
 func (t *path) leaf() layout.Lblk { return t.bottom().node.Block(t.bottom().at) }
 
-// lowest is the hash that the index gives for the leaf, which next has just moved to: of the highest step that moved.
+// lowest is the hash that the index gives for the leaf to which next has just moved: that of the highest step that
+// moved.
 func (t *path) lowest() uint32 {
 	for i := len(t.steps) - 1; i >= 0; i-- {
 		if s := t.steps[i]; s.at > 0 {
@@ -164,8 +165,8 @@ func (t *path) next() (more bool, err error) {
 	return true, nil
 }
 
-// leaves calls fn with every leaf in the order of the hashes, until it returns false or an error. An index that leads
-// to more leaves than the directory has blocks is corrupt.
+// leaves calls fn with every leaf in the order of the hashes, until fn returns false or an error. If an index leads
+// to more leaves than the directory has blocks, it is corrupt.
 func (f *file) leaves(fn func(lblk layout.Lblk) (bool, error)) error {
 	t, err := f.descend(func(layout.DxNode) int { return 0 })
 	if err != nil {

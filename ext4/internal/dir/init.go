@@ -7,8 +7,8 @@ import (
 	"ext4img/journal"
 )
 
-// Init makes a new directory, which has no blocks yet: "." and "..", inline where the file system has inline data and
-// the inode's record has room, else in a first block.
+// Init makes "." and ".." in a new directory, which has no blocks yet. They are inline if the file system has inline
+// data and the inode's record has room, or else in a first block.
 func (d *Dirs) Init(h *journal.Handle, dir, parent layout.Ino) error {
 	f, err := d.open(h, dir)
 	if err != nil {
@@ -39,7 +39,7 @@ func (f *file) firstBlock(h *journal.Handle) ([]byte, error) {
 	return f.createEntries(h, lblk)
 }
 
-// SetParent changes where ".." leads.
+// SetParent changes the inode of "..".
 func (d *Dirs) SetParent(h *journal.Handle, dir, parent layout.Ino) error {
 	f, err := d.open(h, dir)
 	if err != nil {

@@ -17,7 +17,7 @@ const (
 
 // The two parts of an inline directory, as place.lblk.
 const (
-	partBlock layout.Lblk = 0 // i_block, behind the parent's number
+	partBlock layout.Lblk = 0 // i_block, after the parent's number
 	partAttr  layout.Lblk = 1 // the attribute "system.data"
 )
 
@@ -61,7 +61,7 @@ func (f *file) findInline(name string) (place, bool, error) {
 	return place{}, false, nil
 }
 
-// initInline makes an empty inline directory; done is false if the inode's record has no room for the attribute.
+// initInline makes an empty inline directory. done is false if the inode's record has no room for the attribute.
 func (f *file) initInline(h *journal.Handle, parent layout.Ino) (done bool, err error) {
 	switch err := f.d.inline.SetInline(h, f.ino, nil); {
 	case errors.Is(err, syscall.ENOSPC):
@@ -111,8 +111,8 @@ func (f *file) editInline(h *journal.Handle, part layout.Lblk, fn func(p []byte)
 	return f.d.inline.SetInline(h, f.ino, p)
 }
 
-// addInline adds to an inline directory. If it has no room and cannot get more, it becomes one of blocks, and done is
-// false.
+// addInline adds to an inline directory. If there is no room and none can be made, it turns the directory into one
+// with blocks, and done is false.
 func (f *file) addInline(h *journal.Handle, n entry) (done bool, err error) {
 	if _, taken, err := f.findInline(n.name); err != nil || taken {
 		if err == nil {
@@ -140,7 +140,8 @@ func (f *file) addInline(h *journal.Handle, n entry) (done bool, err error) {
 	return false, f.moveOut(h)
 }
 
-// growInline makes the second part as long as the inode's record allows; false if need bytes do not fit even so.
+// growInline makes the second part as long as the inode's record allows. It returns false if need bytes do not fit
+// even then.
 func (f *file) growInline(h *journal.Handle, old []byte, need int) (bool, error) {
 	room, err := f.d.inline.InlineRoom(h, f.ino)
 	if err != nil {
@@ -161,7 +162,7 @@ func (f *file) growInline(h *journal.Handle, old []byte, need int) (bool, error)
 	return true, f.d.t.SetSize(h, f.ino, uint64(layout.InodeBlockSize+room))
 }
 
-// moveOut turns an inline directory into a linear one of one block.
+// moveOut turns an inline directory into a linear one with one block.
 func (f *file) moveOut(h *journal.Handle) error {
 	parent, parts, err := f.inlineParts()
 	if err != nil {

@@ -5,8 +5,8 @@ import (
 	"ext4img/journal"
 )
 
-// Empty tells whether a directory has no entries but "." and "..", in any of its blocks: an index that leads past some
-// of them makes no directory empty. A part that cannot be read is an error.
+// Empty reports whether a directory has no entries but "." and "..". It reads all blocks, not only those in the
+// index. If a part cannot be read, it returns an error.
 func (d *Dirs) Empty(r journal.Reader, dir layout.Ino) (bool, error) {
 	empty := true
 	err := d.Scan(r, dir, func(e Entry) (bool, error) {

@@ -10,9 +10,9 @@ import (
 	"ext4img/journal"
 )
 
-// A place is where an entry was found: a record of a block, or of one of the two parts of an inline directory.
+// A place says where an entry was found: in a record of a block, or in one of the two parts of an inline directory.
 type place struct {
-	lblk   layout.Lblk // with an inline directory: 0 is i_block, 1 the attribute
+	lblk   layout.Lblk // in an inline directory, 0 is i_block and 1 the attribute
 	off    int
 	ino    layout.Ino
 	ftype  uint8
@@ -23,8 +23,8 @@ func placeOf(lblk layout.Lblk, e layout.Dirent) place {
 	return place{lblk: lblk, off: e.Off, ino: e.Ino, ftype: e.Type}
 }
 
-// Lookup finds a name: the inode it leads to, and its type as the entry has it. The error is fs.ErrNotExist if there
-// is no such name.
+// Lookup finds a name, and returns its inode and the type in its entry. The error is fs.ErrNotExist if there is no
+// such name.
 func (d *Dirs) Lookup(r journal.Reader, dir layout.Ino, name string) (layout.Ino, uint8, error) {
 	f, err := d.open(r, dir)
 	if err != nil {
@@ -40,7 +40,7 @@ func (d *Dirs) Lookup(r journal.Reader, dir layout.Ino, name string) (layout.Ino
 	return at.ino, at.ftype, nil
 }
 
-// find searches for a name in whatever form the directory has.
+// find searches for a name, whatever form the directory has.
 func (f *file) find(name string) (place, bool, error) {
 	if len(name) > layout.MaxNameLen {
 		return place{}, false, nil
@@ -72,7 +72,7 @@ func (f *file) findIn(lblk layout.Lblk, name string) (place, bool, error) {
 }
 
 // findLinear searches block after block. If it does not find the name, room is the first block with need bytes of
-// room for another, or f.blocks.
+// room, or f.blocks.
 func (f *file) findLinear(name string, need int) (at place, ok bool, room layout.Lblk, err error) {
 	room = f.blocks
 	for lblk := range f.blocks {
@@ -94,8 +94,9 @@ func (f *file) findLinear(name string, need int) (at place, ok bool, room layout
 	return place{}, false, room, nil
 }
 
-// findHashed searches the leaf where the name's hash belongs, and those after it that the hash continues in. "." and
-// ".." stand in the root. Without the hash (SipHash needs a key) it searches every leaf.
+// findHashed searches the leaf to which the name's hash belongs, and the leaves after it in which that hash
+// continues. "." and ".." are in the root. If the hash cannot be computed (SipHash needs a key), it searches every
+// leaf.
 func (f *file) findHashed(name string) (place, bool, error) {
 	root, p, err := f.root()
 	if err != nil {
@@ -129,9 +130,9 @@ func (f *file) findHashed(name string) (place, bool, error) {
 	return place{}, false, layout.Corruptf("directory %d: index: more leaves than %d blocks", f.ino, f.blocks)
 }
 
-// findFolded searches a casefolded directory for a name that is not where its hash belongs. Kernels disagree about what
-// names with ignorable code points fold to, so about their hashes; the kernel searches every leaf, too. Names in ASCII are
-// spared that.
+// findFolded searches a casefolded directory for a name that is not where its hash belongs. Kernels disagree about
+// the folded form of names with ignorable code points, and so about their hashes. Like the kernel it searches every
+// leaf. For names in ASCII it need not.
 func (f *file) findFolded(name string) (place, bool, error) {
 	if f.same == nil || !strings.ContainsFunc(name, func(r rune) bool { return r >= utf8.RuneSelf }) {
 		return place{}, false, nil

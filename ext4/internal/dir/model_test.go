@@ -20,7 +20,7 @@ import (
 	"pgregory.net/rapid"
 )
 
-// model is a directory and what it should hold.
+// model is a directory and its expected content.
 type model struct {
 	w     *world
 	d     layout.Ino
@@ -28,7 +28,7 @@ type model struct {
 	names map[string]layout.Ino
 }
 
-// TestMain makes the models' runs fewer; EXT4IMG_LONG=1 leaves them as they are.
+// TestMain makes fewer runs of the models, unless EXT4IMG_LONG=1.
 func TestMain(m *testing.M) {
 	if os.Getenv("EXT4IMG_LONG") == "" {
 		if err := flag.Set("rapid.checks", "6"); err != nil {
@@ -38,7 +38,8 @@ func TestMain(m *testing.M) {
 	m.Run()
 }
 
-// TestModel changes directories at random and compares them with a map. Few long names fill small blocks quickly.
+// TestModel changes directories at random and compares them with a map. With long names, few of them fill the small
+// blocks.
 func TestModel(t *testing.T) {
 	for _, k := range []struct {
 		name string
@@ -83,7 +84,7 @@ func runModel(t *testing.T, rt *rapid.T, image *simdev.Image) {
 	judge.Fsck(t, path)
 }
 
-// name draws a name; there are few, so that they meet again.
+// name draws one of few names, so that names are drawn again.
 func (m *model) name(t *rapid.T) string {
 	n := rapid.SampledFrom([]int{1, 2, 9, 40, 255}).Draw(t, "length")
 	which := rapid.IntRange(0, 40).Draw(t, "which")
@@ -116,7 +117,7 @@ func (m *model) burst(t *rapid.T) {
 	}
 }
 
-// any draws a name that is there, or any.
+// any draws a name of the directory, or any name.
 func (m *model) any(t *rapid.T) string {
 	if len(m.names) == 0 || rapid.IntRange(0, 9).Draw(t, "blind") == 0 {
 		return m.name(t)
@@ -155,7 +156,7 @@ func (m *model) compare(t *rapid.T, what, name string, old layout.Ino, err error
 	}
 }
 
-// cancel changes much in one handle and takes it back.
+// cancel makes many changes in one handle and cancels it.
 func (m *model) cancel(t *rapid.T) {
 	from := rapid.IntRange(0, 1000).Draw(t, "from")
 	errStop := errors.New("cancel")

@@ -16,8 +16,8 @@ import (
 	"ext4img/journal"
 )
 
-// TestMutations spoils bytes of directories that no checksum protects. Nothing may panic or run for long, and every
-// error that is not the usual kind names the disk as corrupt.
+// TestMutations damages bytes of directories that no checksum protects. Nothing may panic or run for long, and errors
+// are of the usual kinds or say that the disk is corrupt.
 func TestMutations(t *testing.T) {
 	rounds := 1500
 	if os.Getenv("EXT4IMG_LONG") != "" {
@@ -40,7 +40,7 @@ func TestMutations(t *testing.T) {
 			at := places[rnd.IntN(len(places))]
 			off := at.off + int64(rnd.IntN(at.n))
 			if rnd.IntN(2) == 0 {
-				off = at.off + int64(rnd.IntN(min(at.n, 48))) // where the counts are
+				off = at.off + int64(rnd.IntN(min(at.n, 48))) // the counts are there
 			}
 			b := []byte{byte(rnd.Uint32() >> rnd.IntN(8))}
 			if _, err := w.Dev.WriteAt(b, off); err != nil {
@@ -61,7 +61,7 @@ type region struct {
 	n   int
 }
 
-// placesOf is where the blocks of the directory d are, and the record of the inline directory small.
+// placesOf returns the blocks of directory d, and the record of the inline directory small.
 func (w *world) placesOf(t *testing.T, d, small layout.Ino) (out []region) {
 	t.Helper()
 	w.View(func(r journal.Reader) {
@@ -84,13 +84,13 @@ func (w *world) placesOf(t *testing.T, d, small layout.Ino) (out []region) {
 			out = append(out, region{at + 40, 60}, region{at + 160, w.G.InodeSize - 160})
 		}
 		for range 10 {
-			out = append(out, out[0]) // the root, again and again
+			out = append(out, out[0]) // the root more often than others
 		}
 	})
 	return out
 }
 
-// tryAll does everything to a directory. It returns an error that is not of a kind that it may be.
+// tryAll calls every operation on a directory. It returns an error that is not of an allowed kind.
 func (w *world) tryAll(t *testing.T, d, file layout.Ino, names map[string]layout.Ino) error {
 	count := 0
 	var errs []error

@@ -42,8 +42,8 @@ type scan struct {
 	*file
 	fn    func(Entry) (bool, error)
 	bad   func(error) error
-	seen  map[layout.Pblk]bool // the blocks that were read: one that is in two places would come for ever
-	ended bool                 // fn wants no more
+	seen  map[layout.Pblk]bool // the blocks that were read, so that a block mapped many times is read once
+	ended bool                 // fn has returned false
 }
 
 // inline scans the two parts of an inline directory.
@@ -84,7 +84,7 @@ func (s *scan) extent(e layout.Extent) error {
 	return nil
 }
 
-// block scans one block. Those of an index hold no names but the two of the root.
+// block scans one block. Index blocks hold no names, except for the two in the root.
 func (s *scan) block(lblk layout.Lblk) error {
 	if s.indexed() {
 		if p, ok := s.isIndex(lblk); ok {
@@ -106,8 +106,8 @@ func (s *scan) block(lblk layout.Lblk) error {
 	return s.records(t.String(), t.Area(p))
 }
 
-// isIndex tells whether a block of a hashed directory is one of its index. It reads the block as plain bytes and looks at
-// them itself: a leaf is no damage that would have to be recorded.
+// isIndex reports whether a block of a hashed directory belongs to its index. It reads the block as bytes without a
+// type and looks at them itself: a leaf, which is no index block, must not be recorded as damage.
 func (s *scan) isIndex(lblk layout.Lblk) ([]byte, bool) {
 	typ := s.dxType(lblk)
 	ref, err := s.ref(lblk, layout.PlainType{Name: typ.String()})
@@ -118,7 +118,7 @@ func (s *scan) isIndex(lblk layout.Lblk) ([]byte, bool) {
 	return p, err == nil && typ.Verify(p) == nil
 }
 
-// dots gives the two entries of an index's root.
+// dots yields the two entries in the root of an index.
 func (s *scan) dots(p []byte) error {
 	for _, name := range []string{".", ".."} {
 		e, err := s.format().At(p, layout.DotOffset(name))

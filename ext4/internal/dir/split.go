@@ -29,8 +29,8 @@ func (f *file) collect(p []byte) ([]layout.Dirent, error) {
 	return list, err
 }
 
-// splitLeaf makes two leaves of a full one and the entry that does not fit: the upper half of the hashes moves to a
-// new block. The index block above has room for it.
+// splitLeaf makes two leaves of a full one and the entry that does not fit. The upper half of the hashes moves to a
+// new block. The index block above must have room for it.
 func (f *file) splitLeaf(h *journal.Handle, t *path, v layout.HashVersion, hash layout.NameHash, n entry) error {
 	lower := t.leaf()
 	p, err := f.editEntries(h, lower)
@@ -83,7 +83,7 @@ func (f *file) hashedEntries(p []byte, v layout.HashVersion) ([]hashed, error) {
 	return list, nil
 }
 
-// middle is where the entries, at least two, are best cut in two halves of equal size.
+// middle is the index at which the entries, at least two, are best cut into halves of equal size.
 func (f *file) middle(list []hashed) int {
 	total := f.format().Size(plain(list))
 	cut, size := 1, f.format().Size(plain(list[:1]))
@@ -105,8 +105,8 @@ func plain(list []hashed) []layout.Dirent {
 	return out
 }
 
-// growIndex makes room one step further down on the way to a leaf: the lowest index block with room takes a second
-// half of its child, which is full; if all are full, the entries of the root move down to a node of their own.
+// growIndex makes one step that leads to room on the way to a leaf. The lowest index block with room gets a second
+// half of its child, which is full. If all are full, the entries of the root move down to a node of their own.
 func (f *file) growIndex(h *journal.Handle, t *path) error {
 	level := len(t.steps) - 2
 	for level >= 0 && t.steps[level].node.Full() {
@@ -195,7 +195,7 @@ func (f *file) makeHashed(h *journal.Handle) error {
 	return f.setFlags(h, f.flags|layout.FlagIndex)
 }
 
-// newVersion is the hash for a directory that becomes hashed.
+// newVersion is the hash version for a directory that becomes hashed.
 func (f *file) newVersion() layout.HashVersion {
 	switch v := layout.HashVersion(f.d.g.DefHashVersion); {
 	case v <= layout.HashTea:

@@ -57,7 +57,7 @@ func (w *world) mkfiles(t bare.T, n int) []layout.Ino {
 	return out
 }
 
-// setLinks gives every file the link count that the names in all demand, and frees those without a name.
+// setLinks sets the link count of every file to the number of its names, and frees the files without a name.
 func (w *world) setLinks(t bare.T, files []layout.Ino, names map[string]layout.Ino) {
 	t.Helper()
 	count := w.links(t, files, names)
@@ -68,7 +68,7 @@ func (w *world) setLinks(t bare.T, files []layout.Ino, names map[string]layout.I
 	}
 }
 
-// links is setLinks without freeing anything: the files without a name become orphans for e2fsck if they stay so.
+// links is setLinks, but does not free the files without a name. If they stay so, e2fsck takes them for orphans.
 func (w *world) links(t bare.T, files []layout.Ino, names map[string]layout.Ino) map[layout.Ino]uint16 {
 	t.Helper()
 	count := map[layout.Ino]uint16{}
@@ -87,7 +87,7 @@ func (w *world) links(t bare.T, files []layout.Ino, names map[string]layout.Ino)
 	return count
 }
 
-// list calls fn with every entry of a directory in which nothing is wrong.
+// list calls fn with every entry of a directory that must be without errors.
 func (w *world) list(r journal.Reader, ino layout.Ino, fn func(dir.Entry) (bool, error)) error {
 	return w.Dirs.Scan(r, ino, fn, func(err error) error { return err })
 }

@@ -9,18 +9,18 @@ import (
 	"ext4img/ext4/layout"
 )
 
-// blockCost is how many blocks a change of a map by block numbers may touch: the inode, three indirect blocks and the
-// data, each with its allocation.
+// blockCost is the number of blocks that a change of a map by block numbers may touch: the inode, three indirect
+// blocks and the data, each with its allocation.
 const blockCost = 1 + layout.IndirectLevels + (layout.IndirectLevels+2)*group.BlockCredits
 
-// listStep is a list on the way to a data block, and the entry taken.
+// listStep is a list on the way to a data block, and the entry at which the way goes on.
 type listStep struct {
 	list
 	at int
 }
 
-// listsTo is the way to a logical block. Missing indirect blocks are made if create says so; else the way ends above
-// the first that is missing.
+// listsTo is the way to a logical block. If create is set it makes missing indirect blocks; otherwise the way ends
+// above the first one that is missing.
 func (f *file) listsTo(l uint64, create bool) ([]listStep, error) {
 	if l >= f.m.g.IndirectEnd() {
 		return nil, fmt.Errorf("inode %d: logical block %d: a map of block numbers ends at %d: %w", f.ino, l, f.m.g.IndirectEnd(), syscall.EFBIG)
@@ -70,7 +70,7 @@ func (f *file) newList(steps []listStep) error {
 	return f.put(last, last.at, block)
 }
 
-// reachable tells whether 32 bits can hold the numbers of the blocks.
+// reachable checks that the numbers of the blocks fit into 32 bits.
 func (f *file) reachable(p layout.Pblk, n uint32) error {
 	if uint64(p)+uint64(n) > math.MaxUint32 {
 		return fmt.Errorf("inode %d: block %d is out of reach of a map by block numbers: %w", f.ino, p, syscall.ENOSPC)
@@ -95,7 +95,7 @@ func (f *file) put(s *listStep, at int, p layout.Pblk) error {
 	return nil
 }
 
-// listGoal is where the block for entry at of a list would best be: behind the one before it.
+// listGoal is the best place for the block of entry at in a list: after the block of the entry before it.
 func (f *file) listGoal(l list, at int) layout.Pblk {
 	for i := at - 1; i >= 0; i-- {
 		if p := l.Get(i); p != 0 {
@@ -108,7 +108,7 @@ func (f *file) listGoal(l list, at int) layout.Pblk {
 	return f.m.space.GoalFor(f.ino)
 }
 
-// orHome is a goal, or the inode's own if that is none.
+// orHome returns p, or the inode's own goal if p is 0.
 func (f *file) orHome(p layout.Pblk) layout.Pblk {
 	if f.m.g.ContainsBlocks(p, 1) {
 		return p
@@ -116,7 +116,7 @@ func (f *file) orHome(p layout.Pblk) layout.Pblk {
 	return f.m.space.GoalFor(f.ino)
 }
 
-// allocateBlocks is Allocate for a file mapped by block numbers. It does not go beyond one list.
+// allocateBlocks is Allocate for a file mapped by block numbers. It stops at the end of one list.
 func (f *file) allocateBlocks(lblk layout.Lblk, n uint32) (layout.Extent, error) {
 	e := layout.Extent{Lblk: lblk}
 	if err := f.need(blockCost); err != nil {
@@ -176,7 +176,7 @@ func (f *file) insertBlocks(e layout.Extent) error {
 	return nil
 }
 
-// lastMapped is the way to the last block that is mapped before to; or to an indirect block that maps nothing, where
+// lastMapped is the way to the last mapped block before to. It may lead to an indirect block that maps nothing, if
 // another program left one: then the last entry is -1.
 func (f *file) lastMapped(to uint64) ([]listStep, error) {
 	top, err := f.top()
@@ -216,7 +216,7 @@ func (f *file) lastBelow(l list, to uint64, left *uint64) ([]listStep, error) {
 }
 
 // removeLastBlocks removes the last run of blocks in [from, to) that one list holds, and the lists that become empty.
-// As removeLast, it returns the first block it removed, or from.
+// Like removeLast, it returns the first block removed, or from.
 func (f *file) removeLastBlocks(from, to layout.Lblk) (layout.Lblk, error) {
 	steps, err := f.lastMapped(uint64(to))
 	if err != nil || steps == nil {
@@ -242,7 +242,8 @@ func (f *file) removeLastBlocks(from, to layout.Lblk) (layout.Lblk, error) {
 	return to, nil
 }
 
-// removeRun frees the contiguous blocks of a list that end with its entry s.at, which maps last, but none before from.
+// removeRun frees the contiguous blocks of a list that end with entry s.at, which maps last. It frees no block before
+// from.
 func (f *file) removeRun(s *listStep, from, last layout.Lblk) (layout.Lblk, error) {
 	p, n := s.Get(s.at), 1
 	for n <= s.at && last-layout.Lblk(n) >= from && last >= layout.Lblk(n) && s.Get(s.at-n) == p-1 {

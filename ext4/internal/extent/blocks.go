@@ -8,18 +8,18 @@ import (
 	"ext4img/journal/buf"
 )
 
-// A file of ext2 or ext3 is mapped by block numbers: 12 in i_block, and then over one, two and three levels of indirect
-// blocks. Here they are read as the extents that they amount to.
+// A file of ext2 or ext3 is mapped by block numbers: 12 of them in i_block, the rest over one, two and three levels
+// of indirect blocks. This file reads them as extents.
 
 // list is a list of block numbers on the way to the data: i_block or an indirect block.
 type list struct {
 	layout.BlockList
 	block layout.Pblk // 0 for i_block
-	level int         // 0 holds the numbers of data blocks; i_block has -1, for its entries differ
+	level int         // 0 holds the numbers of data blocks; -1 is i_block, whose entries have different levels
 	first uint64      // the logical block of its first entry
 }
 
-// dataEnd is where the entries of data blocks end.
+// dataEnd is the index after the last entry for a data block.
 func (l list) dataEnd() int {
 	if l.level < 0 {
 		return layout.DirectBlocks
@@ -43,8 +43,8 @@ func (f *file) top() (list, error) {
 	return list{BlockList: b, level: -1}, nil
 }
 
-// entry is what entry i of a list covers: the level of the list below (-1 for a data block), the first logical block
-// and the number of them.
+// entry returns what entry i of a list covers: the level of the list below (-1 for a data block), the first logical
+// block, and the number of logical blocks.
 func (f *file) entry(l list, i int) (level int, first, span uint64) {
 	if l.level >= 0 {
 		span = f.m.g.IndirectSpan(l.level)
@@ -73,7 +73,7 @@ func (f *file) below(l list, i int) (list, error) {
 	return list{BlockList: b, block: block, level: level, first: first}, nil
 }
 
-// walkBlocks calls fn for the runs of blocks from a logical block on, none longer than an extent may be.
+// walkBlocks calls fn for the runs of blocks from a logical block on. No run is longer than an extent may be.
 func (f *file) walkBlocks(from layout.Lblk, fn func(layout.Extent) (bool, error)) error {
 	top, err := f.top()
 	if err != nil {
@@ -92,7 +92,7 @@ type blockWalk struct {
 	from uint64
 	fn   func(layout.Extent) (bool, error)
 	run  layout.Extent // found and not yet reported
-	left uint64        // indirect blocks that may still be met: a file cannot have more than there are blocks
+	left uint64        // bound for the indirect blocks still to come: a file cannot have more than the file system has blocks
 	more bool
 }
 
@@ -126,7 +126,7 @@ func (w *blockWalk) walk(l list) error {
 	return nil
 }
 
-// add takes one more block into the run, or reports the run and begins another.
+// add adds one more block to the run. If the block does not continue the run, add reports the run and begins another.
 func (w *blockWalk) add(e layout.Extent) (err error) {
 	if w.run.Len > 0 && w.run.Joins(e) {
 		w.run.Len++
@@ -163,8 +163,8 @@ func (f *file) lookupBlocks(l layout.Lblk) (layout.Extent, error) {
 	return here, err
 }
 
-// nodesOfBlocks is Nodes for a file mapped by block numbers: an index for each indirect block, and the blocks of a list
-// of data blocks as the extents they amount to.
+// nodesOfBlocks is Nodes for a file mapped by block numbers. It gives an index for each indirect block, and extents
+// for the blocks in a list of data blocks.
 func (f *file) nodesOfBlocks(fn func(Node) error) error {
 	top, err := f.top()
 	if err != nil {

@@ -14,9 +14,9 @@ import (
 // ErrHole is returned by Convert for a range that is not mapped.
 var ErrHole = errors.New("not mapped")
 
-// Allocate maps the hole at a logical block to newly allocated blocks, n of them at most, and returns the extent that
-// was made: it begins at lblk, and is shorter than n where the hole ends, where no longer run of blocks is free, or at
-// the greatest length of an extent. syscall.ENOSPC if nothing is free, syscall.EEXIST if there is no hole.
+// Allocate maps the hole at a logical block to at most n newly allocated blocks, and returns the new extent. It
+// begins at lblk. It is shorter than n if the hole ends, if no longer run of blocks is free, or if an extent cannot
+// be longer. The error is syscall.ENOSPC if nothing is free, and syscall.EEXIST if there is no hole.
 func (m *Mapper) Allocate(h *journal.Handle, ino layout.Ino, lblk layout.Lblk, n uint32, unwritten bool) (layout.Extent, error) {
 	f, err := m.change(h, ino)
 	if err != nil {
@@ -69,8 +69,8 @@ func (f *file) checkRange(lblk layout.Lblk, n uint32) error {
 // cluster is the first block of the logical cluster of a block.
 func (f *file) cluster(l uint64) uint64 { return l - l%uint64(f.m.g.ClusterRatio) }
 
-// implied is the extent for want, if its first cluster already belongs to the file by one of the extents beside it: up
-// to the end of that cluster there is nothing to choose.
+// implied is the extent for want if an extent beside it maps a part of want's first cluster. Then the physical
+// cluster is given, up to the end of that logical cluster.
 func (f *file) implied(prev, want, next layout.Extent) (layout.Extent, bool) {
 	ratio := uint64(f.m.g.ClusterRatio)
 	if ratio == 1 {
@@ -89,12 +89,12 @@ func (f *file) implied(prev, want, next layout.Extent) (layout.Extent, bool) {
 	return want, true
 }
 
-// takeData allocates blocks for want, or for the beginning of it, in whole clusters.
+// takeData allocates blocks for want, or for its first part, in whole clusters.
 func (f *file) takeData(prev, want, next layout.Extent) (layout.Extent, error) {
 	ratio := uint64(f.m.g.ClusterRatio)
 	base, end := f.cluster(uint64(want.Lblk)), want.End()
 	if next.Len > 0 {
-		// The cluster in which the next extent begins is not free to be chosen.
+		// The cluster in which the next extent begins is given already.
 		end = min(end, f.cluster(uint64(next.Lblk)))
 	}
 	clusters := (end - base + ratio - 1) / ratio
@@ -109,7 +109,7 @@ func (f *file) takeData(prev, want, next layout.Extent) (layout.Extent, error) {
 	return want, f.m.inodes.AddBlocks(f.h, f.ino, int64(got))
 }
 
-// goal is the block that would continue the file's neighbouring extents, for logical block l.
+// goal is the best block for logical block l: the one that continues a neighbouring extent.
 func (f *file) goal(prev layout.Extent, l uint64, next layout.Extent) layout.Pblk {
 	switch {
 	case prev.Len > 0 && prev.Pblk+layout.Pblk(l-uint64(prev.Lblk)) < layout.Pblk(f.m.g.Blocks):
@@ -120,8 +120,8 @@ func (f *file) goal(prev layout.Extent, l uint64, next layout.Extent) layout.Pbl
 	return f.m.space.GoalFor(f.ino)
 }
 
-// Insert maps a hole to blocks that the caller has allocated, and counted in i_blocks. syscall.EEXIST if any of it is
-// mapped.
+// Insert maps a hole to blocks that the caller has allocated and counted in i_blocks. The error is syscall.EEXIST if
+// a part of it is mapped.
 func (m *Mapper) Insert(h *journal.Handle, ino layout.Ino, e layout.Extent) error {
 	f, err := m.change(h, ino)
 	if err != nil {
@@ -154,9 +154,9 @@ func (m *Mapper) Insert(h *journal.Handle, ino layout.Ino, e layout.Extent) erro
 	return f.rewrite(p, e.Lblk, e)
 }
 
-// Convert makes exactly the n blocks from lblk on written, or unwritten. They must be mapped (ErrHole), in either
-// state. Blocks for the tree may come from the pool. syscall.ENOSPC if there is none: Widen then finds a range that needs
-// none.
+// Convert makes exactly the n blocks from lblk on written, or unwritten. They must be mapped, in either state, or
+// else the error is ErrHole. Blocks for the tree may come from the pool. The error is syscall.ENOSPC if there is
+// none: Widen then finds a range that needs no block.
 func (m *Mapper) Convert(h *journal.Handle, ino layout.Ino, lblk layout.Lblk, n uint32, unwritten bool) error {
 	f, err := m.Edit(h, ino)
 	if err != nil {
@@ -165,8 +165,8 @@ func (m *Mapper) Convert(h *journal.Handle, ino layout.Ino, lblk layout.Lblk, n 
 	return f.f.convert(lblk, n, unwritten, group.Pool)
 }
 
-// Written makes exactly the n blocks from lblk on written, as Convert does, with blocks for the tree of which
-// SplitBlocks were promised.
+// Written makes exactly the n blocks from lblk on written, as Convert does. It takes blocks for the tree from those
+// promised after SplitBlocks.
 func (m Map) Written(lblk layout.Lblk, n uint32) error {
 	return m.f.convert(lblk, n, false, group.Promised)
 }
@@ -191,7 +191,7 @@ func (f *file) convert(lblk layout.Lblk, n uint32, unwritten bool, reach group.R
 	return nil
 }
 
-// convertOne converts the part of [l, end) that lies in one extent, and returns where that part ends.
+// convertOne converts the part of [l, end) that lies in one extent, and returns the end of that part.
 func (f *file) convertOne(l, end uint64, unwritten bool) (uint64, error) {
 	p, err := f.findIn(f.way[:0], layout.Lblk(l))
 	if err != nil {
@@ -211,8 +211,8 @@ func (f *file) convertOne(l, end uint64, unwritten bool) (uint64, error) {
 	return part.End(), f.rewrite(p, layout.Lblk(l), converted(f.parts[:0], e, part, unwritten)...)
 }
 
-// converted is what an extent becomes when a part of it changes its state, appended to parts. A written extent of the
-// greatest length is one block too long to be unwritten.
+// converted appends to parts what an extent becomes if part of it changes its state. A written extent of the greatest
+// length is one block too long to be unwritten.
 func converted(parts []layout.Extent, e, part layout.Extent, unwritten bool) []layout.Extent {
 	if part.Lblk > e.Lblk {
 		parts = append(parts, e.Cut(0, uint64(part.Lblk)))

@@ -11,7 +11,7 @@ import (
 	"ext4img/journal"
 )
 
-// victim is an image whose file has a map of several levels, and where the parts of that map lie.
+// victim is an image with a file whose map has several levels, and the places of the parts of that map.
 type victim struct {
 	image  *simdev.Image
 	places []int64 // of i_block and the nodes, bytes
@@ -69,8 +69,8 @@ func newVictim(t *testing.T, args ...string) victim {
 	return v
 }
 
-// TestCorruptMaps changes bytes of healthy maps and then does everything that can be done with them: each call returns,
-// with a result or with an error of a known kind.
+// TestCorruptMaps changes bytes of valid maps and then calls every operation on them. Each call returns a result, or
+// an error of a known kind.
 func TestCorruptMaps(t *testing.T) {
 	for _, args := range [][]string{
 		{"-b", "1024", "-O", "^has_journal,^metadata_csum"},
@@ -103,8 +103,8 @@ func known(err error) bool {
 	return false
 }
 
-// mutated is a copy of the image with one to three places changed: a random byte, a small number, the number of
-// another node or of a bitmap, a node marked free.
+// mutated is a copy of the image in which one to three places are changed: to a random byte, to a small number, or to
+// the number of another node or of a bitmap; or a node is marked free.
 func (v victim) mutated(t *testing.T, rnd *rand.Rand) *simdev.Image {
 	t.Helper()
 	d := simdev.FromImage(v.image.Clone())
@@ -189,8 +189,8 @@ func (w *world) everything(t *testing.T, rnd *rand.Rand) []error {
 	return errs
 }
 
-// TestEmptiedRoot: another program may leave a tree whose only leaf has few extents; the root is a leaf when they are
-// gone.
+// TestEmptiedRoot: another program may leave a tree whose only leaf has few extents. When they are removed, the root
+// becomes a leaf.
 func TestEmptiedRoot(t *testing.T) {
 	w := newWorld(t, mke2fs(t, "16M", "-b", "1024"), 0)
 	for l := layout.Lblk(0); l < 10; l += 2 {

@@ -17,7 +17,7 @@ import (
 	"ext4img/testimages/judge"
 )
 
-// fsx makes of a file's map what the operations of a trace make of it, in small nodes.
+// fsx replays the operations of a trace on a file's map, in small nodes.
 type fsx struct {
 	*world
 	t    *testing.T
@@ -88,7 +88,7 @@ func (h *hex) Scan(state fmt.ScanState, _ rune) error {
 	return err
 }
 
-// step is one operation: what it means for blocks.
+// step runs one operation on whole blocks.
 func (f *fsx) step(name string, off, length uint64, keep bool) {
 	f.t.Helper()
 	end := off + length

@@ -13,7 +13,7 @@ import (
 	"ext4img/testimages/bare"
 )
 
-// fill takes every block that can be had without the pool, and returns what it took.
+// fill takes every free block outside the pool, and returns them.
 func (w *world) fill(t bare.T) []run {
 	t.Helper()
 	var taken []run
@@ -41,8 +41,8 @@ func (w *world) release(t bare.T, taken []run) {
 	}
 }
 
-// TestConvertInFullFileSystem has blocks promised for each of many writes, fills the file system to the last block, and converts
-// them: none runs out of space, however the tree grows.
+// TestConvertInFullFileSystem gets a promise of blocks for each of many writes, fills the file system to the last
+// block, and converts the writes: none runs out of space, however the tree grows.
 func TestConvertInFullFileSystem(t *testing.T) {
 	for _, v := range [][]string{{"-b", "1024"}, {"-b", "1024", "-O", "bigalloc", "-C", "16384"}} {
 		const blocks, writes = 8192, 700
@@ -94,8 +94,8 @@ func TestConvertInFullFileSystem(t *testing.T) {
 	}
 }
 
-// TestPunchInFullFileSystem punches holes that split an extent each, until the tree needs nodes although no block is
-// free.
+// TestPunchInFullFileSystem punches holes, each of which splits an extent, until the tree needs nodes although no
+// block is free.
 func TestPunchInFullFileSystem(t *testing.T) {
 	for _, v := range [][]string{{"-b", "1024"}, {"-b", "1024", "-O", "bigalloc", "-C", "2048"}} {
 		w := newWorld(t, mke2fs(t, "16M", v...), 4)
@@ -104,7 +104,7 @@ func TestPunchInFullFileSystem(t *testing.T) {
 		w.allocateAll(t, 0, 4096, false)
 		taken := w.fill(t)
 		for l := layout.Lblk(0); l < 50*step; l += step {
-			// What each gives back is taken away at once.
+			// Take away at once the blocks that each hole gives back.
 			w.Must(t, func(h *journal.Handle) error {
 				_, _, err := w.m.Remove(h, w.ino, l+step/2, l+step)
 				return err

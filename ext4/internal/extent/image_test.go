@@ -72,8 +72,8 @@ func (w *world) walked(t *testing.T) []layout.Extent {
 	return all
 }
 
-// TestScatteredConversions makes 9,000 scattered blocks of a range of 65,536 written, in batches, as direct writes do,
-// and then removes all of it.
+// TestScatteredConversions makes 9,000 scattered blocks in a range of 65,536 written, in batches, as direct writes
+// do. Then it removes everything.
 func TestScatteredConversions(t *testing.T) {
 	for _, v := range []struct {
 		name  string
@@ -151,7 +151,7 @@ func (w *world) reopen(t *testing.T, path string) {
 	w.free = free
 }
 
-// TestLengths goes over the greatest lengths of both states.
+// TestLengths goes beyond the greatest lengths of both states.
 func TestLengths(t *testing.T) {
 	w := newWorld(t, mke2fs(t, "1G", "-b", "4096"), 0)
 	w.setSize(t, 100000)
@@ -198,7 +198,8 @@ func TestLengths(t *testing.T) {
 	w.judged(t)
 }
 
-// TestSequentialGrowsInPlace writes an unwritten extent from its start: the written extent grows, nothing is split.
+// TestSequentialGrowsInPlace writes an unwritten extent from its start: the written extent grows, and nothing is
+// split.
 func TestSequentialGrowsInPlace(t *testing.T) {
 	w := newWorld(t, mke2fs(t, "64M", "-b", "4096"), 0)
 	w.setSize(t, 4096)
@@ -236,7 +237,7 @@ func BenchmarkConvert(b *testing.B) {
 	}
 }
 
-// TestRandomFillShrinks writes a whole range in random order: in the end the tree is as small as the extents need.
+// TestRandomFillShrinks writes a whole range in random order: in the end the tree is as small as its extents allow.
 func TestRandomFillShrinks(t *testing.T) {
 	const blocks = 20000
 	seed := uint64(time.Now().UnixNano())

@@ -11,12 +11,12 @@ import (
 	"ext4img/journal"
 )
 
-// Inspect looks at what a file's map says of the logical blocks [from, to), where to of ^0 is the end of the file, before
-// any of them is freed: every node is whole and in its place, no block is mapped twice, none is metadata, all are marked
-// in use, and i_blocks counts as many. The error is layout.ErrCorrupt if something is wrong: then nothing should be freed
-// at all, since to find it half way would leave the file in pieces. A map that is none is right.
+// Inspect checks what a file's map says of the logical blocks [from, to) before any of them is freed; to of ^0 is the
+// end of the file. Every node must be whole and in its place, no block may be mapped twice or be metadata, all must
+// be marked in use, and i_blocks must count as many. If something is wrong the error is layout.ErrCorrupt. Then
+// nothing may be freed: an error half way would leave the file in pieces. An inode without a map passes.
 //
-// What cannot be known from one file is whether another one claims the same blocks.
+// Inspect cannot know whether another file claims the same blocks.
 func (m *Mapper) Inspect(r journal.Reader, ino layout.Ino, from, to layout.Lblk) error {
 	f, err := m.open(r, ino)
 	if err != nil || f.kind == mappedByNothing {
@@ -41,16 +41,16 @@ func (m *Mapper) Inspect(r journal.Reader, ino layout.Ino, from, to layout.Lblk)
 	return nil
 }
 
-// inspection is what Inspect has seen.
+// inspection is what Inspect has found so far.
 type inspection struct {
 	*file
 	from, to uint64
 	runs     []group.Run // whole clusters of data and nodes
-	end      uint64      // where the last logical cluster of the data seen so far ends
-	endP     layout.Pblk // and where on disk
+	end      uint64      // end of the last logical cluster of the data seen so far
+	endP     layout.Pblk // end of that cluster on disk
 }
 
-// tree looks at the nodes that lead to the range.
+// tree checks the nodes that lead to the range.
 func (s *inspection) tree() error {
 	root, err := s.root()
 	if err != nil {
@@ -90,7 +90,7 @@ func (s *inspection) node(n step) error {
 	return nil
 }
 
-// lists looks at the indirect blocks that lead to the range.
+// lists checks the indirect blocks that lead to the range.
 func (s *inspection) lists() error {
 	top, err := s.top()
 	if err != nil {
@@ -131,14 +131,14 @@ func (s *inspection) list(l list, left *uint64) error {
 	return nil
 }
 
-// own notes a block of the map.
+// own records a block of the map.
 func (s *inspection) own(block layout.Pblk) {
 	ratio := layout.Pblk(s.m.g.ClusterRatio)
 	s.note(block-block%ratio, uint64(ratio))
 }
 
-// data notes the clusters of an extent that follows those noted so far. Extents share a cluster on disk only if they
-// share one of the file.
+// data records the clusters of an extent that follows those recorded so far. Two extents may share a cluster on disk
+// only if they share a logical cluster of the file.
 func (s *inspection) data(e layout.Extent) error {
 	ratio := uint64(s.m.g.ClusterRatio)
 	if (uint64(e.Pblk)-uint64(e.Lblk))%ratio != 0 {
@@ -168,7 +168,7 @@ func (s *inspection) note(p layout.Pblk, n uint64) {
 	s.runs = append(s.runs, group.Run{Start: p, Len: n})
 }
 
-// judge looks at all that was noted.
+// judge checks everything that was recorded.
 func (s *inspection) judge() error {
 	slices.SortFunc(s.runs, func(a, b group.Run) int { return cmp.Compare(a.Start, b.Start) })
 	var total uint64

@@ -51,8 +51,8 @@ func (w *world) crashed(t *testing.T, area journal.Area, pieces []simdev.Piece) 
 	return &c
 }
 
-// TestCrash changes a file at random through the journal and cuts the power now and then: after recovery, the file
-// system is whole.
+// TestCrash changes a file at random through the journal and cuts the power from time to time. After recovery the
+// file system is whole.
 func TestCrash(t *testing.T) {
 	for _, args := range [][]string{{"-b", "1024"}, {"-b", "1024", "-O", "bigalloc", "-C", "4096"}} {
 		seed := uint64(time.Now().UnixNano())
@@ -82,7 +82,7 @@ func TestCrash(t *testing.T) {
 	}
 }
 
-// TestFreedNodesAreRevoked: a block that was a node, then data, keeps its data through recovery.
+// TestFreedNodesAreRevoked: a block that was a node and is now data keeps its data through recovery.
 func TestFreedNodesAreRevoked(t *testing.T) {
 	w := newWorld(t, mke2fs(t, "16M", "-b", "1024"), 0)
 	w.setSize(t, 20000)
@@ -130,7 +130,7 @@ func TestFreedNodesAreRevoked(t *testing.T) {
 	c.judged(t)
 }
 
-// TestDirectoryBlocksAreRevoked: the blocks of a directory are metadata and may be in the log when they are freed.
+// TestDirectoryBlocksAreRevoked: blocks of a directory are metadata, so copies may be in the log when they are freed.
 func TestDirectoryBlocksAreRevoked(t *testing.T) {
 	w := newWorld(t, mke2fs(t, "16M", "-b", "1024"), 0)
 	w.withLog(t)

@@ -10,8 +10,7 @@ import (
 	"ext4img/journal"
 )
 
-// TestJudged changes a file at random, with nodes as large as they are, and has e2fsck and debugfs look at it now and
-// then.
+// TestJudged changes a file at random, with nodes of full size. From time to time e2fsck and debugfs judge the image.
 func TestJudged(t *testing.T) {
 	for name, args := range map[string][]string{
 		"1k":       {"-b", "1024"},
@@ -51,7 +50,7 @@ func TestJudged(t *testing.T) {
 	}
 }
 
-// anything is one change.
+// anything makes one random change.
 func (w *world) anything(t *testing.T, rnd *rand.Rand, span uint32) {
 	t.Helper()
 	ratio := w.G.ClusterRatio

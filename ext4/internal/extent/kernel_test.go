@@ -13,8 +13,8 @@ import (
 	"ext4img/testimages/judge"
 )
 
-// TestKernelReads has the kernel read a file of scattered written blocks, in a file system full of other bytes: what is
-// written it sees, and all else as zeros.
+// TestKernelReads has the kernel read a file of scattered written blocks, in a file system full of other bytes. It
+// must read the data of the written blocks, and zeros everywhere else.
 func TestKernelReads(t *testing.T) {
 	const blocks = 20000
 	seed := uint64(time.Now().UnixNano())

@@ -9,9 +9,9 @@ import (
 	"ext4img/journal"
 )
 
-// Lookup is what is at a logical block, from that block on: the rest of its extent, or a hole (Pblk 0) up to the next
-// extent or to the end of what a file can be. A file mapped by block numbers has the extents that those amount to, of
-// which Lookup finds what one indirect block holds.
+// Lookup returns what is at a logical block, from that block on: the rest of its extent, or a hole (Pblk 0) up to the
+// next extent or to the largest block of a file. In a file mapped by block numbers, contiguous blocks form an extent;
+// Lookup finds as much of it as one indirect block holds.
 func (m *Mapper) Lookup(r journal.Reader, ino layout.Ino, lblk layout.Lblk) (layout.Extent, error) {
 	f, err := m.Open(r, ino)
 	if err != nil {
@@ -20,9 +20,9 @@ func (m *Mapper) Lookup(r journal.Reader, ino layout.Ino, lblk layout.Lblk) (lay
 	return f.Lookup(lblk)
 }
 
-// A Map is one inode as it was when Open or Edit read it, for several look-ups or conversions. It is good until the inode
-// changes otherwise: under a view until that is closed, in a handle until another method of Mapper changes it. It belongs
-// to one goroutine.
+// A Map is one inode as Open or Edit read it, for several look-ups or conversions. It is valid until the inode
+// changes in another way: under a view until the view is closed, in a handle until another method of Mapper changes
+// the inode. It belongs to one goroutine.
 type Map struct{ f *file }
 
 // Open reads an inode for look-ups.
@@ -40,7 +40,7 @@ func (m *Mapper) Edit(h *journal.Handle, ino layout.Ino) (Map, error) {
 // Inode is the inode's record. It must not be changed.
 func (m Map) Inode() layout.Inode { return m.f.raw }
 
-// Lookup is Mapper.Lookup. Blocks that are metadata of the file system, as far as its Space knows, are
+// Lookup is Mapper.Lookup. If blocks are metadata of the file system, as far as its Space knows, the error is
 // layout.ErrCorrupt.
 func (m Map) Lookup(lblk layout.Lblk) (layout.Extent, error) {
 	e, err := m.f.lookup(lblk)
@@ -77,8 +77,8 @@ func hole(from layout.Lblk, end uint64) layout.Extent {
 	return layout.Extent{Lblk: from, Len: uint32(end - uint64(from))}
 }
 
-// Walk calls fn for every extent from a logical block on, in order; one that covers the block is cut to begin there. It
-// ends early when fn returns false. fn must not change the file.
+// Walk calls fn for every extent from a logical block on, in order. An extent that covers that block is cut to begin
+// there. Walk ends when fn returns false. fn must not change the file.
 func (m *Mapper) Walk(r journal.Reader, ino layout.Ino, from layout.Lblk, fn func(layout.Extent) (more bool, err error)) error {
 	f, err := m.open(r, ino)
 	if err != nil {
@@ -115,7 +115,7 @@ func (f *file) walkExtents(from layout.Lblk, fn func(layout.Extent) (bool, error
 	return nil
 }
 
-// Node describes one node of a map, for those who want to see it.
+// Node describes one node of a map, for callers that show it.
 type Node struct {
 	Level   int         // 0 is the root
 	Depth   int         // levels below it
@@ -123,11 +123,11 @@ type Node struct {
 	First   layout.Lblk // the first logical block of its range: its key in the node above
 	Entries int
 	Max     int
-	Extents []layout.Extent      // of a leaf
-	Indexes []layout.ExtentIndex // of any other; for a file mapped by block numbers, the indirect blocks below
+	Extents []layout.Extent      // the extents of a leaf
+	Indexes []layout.ExtentIndex // the entries of any other node; in a file mapped by block numbers, the indirect blocks below
 }
 
-// Nodes calls fn for every node of the map, each before those below it, from left to right.
+// Nodes calls fn for every node of the map, from left to right, each before the nodes below it.
 func (m *Mapper) Nodes(r journal.Reader, ino layout.Ino, fn func(Node) error) error {
 	f, err := m.open(r, ino)
 	if err != nil {

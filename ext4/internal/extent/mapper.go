@@ -5,18 +5,18 @@
 //	A          depth 1    [0 → a] [812 → b] …                 entries of 12 bytes to fill the block
 //	a          depth 0    [0+8 at 9000 written] [8+100 at 9008 unwritten] …
 //
-// What it promises. After every change the tree is whole: extents in order, never two for one block; an index key is
-// the first key of the node below; no node but the root is empty; every block that was taken or given back is counted
-// in i_blocks, the bitmaps and the free counts in the same handle. A change touches the block range it is asked for and
-// no other. Nothing is kept in memory between calls: the bytes are the truth, so a handle can be cancelled at any
-// point.
+// What it promises. After every change the tree is whole: extents are in order and never overlap; an index key is the
+// first key of the node below; only the root may be empty; every block that was taken or given back is counted in
+// i_blocks, the bitmaps and the free counts in the same handle. A change touches only the block range that the caller
+// asks for. Nothing is kept in memory between calls: the bytes are the only truth, so a handle can be cancelled at
+// any point.
 //
-// What it asks of the caller. After an error from a function that takes a handle the handle must be cancelled, since
-// half of the change may be in it. Large changes are steps: Allocate and Remove do as much as suits one handle and say
-// how far they came. Data blocks that are freed must not be in use by I/O.
+// What it asks of the caller. After an error from a function that takes a handle, the handle must be cancelled,
+// because half of the change may be in it. Large changes are made in steps: Allocate and Remove do as much as suits
+// one handle and return how far they came. Data blocks that are freed must not be in use by I/O.
 //
-// With bigalloc, space comes in clusters. A logical cluster of a file lies in one physical cluster, whatever number of
-// extents map parts of it; it is freed with the last of them.
+// With bigalloc, space is allocated in clusters. A logical cluster of a file lies in one physical cluster, whatever
+// number of extents map parts of it. It is freed with the last of them.
 package extent
 
 import (
@@ -36,8 +36,8 @@ type Mapper struct {
 	space  *group.Space
 	inodes *inode.Table
 	g      *layout.Geometry
-	// nodeLimit, when it is not 0, is how many entries a node may be filled with. Tests grow deep trees with it; the
-	// nodes stay valid, merely not full.
+	// nodeLimit, if not 0, bounds how many entries a node is filled with. Tests use it to grow deep trees; the nodes
+	// are valid, but not full.
 	nodeLimit int
 }
 
@@ -53,15 +53,15 @@ type file struct {
 	h        *journal.Handle // nil in a call that only reads
 	raw      layout.Inode    // the record when the call began
 	ino      layout.Ino
-	typ      buf.Type // of its nodes
+	typ      buf.Type // type of its nodes
 	kind     kind
 	journals bool         // its blocks are metadata, and may be in the log
 	strict   bool         // index keys must be exact: the map is about to be changed
-	reach    group.Reach  // of tree blocks into what is set aside
-	spare    run          // data about to be freed: nodes may take of it when nothing else is free
-	kept     *[]group.Run // where Unmap wants to know what it unmapped; nil for all that frees
+	reach    group.Reach  // how far down allocations of tree blocks may take the free count
+	spare    run          // data about to be freed: new nodes take blocks of it if nothing else is free
+	kept     *[]group.Run // where Unmap collects what it unmapped; nil in calls that free
 
-	// Memory of Lookup and Convert, which are called for every write.
+	// Memory for Lookup and Convert, which are called for every write.
 	way          [layout.MaxExtentDepth + 1]step
 	parts, fresh [4]layout.Extent
 }
@@ -70,7 +70,7 @@ type file struct {
 type kind int
 
 const (
-	mappedByNothing kind = iota // a device, a short symlink, inline data: i_block is something else
+	mappedByNothing kind = iota // i_block is no map: a device, a short symlink, inline data
 	mappedByExtents
 	mappedByBlocks // direct and indirect blocks
 )
@@ -115,7 +115,7 @@ func (m *Mapper) change(h *journal.Handle, ino layout.Ino) (*file, error) {
 	return f, nil
 }
 
-// iblock is the inode's i_block as it is now: in a call that only reads, as it was when the call began.
+// iblock is the inode's present i_block. In a call that only reads, it is as it was when the call began.
 func (f *file) iblock() ([]byte, error) {
 	if f.h == nil {
 		return f.raw.Block(), nil
@@ -140,13 +140,13 @@ func (f *file) ref(block layout.Pblk) buf.Ref {
 	return buf.Ref{Block: uint64(block), Len: f.m.g.BlockSize, Type: f.typ}
 }
 
-// takeBlock allocates a block for the map itself, with bigalloc a cluster, and counts it.
+// takeBlock allocates a block, with bigalloc a cluster, for the map itself, and counts it in i_blocks.
 func (f *file) takeBlock(goal layout.Pblk) (layout.Pblk, error) {
 	ratio := f.m.g.ClusterRatio
 	block, _, err := f.m.space.Alloc(f.h, group.Request{Goal: goal, Min: ratio, Max: ratio, Reach: f.reach, Root: true})
 	if errors.Is(err, syscall.ENOSPC) && f.spare.n > 0 {
-		// A hole can be punched in a full file system: a node may stand where the data was, since metadata goes home
-		// only after the commit that frees the data. The block stays counted.
+		// In a full file system a hole must still be punched: a node may take a block of the data being freed.
+		// Metadata goes home only after the commit that frees the data. The block stays counted in i_blocks.
 		f.spare.n -= uint64(ratio)
 		return f.spare.p + layout.Pblk(f.spare.n), nil
 	}
@@ -166,7 +166,7 @@ func (f *file) giveBlock(block layout.Pblk) error {
 	return f.m.inodes.AddBlocks(f.h, f.ino, -int64(ratio))
 }
 
-// giveData frees whole clusters of data and counts them.
+// giveData frees whole clusters of data and subtracts them from i_blocks.
 func (f *file) giveData(d run) error {
 	if d.n == 0 {
 		return nil

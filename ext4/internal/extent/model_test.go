@@ -14,7 +14,7 @@ import (
 	"pgregory.net/rapid"
 )
 
-// model is what a file's map should be.
+// model is the expected map of a file.
 type model struct {
 	*world
 	t      *rapid.T
@@ -23,7 +23,7 @@ type model struct {
 	top    uint64 // a second range of blocks begins here
 }
 
-// errCancel makes a handle be cancelled.
+// errCancel makes a test's handle be cancelled.
 var errCancel = errors.New("cancelled by the test")
 
 func TestModel(t *testing.T) {
@@ -67,7 +67,7 @@ func runModel(t *rapid.T, image *simdev.Image, limit int) {
 	}
 }
 
-// check compares everything with the model.
+// check compares the file with the model.
 func (m *model) check() {
 	a, err := m.audit()
 	if err != nil {
@@ -138,8 +138,8 @@ func (m *model) length(most uint64) uint32 {
 	return uint32(rapid.Uint64Range(1, most).Draw(m.t, "length"))
 }
 
-// try runs a change, sometimes in a handle that is cancelled after it; then, and after one of the errors that are
-// allowed, nothing has changed and it returns false.
+// try runs a change, sometimes in a handle that it then cancels. After a cancelled handle, and after one of the
+// allowed errors, nothing may have changed, and try returns false.
 func (m *model) try(fn func(h *journal.Handle) error, allowed ...error) bool {
 	cancel := rapid.IntRange(0, 4).Draw(m.t, "cancel") == 0
 	err := m.Do(m.t, func(h *journal.Handle) error {
@@ -258,7 +258,7 @@ func (m *model) convertRange(l uint64, n uint32, unwritten bool) {
 	}
 }
 
-// scatter makes every second block of a range written, one by one: as many extents as can be.
+// scatter makes every second block of a range written, one by one, which gives the most extents possible.
 func (m *model) scatter() {
 	l := m.lblk()
 	for i := range uint64(20) {
@@ -276,7 +276,7 @@ func (m *model) remove() {
 	m.removeRange(l, min(l+n, 1<<32-1))
 }
 
-// removeRange removes in handles that are as small as they may be.
+// removeRange removes in handles with as few credits as possible.
 func (m *model) removeRange(from, to uint64) {
 	for done := false; !done; {
 		h, err := m.J.Start(m.m.StepCredits())

@@ -11,11 +11,11 @@ import (
 type step struct {
 	node  layout.ExtentNode
 	block layout.Pblk // 0 for the root
-	at    int         // the index taken; in the leaf, the last extent that does not begin behind the block looked for, or -1
-	end   uint64      // the node's range of logical blocks ends here
+	at    int         // the entry taken; in the leaf, the last extent that does not begin after the block looked for, or -1
+	end   uint64      // end of the node's range of logical blocks
 }
 
-// path leads from the root to a leaf. It is good until the tree changes.
+// path leads from the root to a leaf. It is valid until the tree changes.
 type path []step
 
 func (p path) leaf() *step { return &p[len(p)-1] }
@@ -62,7 +62,7 @@ func (f *file) child(s *step) (step, error) {
 	if err != nil {
 		return step{}, err
 	}
-	node, err := layout.ParseExtentNode(p) // again: a handle does not verify what it has changed, as whatever type
+	node, err := layout.ParseExtentNode(p) // again: a handle does not verify a block that it has changed
 	if err != nil {
 		return step{}, f.corrupt(x.Child, "%v", err)
 	}
@@ -91,12 +91,12 @@ func (f *file) corrupt(block layout.Pblk, format string, args ...any) error {
 	return layout.Corruptf("extent node of inode %d: block %d: %s", f.ino, block, fmt.Sprintf(format, args...))
 }
 
-// find is the path to where logical block l is mapped or would be.
+// find is the path to the place where logical block l is or would be mapped.
 func (f *file) find(l layout.Lblk) (path, error) {
 	return f.findIn(make(path, 0, layout.MaxExtentDepth+1), l)
 }
 
-// findIn is find, in the memory of an empty path.
+// findIn is find, using the memory of an empty path.
 func (f *file) findIn(p path, l layout.Lblk) (path, error) {
 	root, err := f.root()
 	if err != nil {
@@ -118,8 +118,8 @@ func (f *file) findIn(p path, l layout.Lblk) (path, error) {
 	}
 }
 
-// toward goes to the next leaf to the right (dir 1) or left (dir -1) and stands on its first or last extent; false if
-// there is none.
+// toward moves to the next leaf to the right (dir 1) or left (dir -1), to its first or last extent. It returns false
+// if there is none.
 func (f *file) toward(p path, dir int) (path, bool, error) {
 	level := len(p) - 2
 	for level >= 0 && (p[level].at+dir < 0 || p[level].at+dir >= p[level].node.Entries()) {
@@ -143,7 +143,7 @@ func (f *file) toward(p path, dir int) (path, bool, error) {
 	return p, true, nil
 }
 
-// extentAt is the extent under the path's position, if there is one.
+// extentAt is the extent at the path's position, if there is one.
 func (p path) extentAt() (layout.Extent, bool) {
 	s := p.leaf()
 	if s.at < 0 || s.at >= s.node.Entries() {
@@ -152,7 +152,7 @@ func (p path) extentAt() (layout.Extent, bool) {
 	return s.node.Extent(s.at), true
 }
 
-// left is the path to the last extent that does not begin behind the block that p was found for, which may be in a leaf
+// left is the path to the last extent that does not begin after the block for which p was found. It may be in a leaf
 // further left.
 func (f *file) left(p path) (path, layout.Extent, bool, error) {
 	for ok := true; ok; {
@@ -167,7 +167,7 @@ func (f *file) left(p path) (path, layout.Extent, bool, error) {
 	return nil, layout.Extent{}, false, nil
 }
 
-// right is the path to the first extent that begins behind that block.
+// right is the path to the first extent that begins after that block.
 func (f *file) right(p path) (path, layout.Extent, bool, error) {
 	p = append(path(nil), p...)
 	p.leaf().at++
@@ -183,8 +183,8 @@ func (f *file) right(p path) (path, layout.Extent, bool, error) {
 	return nil, layout.Extent{}, false, nil
 }
 
-// around is what maps logical block l, cut to begin there, with the extents before and behind l's extent or hole. An
-// extent that is not there has length 0; a hole reaches to the next extent or to the end of what a file can be.
+// around returns what maps logical block l, cut to begin there, and the extents before and after l's extent or hole.
+// A missing extent has length 0. A hole reaches to the next extent or to the largest block of a file.
 func (f *file) around(p path, l layout.Lblk) (prev, here, next layout.Extent, err error) {
 	_, e, ok, err := f.left(p)
 	if err != nil {

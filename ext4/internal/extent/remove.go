@@ -10,9 +10,10 @@ import (
 const removeGroups = 4
 
 // Remove unmaps the logical blocks [from, to), where to of ^0 is the end of the file, and frees their blocks and the
-// nodes that become empty. It goes from the right and does as much as the handle has credits for, at least StepCredits;
-// then it returns false and next, with which it is to be called in another handle in the place of to. A tree that has
-// become small enough goes back into the inode. After an error next is to, since the handle is to be cancelled.
+// nodes that become empty. It works from the right and does as much as the handle has credits for, at least
+// StepCredits. If that is not all, it returns false, and next: the caller calls it again in another handle with next
+// in place of to. A tree that has become small enough goes back into the inode. After an error next is to, because
+// the handle must be cancelled.
 func (m *Mapper) Remove(h *journal.Handle, ino layout.Ino, from, to layout.Lblk) (done bool, next layout.Lblk, err error) {
 	f, err := m.change(h, ino)
 	if err != nil {
@@ -21,8 +22,8 @@ func (m *Mapper) Remove(h *journal.Handle, ino layout.Ino, from, to layout.Lblk)
 	return f.remove(from, to)
 }
 
-// Unmap is Remove of data that stays allocated, and counted in i_blocks: it returns the blocks instead, in whole
-// clusters. It is for the recovery of fast commits, in which blocks change hands.
+// Unmap is Remove for data that stays allocated and counted in i_blocks: it returns the blocks, in whole clusters,
+// instead of freeing them. It is for the recovery of fast commits, which move blocks between files.
 func (m *Mapper) Unmap(h *journal.Handle, ino layout.Ino, from, to layout.Lblk) (gone []group.Run, done bool, next layout.Lblk, err error) {
 	f, err := m.change(h, ino)
 	if err != nil {
@@ -33,7 +34,7 @@ func (m *Mapper) Unmap(h *journal.Handle, ino layout.Ino, from, to layout.Lblk) 
 	return gone, done, next, err
 }
 
-// remove does what a handle has room for.
+// remove does as much as the handle has room for.
 func (f *file) remove(from, to layout.Lblk) (done bool, next layout.Lblk, err error) {
 	f.reach = group.Pool
 	step := f.removeLast
@@ -57,8 +58,8 @@ func (f *file) remove(from, to layout.Lblk) (done bool, next layout.Lblk, err er
 	return true, from, nil
 }
 
-// removeLast removes the last extent in [from, to), or the last part of it, and returns its first block: nothing in the
-// range is mapped from there on. That is from when nothing is left.
+// removeLast removes the last extent in [from, to), or its last part, and returns its first block: from there on,
+// nothing in the range is mapped. It returns from if nothing was left to remove.
 func (f *file) removeLast(from, to layout.Lblk) (layout.Lblk, error) {
 	p, err := f.find(to - 1)
 	if err != nil {
@@ -72,7 +73,7 @@ func (f *file) removeLast(from, to layout.Lblk) (layout.Lblk, error) {
 	if most := removeGroups * f.m.g.BlocksPerGroup; part.Len > most {
 		part = part.Cut(part.End()-uint64(most), part.End())
 	}
-	// What of the first and the last cluster is still mapped after this?
+	// Find out which blocks of the first and the last cluster stay mapped.
 	prev, next, err := f.beside(p, e, part)
 	if err != nil {
 		return to, err
@@ -100,8 +101,8 @@ func (f *file) removeLast(from, to layout.Lblk) (layout.Lblk, error) {
 	return part.Lblk, f.giveData(gone)
 }
 
-// beside is where the mapped blocks before and behind a part of extent e lie: before ends at the first result, and
-// behind begins at the second. Only bigalloc wants to know.
+// beside returns where the mapped blocks before and after a part of extent e lie: those before end at the first
+// result, those after begin at the second. Only bigalloc needs this.
 func (f *file) beside(p path, e, part layout.Extent) (prev, next uint64, err error) {
 	prev, next = 0, 1<<32
 	if f.m.g.ClusterRatio == 1 {
@@ -136,7 +137,8 @@ type run struct {
 	n uint64
 }
 
-// clusters is the clusters of a part of an extent, but for those that also hold blocks before prev or from next on.
+// clusters returns the clusters of a part of an extent, without those that also hold blocks before prev or from next
+// on.
 func (f *file) clusters(prev uint64, part layout.Extent, next uint64) run {
 	ratio := uint64(f.m.g.ClusterRatio)
 	first, end := f.cluster(uint64(part.Lblk)), f.cluster(part.End()+ratio-1)

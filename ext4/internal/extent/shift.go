@@ -10,18 +10,19 @@ import (
 	"ext4img/journal"
 )
 
-// Shift moves the map of the logical blocks [from, to), where to of ^0 is the end of the file, by delta blocks, for the
-// collapsing of a range (delta below 0, after the range before from was removed) and the insertion of one (delta above
-// 0, with to of ^0). An extent that begins before from is split there first. Blocks stay where they are on disk.
+// Shift moves the map of the logical blocks [from, to) by delta blocks; to of ^0 is the end of the file. To collapse
+// a range, delta is negative, and the range before from was removed. To insert a range, delta is positive and to is
+// ^0. An extent that begins before from is split there first. Blocks stay where they are on disk.
 //
 // It moves one leaf after the other, as many as the handle has credits for, in the order that keeps the tree valid at
-// every step: to the left from the left, to the right from the right. When it returns false, it is to be called in
-// another handle with next in the place of from, or of to when delta is above 0. A crash in between leaves a valid file
-// with a part of it moved, as it does in the kernel; it can be completed with the same arguments if the caller keeps
-// them.
+// every step: from the left when it moves to the left, from the right when it moves to the right. If it returns
+// false, the caller calls it again in another handle with next in place of from or, if delta is positive, of to. A
+// crash in between leaves a valid file of which a part has moved, as in the kernel. A caller that has kept the
+// arguments can complete the move.
 //
-// After an error next is what was given. syscall.EINVAL if the target is not free or, with bigalloc, not a number of
-// clusters away; syscall.EFBIG if it lies beyond what a file can be.
+// After an error next is the value that was passed. The error is syscall.EINVAL if the target is not free or, with
+// bigalloc, if delta is not a multiple of the cluster; syscall.EFBIG if the target lies beyond the largest block of a
+// file.
 func (m *Mapper) Shift(h *journal.Handle, ino layout.Ino, from, to layout.Lblk, delta int64) (done bool, next layout.Lblk, err error) {
 	s := shift{from: from, to: to, delta: delta}
 	start := s.next()
@@ -57,7 +58,7 @@ func (m *Mapper) Shift(h *journal.Handle, ino layout.Ino, from, to layout.Lblk, 
 	return true, s.next(), nil
 }
 
-// pause tells whether the handle is to end before the next step; if it may not, credits for the step are there.
+// pause reports whether the handle must end before the next step. If not, the handle has credits for the step.
 func (s *shift) pause(steps int) (bool, error) {
 	if s.h.Room() >= s.m.StepCredits() {
 		return false, nil
@@ -69,7 +70,7 @@ func (s *shift) pause(steps int) (bool, error) {
 	return false, s.need(s.m.StepCredits())
 }
 
-// shift is what remains to be moved.
+// shift is the part of a Shift that remains to be done.
 type shift struct {
 	*file
 	from, to layout.Lblk
@@ -84,7 +85,8 @@ func (s *shift) next() layout.Lblk {
 	return s.to
 }
 
-// whole tells whether what is still to be moved shares no cluster with what was moved: a handle may end here.
+// whole reports whether the blocks still to be moved share no cluster with those already moved: then a handle may end
+// here.
 func (s *shift) whole() (bool, error) {
 	ratio := uint64(s.m.g.ClusterRatio)
 	if ratio == 1 || s.delta < 0 && !s.inside {
@@ -144,7 +146,7 @@ func (s *shift) collapseLeaf() (done bool, err error) {
 	for end < p.leaf().node.Entries() && p.leaf().node.Key(end) < s.to {
 		end++
 	}
-	// Aligned to a cluster, as from must be: what is left of it lies behind what was moved.
+	// The edge is aligned to a cluster, as from must be: the blocks still to be moved lie after those moved.
 	edge := p.leaf().node.Extent(end - 1).End()
 	s.from, s.inside = layout.Lblk(s.cluster(edge)), s.cluster(edge) != edge
 	if err := s.move(p, i, end); err != nil {
@@ -193,7 +195,7 @@ func (f *file) leftOf(p path, l layout.Lblk) (path, layout.Extent, bool, error) 
 	return f.left(p)
 }
 
-// rightFrom is the first extent that begins at l or behind it, given the path found for l.
+// rightFrom is the first extent that begins at l or after it, given the path found for l.
 func (f *file) rightFrom(p path, l layout.Lblk) (path, layout.Extent, bool, error) {
 	if e, ok := p.extentAt(); ok && e.Lblk == l {
 		return p, e, true, nil

@@ -7,7 +7,7 @@ import (
 	"ext4img/ext4/layout"
 )
 
-// capacity is how many entries a node may hold.
+// capacity is the number of entries that a node may hold.
 func (f *file) capacity(n layout.ExtentNode) int {
 	if limit := f.m.nodeLimit; limit > 0 {
 		return min(limit, n.Max())
@@ -15,7 +15,7 @@ func (f *file) capacity(n layout.ExtentNode) int {
 	return n.Max()
 }
 
-// writable makes the node at a level of the path ready to be changed.
+// writable prepares the node at a level of the path to be changed.
 func (f *file) writable(p path, level int) (layout.ExtentNode, error) {
 	var err error
 	var b []byte
@@ -31,9 +31,9 @@ func (f *file) writable(p path, level int) (layout.ExtentNode, error) {
 	return p[level].node, nil
 }
 
-// rewrite puts parts, which are in order, in the place of the extent that covers logical block l, or into the hole
-// there. They join with their neighbours in the same leaf where they can, so that what grows a neighbour needs no
-// entry. The path must have been found for l.
+// rewrite replaces the extent that covers logical block l, or the hole there, by parts, which are in order. They are
+// joined with their neighbours in the same leaf if possible, so that a part that extends a neighbour needs no entry.
+// The path must have been found for l.
 func (f *file) rewrite(p path, l layout.Lblk, parts ...layout.Extent) error {
 	for range 4 * layout.MaxExtentDepth {
 		leaf := p.leaf()
@@ -52,13 +52,13 @@ func (f *file) rewrite(p path, l layout.Lblk, parts ...layout.Extent) error {
 	return f.corrupt(p.leaf().block, "no room after splits")
 }
 
-// window is a change within one leaf: drop entries from first on, and put others there.
+// window is a change within one leaf: it replaces drop entries, from first on, by others.
 type window struct {
 	first, drop int
 	put         []layout.Extent
 }
 
-// windowFor is the smallest change that has put at l; at is the last entry that does not begin behind l.
+// windowFor is the smallest change that has the result of put at l. at is the last entry that does not begin after l.
 func windowFor(leaf layout.ExtentNode, at int, l layout.Lblk, put []layout.Extent) window {
 	w := window{first: at + 1, put: put}
 	if at >= 0 && leaf.Extent(at).End() > uint64(l) {
@@ -84,7 +84,7 @@ func windowFor(leaf layout.ExtentNode, at int, l layout.Lblk, put []layout.Exten
 	return w
 }
 
-// store makes the change in the leaf, and then in the nodes above it what follows from it.
+// store makes the change in the leaf, and then the changes that follow from it in the nodes above.
 func (f *file) store(p path, w window) error {
 	level := len(p) - 1
 	leaf, err := f.writable(p, level)
@@ -112,9 +112,9 @@ func (f *file) store(p path, w window) error {
 	return f.collapse()
 }
 
-// absorb gives the lone extent of a leaf to a neighbouring leaf where it joins another, and frees the leaf; and once
-// more if that leaves a lone extent again. So a tree that random writes made large becomes small again when they have
-// filled the range.
+// absorb moves the lone extent of a leaf into a neighbouring leaf if it joins an extent there, and frees the leaf. If
+// that leaves a lone extent again, it does so once more. So a tree that random writes made large becomes small again
+// when they have filled the range.
 func (f *file) absorb(p path) error {
 	for range 2 {
 		o, joined, err := f.neighbour(p)
@@ -145,8 +145,8 @@ func (f *file) absorb(p path) error {
 	return nil
 }
 
-// neighbour is the extent of another leaf that the lone extent of a leaf joins, and both joined; of length 0 if there
-// is none.
+// neighbour finds an extent in another leaf that the lone extent of a leaf joins, and returns it and both joined. Its
+// length is 0 if there is none.
 func (f *file) neighbour(p path) (o, joined layout.Extent, err error) {
 	e := p.leaf().node.Extent(0)
 	for _, dir := range []int{-1, 1} {
@@ -172,7 +172,7 @@ func (f *file) neighbour(p path) (o, joined layout.Extent, err error) {
 	return o, joined, nil
 }
 
-// fixKeys makes the keys above a node equal to its first, after that moved.
+// fixKeys sets the keys above a node to its first key, after that has changed.
 func (f *file) fixKeys(p path, level int) error {
 	key := p[level].node.Key(0)
 	for level--; level >= 0; level-- {
@@ -191,7 +191,7 @@ func (f *file) fixKeys(p path, level int) error {
 	return nil
 }
 
-// dropNode frees a node that has become empty, and those above that become empty with it. A root is not freed: it
+// dropNode frees a node that has become empty, and the nodes above that become empty with it. A root is not freed: it
 // becomes a leaf.
 func (f *file) dropNode(p path, level int) error {
 	for ; level > 0; level-- {
@@ -215,7 +215,7 @@ func (f *file) dropNode(p path, level int) error {
 	return nil
 }
 
-// collapse pulls a lone node below the root up into it, as long as it fits.
+// collapse moves the entries of a lone node below the root into the root, as long as they fit.
 func (f *file) collapse() error {
 	for range layout.MaxExtentDepth {
 		root, err := f.root()
@@ -245,8 +245,8 @@ func (f *file) collapse() error {
 	return nil
 }
 
-// split makes one step toward room in the leaf of p: it splits the highest full node whose parent has room, or puts a
-// new level under the root. The path is useless afterwards.
+// split makes one step that leads to room in the leaf of p: it splits the highest full node whose parent has room, or
+// adds a level below the root. The path is not valid afterwards.
 func (f *file) split(p path) error {
 	level := len(p) - 1
 	for level > 0 && p[level-1].node.Entries() >= f.capacity(p[level-1].node) {
@@ -283,8 +283,8 @@ func (f *file) split(p path) error {
 	return nil
 }
 
-// atRightEdge tells whether the path takes the last entry at every level down to this one: a file that grows at its end
-// leaves full nodes behind.
+// atRightEdge reports whether the path takes the last entry at every level down to this one. Then a split leaves the
+// node full, since a file that grows at its end adds nothing to it.
 func (p path) atRightEdge(level int) bool {
 	for _, s := range p[:level+1] {
 		if s.at != s.node.Entries()-1 {
@@ -315,7 +315,7 @@ func (f *file) deepen(p path) error {
 	return nil
 }
 
-// nearby is a block that the path already leads to: the first node below the root, or the data.
+// nearby is a block on the path: the first node below the root, or the data.
 func (p path) nearby() layout.Pblk {
 	if len(p) > 1 {
 		return p[1].block + 1
@@ -327,7 +327,7 @@ func (p path) nearby() layout.Pblk {
 	return e.Pblk + layout.Pblk(e.Len)
 }
 
-// newNode allocates and formats a node. A bitmap that is wrong may call free what is a node of the path.
+// newNode allocates and formats a node. A wrong bitmap may call a node of the path free: that is an error.
 func (f *file) newNode(p path, depth int, goal layout.Pblk) (layout.Pblk, layout.ExtentNode, error) {
 	if !f.m.g.ContainsBlocks(goal, 1) {
 		goal = f.m.space.GoalFor(f.ino)

@@ -9,13 +9,13 @@ import (
 	"ext4img/ext4/layout"
 )
 
-// Widen finds what can be made written without a block for the tree, where there is none: the n blocks from lblk on,
-// which lie in one unwritten extent, and of the rest of that extent what lies before them, or behind them, or both. It is
-// the range [from, to) for Convert, after the caller has cleared on the device what was added. Of those ranges that
-// need no more entries than the leaf has room for, it is the smallest.
+// Widen finds a range that can be made written without a block for the tree, when no block is to be had. The n blocks
+// from lblk on must lie in one unwritten extent. The range adds the rest of that extent before them, or after them,
+// or both. The caller clears the added blocks on the device and then calls Convert for [from, to). Of the ranges that
+// need no more entries than the leaf has room for, Widen returns the smallest.
 //
-// Nothing from limit on is added: beyond the end of a file no block may be written. syscall.ENOSPC if no range will do.
-// The caller sees to it that nobody writes into the extent until it is converted.
+// It adds no block from limit on: beyond the end of a file no block may be written. The error is syscall.ENOSPC if no
+// range will do. The caller makes sure that no other write goes to the extent until it is converted.
 func (m Map) Widen(lblk layout.Lblk, n uint32, limit layout.Lblk) (from, to layout.Lblk, err error) {
 	f := m.f
 	p, err := f.findIn(f.way[:0], lblk)
@@ -37,7 +37,7 @@ func (m Map) Widen(lblk layout.Lblk, n uint32, limit layout.Lblk) (from, to layo
 	return 0, 0, fmt.Errorf("inode %d: logical blocks %d+%d: no room in the extent tree: %w", f.ino, lblk, n, syscall.ENOSPC)
 }
 
-// wider is a part of an extent and what it can be widened to, the smallest first.
+// wider returns the ranges to which a part of an extent can be widened, the smallest first.
 func wider(e, part layout.Extent, limit uint64) []layout.Extent {
 	first, end := uint64(part.Lblk), part.End()
 	out := []layout.Extent{part, e.Cut(0, end)}

@@ -9,8 +9,8 @@ import (
 	"ext4img/journal"
 )
 
-// TestWiden asks what can be converted where no block is to be had for the tree: in the root of a file of 100 blocks, which
-// holds 4 extents.
+// TestWiden asks what can be converted when there is no block for the tree. The map is in the root, which holds 4
+// extents, of a file of 100 blocks.
 func TestWiden(t *testing.T) {
 	for _, c := range []struct {
 		written  []layout.Lblk // before
@@ -22,15 +22,15 @@ func TestWiden(t *testing.T) {
 	}{
 		{nil, 50, 1, 100, 50, 51, nil},                        // 3 extents
 		{nil, 0, 100, 100, 0, 100, nil},                       // the whole
-		{[]layout.Lblk{10}, 50, 1, 100, 11, 51, nil},          // 3 extents with what is before it, 4 with what is behind
-		{[]layout.Lblk{10}, 80, 1, 100, 80, 100, nil},         // less to clear behind it
+		{[]layout.Lblk{10}, 50, 1, 100, 11, 51, nil},          // 3 extents if widened before it, 4 if after it
+		{[]layout.Lblk{10}, 80, 1, 100, 80, 100, nil},         // less to clear after it
 		{[]layout.Lblk{10}, 80, 1, 99, 11, 81, nil},           // but that is beyond the end of the file
 		{[]layout.Lblk{10}, 11, 1, 12, 11, 12, nil},           // joins
 		{[]layout.Lblk{10}, 9, 1, 100, 9, 10, nil},            // joins
-		{[]layout.Lblk{10}, 5, 1, 100, 5, 10, nil},            // joins with what is behind it
+		{[]layout.Lblk{10}, 5, 1, 100, 5, 10, nil},            // joins if widened after it
 		{[]layout.Lblk{10}, 3, 1, 100, 0, 4, nil},             // 4 extents
 		{[]layout.Lblk{0, 50}, 75, 1, 100, 51, 76, nil},       // the root is full
-		{[]layout.Lblk{0, 50}, 76, 1, 100, 51, 77, nil},       // a fifth is not had for less to clear behind it
+		{[]layout.Lblk{0, 50}, 76, 1, 100, 51, 77, nil},       // less to clear after it, but that needs a fifth extent
 		{[]layout.Lblk{0, 50}, 25, 1, 100, 1, 26, nil},        // joins to the left
 		{[]layout.Lblk{0, 50}, 26, 1, 100, 26, 50, nil},       // joins to the right
 		{[]layout.Lblk{10}, 10, 1, 100, 0, 0, syscall.EINVAL}, // written

@@ -41,7 +41,7 @@ func newWorld(t bare.T, image *simdev.Image, nodeLimit int) *world {
 	return w
 }
 
-// stack puts the packages over the journal.
+// stack opens the packages above the journal.
 func (w *world) stack(nodeLimit int) {
 	w.space = group.New(w.G, w.J)
 	w.inodes = inode.New(w.space, nil)
@@ -73,7 +73,7 @@ func (w *world) setSize(t bare.T, blocks uint64) {
 	w.Must(t, func(h *journal.Handle) error { return w.inodes.SetSize(h, w.ino, blocks*uint64(w.G.BlockSize)) })
 }
 
-// mapped is what a block of a file is mapped to.
+// mapped is the physical block to which a block of a file is mapped, and its state.
 type mapped struct {
 	p         uint64
 	unwritten bool
@@ -84,13 +84,13 @@ type audit struct {
 	v      *journal.View
 	gen    uint32
 	blocks map[uint64]mapped // by logical block
-	owned  map[uint64]string // by physical cluster: what for
+	owned  map[uint64]string // by physical cluster: its use
 	nodes  int
 	depth  int
 	err    error
 }
 
-// audit reads the file's map with code of its own, and checks whatever must hold at any time.
+// audit reads the file's map with code of its own, and checks everything that must always hold.
 func (w *world) audit() (*audit, error) {
 	v := w.J.View()
 	defer v.Close()
@@ -123,7 +123,7 @@ func (w *world) audit() (*audit, error) {
 	return a, nil
 }
 
-// bufRef is a block as bytes of no type.
+// bufRef refers to a block as bytes of no type.
 func (w *world) bufRef(block layout.Pblk) buf.Ref {
 	return buf.Ref{Block: uint64(block), Len: w.G.BlockSize, Type: layout.PlainType{Name: "audited block"}}
 }
@@ -139,7 +139,7 @@ func (a *audit) own(p uint64, what string) error {
 	return nil
 }
 
-// node checks a node and what lies below it, all within [from, to).
+// node checks a node, and the nodes below it, all within [from, to).
 func (a *audit) node(b []byte, depth int, root bool, from, to uint64) error {
 	le := binary.LittleEndian
 	entries, most := int(le.Uint16(b[2:])), (len(b)-12)/12
@@ -189,7 +189,7 @@ func (a *audit) node(b []byte, depth int, root bool, from, to uint64) error {
 	return nil
 }
 
-// extent takes in a raw extent and returns where it ends.
+// extent checks a raw extent and returns its end.
 func (a *audit) extent(e []byte, key uint64) uint64 {
 	le := binary.LittleEndian
 	n, unwritten := uint64(le.Uint16(e[4:])), false

@@ -9,8 +9,8 @@ import (
 	"ext4img/journal"
 )
 
-// storeBlock stores the attributes of the block, if they have changed: in a block that has the same ones already, else
-// in place if no other inode uses the block, else in a new one. It sets next.acl and i_file_acl.
+// storeBlock stores the attributes of the block, if they have changed: in another block that already has the same
+// ones, or in place if no other inode uses the block, or else in a new block. It sets next.acl and i_file_acl.
 func (x *Store) storeBlock(h *journal.Handle, before, next *attrs, refs map[layout.Ino]int) error {
 	if slices.EqualFunc(before.list[inBlock], next.list[inBlock], same) && (before.acl != 0) == (len(next.list[inBlock]) > 0) {
 		return nil
@@ -73,7 +73,7 @@ func (x *Store) settleBlock(h *journal.Handle, before *attrs, list []layout.Xatt
 	return p, nil
 }
 
-// share takes a reference to a block with the same attributes; 0 if none is known.
+// share takes a reference to a block with the same attributes. It returns 0 if none is known.
 func (x *Store) share(h *journal.Handle, content layout.XattrBlock, not layout.Pblk) (layout.Pblk, error) {
 	x.mu.Lock()
 	candidates := slices.Clone(x.blocks.at[content.Hash()])
@@ -99,7 +99,7 @@ func (x *Store) share(h *journal.Handle, content layout.XattrBlock, not layout.P
 	return 0, nil
 }
 
-// release gives up an inode's use of a block, and frees it after the last one.
+// release ends an inode's use of a block, and frees the block after its last use.
 func (x *Store) release(h *journal.Handle, p layout.Pblk, list []layout.Xattr, refs map[layout.Ino]int) error {
 	q, err := h.Get(x.blockRef(p))
 	if err != nil {
@@ -120,7 +120,7 @@ func (x *Store) release(h *journal.Handle, p layout.Pblk, list []layout.Xattr, r
 	return nil
 }
 
-// rememberBlock makes a block known to share once the handle has stopped.
+// rememberBlock adds a block to those that can be shared, once the handle has stopped.
 func (x *Store) rememberBlock(h *journal.Handle, hash uint32, p layout.Pblk) {
 	h.AtEnd(func(ok bool) {
 		if ok {
@@ -131,7 +131,7 @@ func (x *Store) rememberBlock(h *journal.Handle, hash uint32, p layout.Pblk) {
 	})
 }
 
-// forgetBlock makes a block unknown, now and when the handle has stopped.
+// forgetBlock removes a block from those that can be shared, now and again when the handle has stopped.
 func (x *Store) forgetBlock(h *journal.Handle, hash uint32, p layout.Pblk) {
 	forget := func() {
 		x.mu.Lock()

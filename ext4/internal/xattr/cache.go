@@ -1,10 +1,10 @@
 package xattr
 
-// cacheSize is how many hashes a cache remembers.
+// cacheSize is the number of hashes that a cache remembers.
 const cacheSize = 4096
 
-// A cache remembers where content with some hash has been seen. It is a hint: what is found there is compared. The zero
-// value is empty. When it is full it starts again.
+// A cache remembers where content with a hash was seen. It is a hint: callers compare the content itself. The zero
+// value is empty. When it is full, it is emptied.
 type cache[T comparable] struct{ at map[uint32][]T }
 
 func (c *cache[T]) add(hash uint32, v T) {

@@ -4,5 +4,5 @@ package xattr
 
 import "syscall"
 
-// ErrNoData says that there is no such attribute. These systems have this name for it, and no ENODATA.
+// ErrNoData says that there is no such attribute. These systems call the error ENOATTR and have no ENODATA.
 const ErrNoData = syscall.ENOATTR

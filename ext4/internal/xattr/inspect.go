@@ -7,8 +7,9 @@ import (
 	"ext4img/journal"
 )
 
-// Inspect looks at an inode's attributes before they are all freed: the record and the block can be read, the block is
-// in use and counted, and so is every inode that holds a value. The error is layout.ErrCorrupt if something is wrong.
+// Inspect checks an inode's attributes before they are all freed: the record and the block must be readable, and the
+// block and every inode that holds a value must be in use and counted. The error is layout.ErrCorrupt if something is
+// wrong.
 func (x *Store) Inspect(r journal.Reader, ino layout.Ino) error {
 	a, err := x.load(r, ino)
 	if err != nil {

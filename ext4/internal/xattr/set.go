@@ -11,9 +11,10 @@ import (
 	"ext4img/journal"
 )
 
-// Credits is how many blocks one Set of a value of so many bytes changes as a rule: the record, the superblock, two blocks of
-// attributes and what allocating and freeing them changes; and of a large value with ea_inode the inode and the blocks. For a
-// Remove it is 0 bytes. The handle grows for a large value that goes.
+// Credits is the number of blocks that one Set of a value of so many bytes usually changes: the record, the
+// superblock, two blocks of attributes and the blocks that allocating and freeing them changes; for a large value
+// with ea_inode also the inode and its blocks. For a Remove, value is 0. The handle grows if a large value is
+// removed.
 func (x *Store) Credits(value int) int {
 	n := 4 + 2*group.BlockCredits
 	if x.g.Incompat&layout.IncompatEAInode != 0 && value > x.g.XattrMinLarge() {
@@ -22,9 +23,9 @@ func (x *Store) Credits(value int) int {
 	return n
 }
 
-// Set gives an attribute a value. flags are Create, Replace or 0. The errors are EOPNOTSUPP for a prefix that ext4 does not
-// know, ERANGE and E2BIG for a name or value that is too long, EEXIST and ErrNoData by the flags, EINVAL for a malformed
-// ACL, ENOSPC where there is no room.
+// Set gives an attribute a value. flags are Create, Replace or 0. The errors are EOPNOTSUPP for a prefix that ext4
+// does not know, ERANGE and E2BIG for a name or value that is too long, EEXIST and ErrNoData as the flags say, EINVAL
+// for a malformed ACL, and ENOSPC if there is no room.
 func (x *Store) Set(h *journal.Handle, ino layout.Ino, name string, value []byte, flags int) error {
 	if err := x.set(h, ino, name, value, flags); err != nil {
 		return fmt.Errorf("inode %d: attribute %q: %w", ino, name, err)
@@ -64,7 +65,7 @@ func (x *Store) set(h *journal.Handle, ino layout.Ino, name string, value []byte
 	})
 }
 
-// checkName splits the name of an attribute that is to be changed.
+// checkName splits the name of an attribute that is to be changed, and returns an error if the name is not allowed.
 func (x *Store) checkName(name string) (index uint8, suffix string, err error) {
 	index, suffix, ok := layout.SplitXattrName(name)
 	switch {
@@ -78,7 +79,7 @@ func (x *Store) checkName(name string) (index uint8, suffix string, err error) {
 	return index, suffix, nil
 }
 
-// Remove takes an attribute away. The error is ErrNoData if there is no such attribute.
+// Remove removes an attribute. The error is ErrNoData if there is no such attribute.
 func (x *Store) Remove(h *journal.Handle, ino layout.Ino, name string) error {
 	index, suffix, err := x.checkName(name)
 	if err == nil {
@@ -104,8 +105,8 @@ func (x *Store) remove(h *journal.Handle, ino layout.Ino, index uint8, suffix st
 	})
 }
 
-// FreeAll takes all attributes away from an inode that is to be freed: as many as the handle has room for, at least one. It
-// is to be called in further handles until it is done.
+// FreeAll removes the attributes of an inode that is to be freed: as many as the handle has room for, at least one.
+// Callers call it in further handles until done is true.
 func (x *Store) FreeAll(h *journal.Handle, ino layout.Ino) (done bool, err error) {
 	for steps := 0; ; steps++ {
 		a, err := x.load(h, ino)
@@ -124,11 +125,12 @@ func (x *Store) FreeAll(h *journal.Handle, ino layout.Ino) (done bool, err error
 	}
 }
 
-// freeCredits is what taking away one attribute changes as a rule, when its value has an inode of its own.
+// freeCredits is the number of blocks that the removal of one attribute usually changes, if its value has an inode of
+// its own.
 const freeCredits = 40
 
-// freeSome takes away one attribute whose value has an inode of its own, or else all attributes. So it does with a block that
-// other inodes share: one attribute less would take a block of its own.
+// freeSome removes one attribute whose value has an inode of its own, or else all attributes. From a block that other
+// inodes share it also removes all: a block with one attribute less would have to be allocated.
 func (x *Store) freeSome(h *journal.Handle, a *attrs) error {
 	shared := false
 	if a.acl != 0 {
@@ -151,14 +153,14 @@ func (x *Store) freeSome(h *journal.Handle, a *attrs) error {
 	})
 }
 
-// drop takes an attribute out of the lists.
+// drop removes an attribute from the lists.
 func (a *attrs) drop(index uint8, name string) {
 	for where := range a.list {
 		a.list[where] = slices.DeleteFunc(a.list[where], func(e layout.Xattr) bool { return e.Index == index && e.Name == name })
 	}
 }
 
-// clone copies the lists and the values in them, so that the buffers they came from can be written.
+// clone copies the lists and the values in them, so that the buffers from which they came can be written.
 func (a *attrs) clone() *attrs {
 	c := &attrs{ino: a.ino, acl: a.acl}
 	for where, list := range a.list {
@@ -170,11 +172,11 @@ func (a *attrs) clone() *attrs {
 	return c
 }
 
-// room is how much fits.
+// room is the space for attributes.
 type room struct {
-	list   [2]int // into each of the lists
-	values int    // of values into the block
-	large  [2]int // into each of the lists, where the value is in an inode of its own
+	list   [2]int // bytes in each of the lists
+	values int    // bytes for values in the block
+	large  [2]int // bytes in each of the lists for attributes whose value is in an inode of its own
 }
 
 func (x *Store) room(h *journal.Handle, ino layout.Ino) (room, error) {
@@ -185,13 +187,13 @@ func (x *Store) room(h *journal.Handle, ino layout.Ino) (room, error) {
 	r := room{list: [2]int{inRecord: layout.InodeXattrRoom(in), inBlock: x.g.XattrBlockRoom()}, values: x.g.XattrValueRoom()}
 	r.large = r.list
 	if in.FastSymlink() {
-		r.large[inRecord] = 0 // without a block of attributes, e2fsck takes what values count in i_blocks for the link's own
+		r.large[inRecord] = 0 // without a block of attributes, e2fsck takes the blocks of values in i_blocks for those of the link
 	}
 	return r, nil
 }
 
-// place puts a new attribute into the first list that has room. A value that is large, or has no room, goes into an
-// inode of its own, where the file system has those.
+// place puts a new attribute into the first list that has room. If the value is large, or there is no room for it,
+// the value goes into an inode of its own, if the file system has such inodes.
 func (x *Store) place(h *journal.Handle, a *attrs, e layout.Xattr) error {
 	room, err := x.room(h, a.ino)
 	if err != nil {
@@ -220,7 +222,7 @@ func (x *Store) place(h *journal.Handle, a *attrs, e layout.Xattr) error {
 	return nil
 }
 
-// noRoom is the error when an attribute fits nowhere.
+// noRoom is the error if an attribute fits nowhere.
 func (x *Store) noRoom(e layout.Xattr) error {
 	without := ""
 	if x.g.Incompat&layout.IncompatEAInode == 0 {
@@ -251,14 +253,14 @@ func (a *attrs) fit(r room, e layout.Xattr) bool {
 	return false
 }
 
-// change edits the attributes of an inode and stores them: edit changes the lists of a copy of a.
+// change edits the attributes of an inode and stores them. edit changes the lists of a copy of a.
 func (x *Store) change(h *journal.Handle, a *attrs, edit func(next *attrs) error) error {
 	before := a.clone()
 	next := a.clone()
 	if err := edit(next); err != nil {
 		return err
 	}
-	if _, err := x.t.Edit(h, a.ino); err != nil { // quotas look at the attributes before they change
+	if _, err := x.t.Edit(h, a.ino); err != nil { // quotas read the attributes before they change
 		return err
 	}
 	refs := make(map[layout.Ino]int)
@@ -295,7 +297,8 @@ func (x *Store) markFeature(h *journal.Handle, a *attrs) error {
 	return err
 }
 
-// countValues counts the attributes whose values are in inodes of their own: quotas count those for the owner of the attribute.
+// countValues counts the attributes whose values are in inodes of their own: quotas charge those to the owner of the
+// attribute.
 func (x *Store) countValues(r journal.Reader, ino layout.Ino) (n uint64, err error) {
 	a, err := x.load(r, ino)
 	if err != nil {
@@ -311,7 +314,7 @@ func (x *Store) countValues(r journal.Reader, ino layout.Ino) (n uint64, err err
 	return n, nil
 }
 
-// Blocks is how many file system blocks the attributes of an inode count in its i_blocks.
+// Blocks is the number of file system blocks in an inode's i_blocks that are for its attributes.
 func (x *Store) Blocks(r journal.Reader, ino layout.Ino) (int64, error) {
 	a, err := x.load(r, ino)
 	if err != nil {
@@ -320,8 +323,8 @@ func (x *Store) Blocks(r journal.Reader, ino layout.Ino) (int64, error) {
 	return x.cost(a), nil
 }
 
-// cost is what attributes count in i_blocks, in file system blocks: the block, and for each value in an inode of its own
-// its clusters, although they belong to that inode.
+// cost is what attributes add to i_blocks, in file system blocks: their block, and the clusters of each value in an
+// inode of its own, although those belong to that inode.
 func (x *Store) cost(a *attrs) (n int64) {
 	ratio := int64(x.g.ClusterRatio)
 	if a.acl != 0 {
@@ -366,7 +369,7 @@ func same(a, b layout.Xattr) bool {
 	return a.Index == b.Index && a.Name == b.Name && a.Inum == b.Inum && a.Size == b.Size && a.Hash == b.Hash && string(a.Value) == string(b.Value)
 }
 
-// Inline reads the part of an inline file or directory that is beyond i_block.
+// Inline reads the part of an inline file or directory that does not fit into i_block.
 func (x *Store) Inline(r journal.Reader, ino layout.Ino) ([]byte, error) {
 	v, err := x.Get(r, ino, "system.data")
 	if errors.Is(err, ErrNoData) {
@@ -375,13 +378,14 @@ func (x *Store) Inline(r journal.Reader, ino layout.Ino) ([]byte, error) {
 	return v, err
 }
 
-// InlineRoom is how long that part can be, bytes; less than 0 if the inode has no room for it, even when it is empty.
+// InlineRoom is the greatest length of that part, bytes. It is negative if the inode has no room even for an empty
+// part.
 func (x *Store) InlineRoom(r journal.Reader, ino layout.Ino) (int, error) {
 	n, err := x.inlineRoom(r, ino)
 	return n &^ 3, err
 }
 
-// inlineRoom is what the record has room for beside its other attributes; less than 0 if not even for an empty value.
+// inlineRoom is the room in the record beside its other attributes. It is negative if not even an empty value fits.
 func (x *Store) inlineRoom(r journal.Reader, ino layout.Ino) (int, error) {
 	in, err := x.t.Read(r, ino)
 	if err != nil {
@@ -401,8 +405,8 @@ func inlineAttr(data []byte) layout.Xattr {
 
 func isInline(e layout.Xattr) bool { return e.Index == layout.XattrSystem && e.Name == "data" }
 
-// SetInline replaces that part; an inline file has it even when it is empty. syscall.ENOSPC if it does not fit into the
-// inode's record.
+// SetInline replaces that part. An inline file has it even if it is empty. The error is syscall.ENOSPC if it does not
+// fit into the inode's record.
 func (x *Store) SetInline(h *journal.Handle, ino layout.Ino, data []byte) error {
 	room, err := x.inlineRoom(h, ino)
 	if err != nil {
@@ -422,7 +426,7 @@ func (x *Store) SetInline(h *journal.Handle, ino layout.Ino, data []byte) error 
 	})
 }
 
-// DropInline takes that part away from a file that is inline no longer.
+// DropInline removes that part from a file that is no longer inline.
 func (x *Store) DropInline(h *journal.Handle, ino layout.Ino) error {
 	err := x.remove(h, ino, layout.XattrSystem, "data")
 	if errors.Is(err, ErrNoData) {

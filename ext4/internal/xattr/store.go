@@ -1,19 +1,19 @@
-// Package xattr owns the extended attributes: those in the records of inodes, behind the fields, the blocks of
+// Package xattr owns the extended attributes: those in the records of inodes, after the fields, the blocks of
 // attributes that inodes share, and the inodes that hold one large value each (ea_inode).
 //
 //	inode record  | fields | EA020000 | user.a → value, user.b → inode 77 | … values |
 //	i_file_acl    → block  | EA020000 refs hash | entries, sorted → … ← values |      shared by up to 1024 inodes
 //	inode 77      the value as its data; references counted in i_ctime and i_version, its hash in i_atime
 //
-// A new attribute goes into the inode's record, else into the block, and if it fits in neither, its value into an
-// inode of its own. A block whose content another one already has is shared, if this Store has seen that one.
+// A new attribute goes into the inode's record, or else into the block. If it fits into neither, its value goes into
+// an inode of its own. If this Store has seen another block with the same content, that block is shared.
 //
-// It promises that reference counts, i_blocks, bitmaps and hashes agree in the handle of the caller. POSIX ACLs are
-// given and returned in the form of Linux's xattr interface and stored in ext4's.
+// It promises that reference counts, i_blocks, bitmaps and hashes change together in the caller's handle. POSIX ACLs
+// are passed and returned in the form of Linux's xattr interface and stored in ext4's.
 //
-// It asks the caller for a handle with Credits, to Cancel it when a change fails, to keep i_mode and ACLs together,
-// and to set i_ctime. The part of an inline file beyond i_block is the attribute "system.data", which List leaves out;
-// that, and what encryption keeps, stay away from Set and Remove.
+// The caller passes a handle with Credits, cancels it if a change fails, keeps i_mode and ACLs together, and sets
+// i_ctime. The part of an inline file that does not fit into i_block is the attribute "system.data". List leaves it
+// out. Set and Remove change neither it nor the attribute of encryption.
 package xattr
 
 import (
@@ -31,10 +31,10 @@ import (
 // Flags of Set, as Linux has them.
 const (
 	Create  = 1 // XATTR_CREATE: the attribute must not exist
-	Replace = 2 // XATTR_REPLACE: it must
+	Replace = 2 // XATTR_REPLACE: the attribute must exist
 )
 
-// Mapper maps the data of inodes that hold values; *extent.Mapper does.
+// Mapper maps the data of inodes that hold values. *extent.Mapper implements it.
 type Mapper interface {
 	Lookup(r journal.Reader, ino layout.Ino, lblk layout.Lblk) (layout.Extent, error)
 	Allocate(h *journal.Handle, ino layout.Ino, lblk layout.Lblk, n uint32, unwritten bool) (layout.Extent, error)
@@ -64,7 +64,7 @@ func New(s *group.Space, t *inode.Table, m Mapper) *Store {
 // An Attr is one attribute in a list.
 type Attr struct {
 	Name string // with the prefix
-	Size int    // of the value as it is stored, bytes
+	Size int    // size of the value as it is stored, bytes
 }
 
 // attrs is the attributes of one inode during one operation.
@@ -74,13 +74,13 @@ type attrs struct {
 	list [2][]layout.Xattr
 }
 
-// Where an attribute can be.
+// The places of an attribute.
 const (
 	inRecord = 0
 	inBlock  = 1
 )
 
-// load decodes the attributes of an inode. The values are parts of buffers: valid while nothing is changed.
+// load decodes the attributes of an inode. The values are slices of buffers, valid until something is changed.
 func (x *Store) load(r journal.Reader, ino layout.Ino) (*attrs, error) {
 	in, err := x.t.Read(r, ino)
 	if err != nil {
@@ -115,7 +115,7 @@ func (x *Store) readBlock(r journal.Reader, p layout.Pblk) (layout.XattrBlock, e
 	return layout.XattrBlock(b), err
 }
 
-// find is where an attribute is: in which list, and its index there.
+// find returns the list that holds an attribute, and its index there.
 func (a *attrs) find(index uint8, name string) (where, i int, ok bool) {
 	for where, list := range a.list {
 		for i, e := range list {
@@ -148,7 +148,7 @@ func (x *Store) Get(r journal.Reader, ino layout.Ino, name string) ([]byte, erro
 	return v, nil
 }
 
-// value copies a value, in the form in which callers know it.
+// value copies a value and converts it to the form that callers use.
 func (x *Store) value(r journal.Reader, a *attrs, where, i int) ([]byte, error) {
 	e := a.list[where][i]
 	v := append([]byte{}, e.Value...)
@@ -168,8 +168,8 @@ func (x *Store) value(r journal.Reader, a *attrs, where, i int) ([]byte, error) 
 	return v, nil
 }
 
-// List returns the names of an inode's attributes and the sizes of their values: those in the record first, then
-// those in the block, each as they are stored.
+// List returns the names of an inode's attributes and the sizes of their values: first those in the record, then
+// those in the block, each in the order in which they are stored.
 func (x *Store) List(r journal.Reader, ino layout.Ino) ([]Attr, error) {
 	a, err := x.load(r, ino)
 	if err != nil {
@@ -186,5 +186,5 @@ func (x *Store) List(r journal.Reader, ino layout.Ino) ([]Attr, error) {
 	return out, nil
 }
 
-// private tells whether attributes with this prefix are not the users'.
+// private reports whether attributes with this prefix are hidden from users.
 func private(index uint8) bool { return index == layout.XattrSystem || index == layout.XattrEncryption }

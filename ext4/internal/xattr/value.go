@@ -54,7 +54,7 @@ func (x *Store) dataRef(ino layout.Ino, p layout.Pblk) buf.Ref {
 	return buf.Ref{Block: uint64(p), Len: x.g.BlockSize, Type: layout.PlainType{Name: fmt.Sprintf("value in inode %d", ino)}}
 }
 
-// readData reads the first n bytes of an inode that holds a value. There are no holes.
+// readData reads the first n bytes of an inode that holds a value. It must have no holes.
 func (x *Store) readData(r journal.Reader, ino layout.Ino, n int) ([]byte, error) {
 	v := make([]byte, 0, n)
 	for l := layout.Lblk(0); len(v) < n; l++ {
@@ -74,7 +74,7 @@ func (x *Store) readData(r journal.Reader, ino layout.Ino, n int) ([]byte, error
 	return v, nil
 }
 
-// storeValue finds or makes an inode that holds a value. The reference is for the caller to count.
+// storeValue finds or makes an inode that holds a value. The caller counts the reference.
 func (x *Store) storeValue(h *journal.Handle, owner layout.Ino, v []byte) (layout.Ino, uint32, error) {
 	hash := x.g.EAInodeHash(v)
 	x.mu.Lock()
@@ -152,7 +152,7 @@ func (x *Store) writeData(h *journal.Handle, ino layout.Ino, v []byte) error {
 	return nil
 }
 
-// countRefs brings the reference counts of inodes that hold values up to date, and frees those without any.
+// countRefs updates the reference counts of inodes that hold values, and frees those whose count becomes 0.
 func (x *Store) countRefs(h *journal.Handle, owner layout.Ino, refs map[layout.Ino]int) error {
 	for _, ino := range slices.SortedFunc(maps.Keys(refs), cmp.Compare) {
 		n := refs[ino]

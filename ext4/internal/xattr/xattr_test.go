@@ -78,7 +78,7 @@ func (w *world) all(t bare.T, ino layout.Ino) map[string]string {
 	return out
 }
 
-// judge compares all files with what they should have: our reading, e2fsck, and the kernel.
+// judge compares the attributes of all files with those they should have: by our reading, e2fsck, and the kernel.
 func (w *world) judge(t *testing.T, want []map[string]string) {
 	t.Helper()
 	path := w.Save(t)
@@ -135,7 +135,7 @@ func (w *world) random(t *testing.T, rnd *rand.Rand, rounds int) {
 		}
 		v := make([]byte, []int{0, 1, 4, 30, 100, 500, 3000, 9000, 65536}[rnd.IntN(9)])
 		for j := range v {
-			v[j] = byte(rnd.IntN(2) * len(v)) // few values, so that they meet again
+			v[j] = byte(rnd.IntN(2) * len(v)) // few values, so that values repeat
 			if rnd.IntN(4) > 0 {
 				v[j] = 'x'
 			}
@@ -177,7 +177,7 @@ func (w *world) random(t *testing.T, rnd *rand.Rand, rounds int) {
 	w.judge(t, want)
 }
 
-// TestSharing gives many files the same attributes: one block, and its count.
+// TestSharing gives many files the same attributes: they share one block, which counts them.
 func TestSharing(t *testing.T) {
 	w := newWorld(t, image(t, "-b", "1024"))
 	v := bytes.Repeat([]byte("v"), 500)
@@ -247,7 +247,7 @@ func TestSharedValues(t *testing.T) {
 	w.judge(t, want)
 }
 
-// TestErrors holds the rules for names, flags and values.
+// TestErrors checks the rules for names, flags and values.
 func TestErrors(t *testing.T) {
 	w := newWorld(t, image(t, "-b", "1024"))
 	for _, c := range []struct {
@@ -282,7 +282,7 @@ func TestErrors(t *testing.T) {
 	w.judge(t, []map[string]string{{"user.a": "\x00\x00"}, {}, {}, {}})
 }
 
-// TestACL stores ACLs as Linux gives them, and lets the kernel give them back.
+// TestACL stores ACLs in Linux's form, and the kernel returns them.
 func TestACL(t *testing.T) {
 	acl := []byte{2, 0, 0, 0,
 		1, 0, 6, 0, 0xff, 0xff, 0xff, 0xff, // user::rw-
@@ -302,7 +302,7 @@ func TestACL(t *testing.T) {
 	w.judge(t, []map[string]string{{}, {}, {name: string(acl)}, {}})
 }
 
-// TestDebugfs reads what debugfs wrote, and the other way round.
+// TestDebugfs reads attributes that debugfs wrote, and debugfs reads ours.
 func TestDebugfs(t *testing.T) {
 	w := newWorld(t, image(t, "-b", "1024"))
 	path := w.Save(t)
@@ -325,7 +325,7 @@ func TestDebugfs(t *testing.T) {
 	}
 }
 
-// TestInline keeps the tail of an inline file.
+// TestInline keeps the tail of an inline file through changes of attributes.
 func TestInline(t *testing.T) {
 	w := newWorld(t, image(t, "-b", "4096", "-O", "inline_data"))
 	ino := files[0]
@@ -361,7 +361,7 @@ func TestInline(t *testing.T) {
 	w.judge(t, []map[string]string{{}, {}, {}, {}})
 }
 
-// TestAfterKernel goes on with attributes that the kernel stored, and lets the kernel go on with ours.
+// TestAfterKernel changes attributes that the kernel stored, and lets the kernel change ours.
 func TestAfterKernel(t *testing.T) {
 	for _, k := range kinds {
 		t.Run(k.name, func(t *testing.T) {
