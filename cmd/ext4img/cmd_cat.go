@@ -1,6 +1,10 @@
 package main
 
-import "github.com/urfave/cli/v2"
+import (
+	"ext4img/ext4/tree"
+
+	"github.com/urfave/cli/v2"
+)
 
 func catCommand() *cli.Command {
 	return &cli.Command{
@@ -16,9 +20,9 @@ func parseCat(c *cli.Context) (pathsOptions, error) { return parsePaths(c, 2) }
 
 func cat(e *env, o pathsOptions) error {
 	return withImage(e, o.image, reading, func(img *image) error {
-		out, fails := newCopyOut(e.ctx, nil), newFailures(e)
+		out, fails := tree.NewCopier(e.ctx, nil), newFailures(e)
 		return fails.end(eachOf(o.paths, func(p string) error {
-			return fails.add(p, out.stream(img.fs, p, rawOutput(e)))
+			return fails.add(p, out.Stream(img.fs, p, rawOutput(e)))
 		}))
 	})
 }

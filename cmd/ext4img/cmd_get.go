@@ -6,7 +6,7 @@ import (
 	"path"
 	"path/filepath"
 
-	"ext4img/ext4"
+	"ext4img/ext4/tree"
 
 	"github.com/urfave/cli/v2"
 )
@@ -44,32 +44,14 @@ func get(e *env, o getOptions) error {
 		}
 		bar := newProgress(e, "get", info.Size())
 		defer bar.end()
-		out := newCopyOut(e.ctx, bar.add)
+		out := tree.NewCopier(e.ctx, bar.add)
 		if o.dst == "-" {
-			return opError(e, o.path, out.stream(img.fs, o.path, rawOutput(e)))
+			return opError(e, o.path, out.Stream(img.fs, o.path, rawOutput(e)))
 		}
 		dst := o.dst
 		if d, err := os.Stat(dst); err == nil && d.IsDir() {
 			dst = filepath.Join(dst, path.Base(o.path))
 		}
-		if d, err := os.Stat(dst); err == nil && !d.IsDir() && !d.Mode().IsRegular() {
-			return opError(e, o.path, replaceFile(dst, 0, func(w *os.File) error { return out.stream(img.fs, o.path, w) }))
-		}
-		return opError(e, o.path, getFile(out, img.fs, o.path, dst, info))
+		return opError(e, o.path, out.File(img.fs, o.path, dst))
 	})
-}
-
-// getFile copies a file out, holes as holes.
-func getFile(c *copyOut, f *ext4.FS, p, dst string, info *ext4.FileInfo) error {
-	in, err := f.OpenFile(p, os.O_RDONLY, 0)
-	if err != nil {
-		return err
-	}
-	defer in.Close()
-	geo := f.Geometry()
-	data, err := dataOf(in, info.Size(), int64(geo.Blocks)*int64(geo.BlockSize))
-	if err != nil {
-		return err
-	}
-	return replaceFile(dst, info.Mode().Perm(), func(out *os.File) error { return c.sparse(out, in, info.Size(), data) })
 }

@@ -18,7 +18,7 @@ func treeCommand() *cli.Command {
 		ArgsUsage:   "IMAGE [PATH]",
 		Description: example("", "ext4img tree disk.img /"),
 		Flags:       []cli.Flag{jsonFlag()},
-		Action:      action(parseTree, tree),
+		Action:      action(parseTree, printTree),
 	}
 }
 
@@ -49,7 +49,7 @@ func parseTree(c *cli.Context) (o treeOptions, err error) {
 	return o, err
 }
 
-func tree(e *env, o treeOptions) error {
+func printTree(e *env, o treeOptions) error {
 	return withImage(e, o.image, reading, func(img *image) error {
 		top, err := img.fs.Find(o.path, true)
 		if err == nil {

@@ -10,6 +10,7 @@ import (
 
 	"ext4img/aio/parttable"
 	"ext4img/ext4/layout"
+	"ext4img/ext4/tree"
 )
 
 // A magic is a text at a place by which a kind of content is known.
@@ -128,7 +129,7 @@ func beginsAsText(p []byte) bool {
 func allZero(c storage, f *os.File) (bool, error) {
 	buf, zero := make([]byte, 1<<20), make([]byte, 1<<20)
 	for off := int64(0); off < c.Size(); {
-		start, end, err := nextData(f, off, c.Size())
+		start, end, err := tree.NextData(f, off, c.Size())
 		if err != nil {
 			return false, err
 		}

@@ -15,6 +15,7 @@ import (
 	"ext4img/aio/simdev"
 	"ext4img/ext4"
 	"ext4img/ext4/layout"
+	"ext4img/ext4/tree"
 	"ext4img/testimages/judge"
 
 	"golang.org/x/sys/unix"
@@ -196,7 +197,7 @@ func TestExportReadErrors(t *testing.T) {
 		return nil
 	})
 	var failed []string
-	o := exportOptions{Top: "/", Failed: func(p string, err error) error {
+	o := tree.ExportOptions{Failed: func(p string, err error) error {
 		if !errors.Is(err, broken) {
 			t.Errorf("%s: %v", p, err)
 		}
@@ -204,12 +205,12 @@ func TestExportReadErrors(t *testing.T) {
 		return nil
 	}}
 	out := filepath.Join(t.TempDir(), "out")
-	if err := newExporter(t.Context(), f, o).toDir(out); err != nil {
+	if err := tree.ExportDir(t.Context(), f, "/", out, o); err != nil {
 		t.Fatal(err)
 	}
 	exports(t, contents(t, out), want, nil, []string{"f1"})
 	var archive bytes.Buffer
-	if err := newExporter(t.Context(), f, o).toTar(&archive); err != nil {
+	if err := tree.ExportTar(t.Context(), f, "/", &archive, o); err != nil {
 		t.Fatal(err)
 	}
 	name := filepath.Join(t.TempDir(), "x.tar")

@@ -8,6 +8,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -15,13 +16,16 @@ import (
 	"ext4img/testimages/judge"
 )
 
+// tarBlock is the unit of archives, bytes.
+const tarBlock = 512
+
 // rawHeader is a header of a tar archive, with a checksum that is right. change puts in what no program writes.
 func rawHeader(name string, kind byte, size int, change func(h []byte)) []byte {
 	h := make([]byte, tarBlock)
 	copy(h, name)
 	copy(h[100:], "0000644\x000000000\x000000000\x00")
 	copy(h[124:], fmt.Sprintf("%011o\x0000000000000\x00", size))
-	h[fieldType] = kind
+	h[156] = kind
 	copy(h[257:], "ustar\x0000")
 	if change != nil {
 		change(h)
@@ -45,9 +49,19 @@ func paxHeader(records ...string) []byte {
 	var text string
 	for _, r := range records {
 		k, v, _ := strings.Cut(r, "=")
-		text += tarRecord{k, v}.String()
+		text += paxRecord(k, v)
 	}
 	return append(rawHeader("pax", 'x', len(text), nil), padded(text)...)
+}
+
+// paxRecord is a record: its length in bytes, which counts itself, the key and the value.
+func paxRecord(k, v string) string {
+	rest := fmt.Sprintf(" %s=%s\n", k, v)
+	n := len(rest) + 1
+	for len(strconv.Itoa(n))+len(rest) != n {
+		n++
+	}
+	return strconv.Itoa(n) + rest
 }
 
 // whole joins members to an archive.
@@ -56,7 +70,7 @@ func whole(members ...[]byte) []byte {
 }
 
 func member(name, data string) []byte {
-	return append(rawHeader(name, tarRegular, len(data), nil), padded(data)...)
+	return append(rawHeader(name, '0', len(data), nil), padded(data)...)
 }
 
 // importBytes imports an archive from standard input into /d.
@@ -87,7 +101,7 @@ func TestImportNumbers(t *testing.T) {
 	uid := func(v int64) func(h []byte) { return func(h []byte) { base256(h, 108, 8, v) } }
 	gid := func(v int64) func(h []byte) { return func(h []byte) { base256(h, 116, 8, v) } }
 	device := func(major, minor int64) []byte {
-		return rawHeader("f", tarChar, 0, func(h []byte) { base256(h, 329, 8, major); base256(h, 337, 8, minor) })
+		return rawHeader("f", '3', 0, func(h []byte) { base256(h, 329, 8, major); base256(h, 337, 8, minor) })
 	}
 	for i, c := range []struct {
 		archive []byte

@@ -143,7 +143,7 @@ func makeEverything(t *testing.T, src string) error {
 	for _, name := range []string{"any \x01\x7f\xff\n\\ byte", string(long), "ünï", "tool", "listed", "noted", "future"} {
 		add(os.WriteFile(p(name), []byte(name), 0o755))
 	}
-	add(os.WriteFile(p("large tool"), make([]byte, 3*smallFile), 0o755))
+	add(os.WriteFile(p("large tool"), make([]byte, 3*1<<20), 0o755))
 	add(os.Mkdir(p("setgid"), 0o755))
 	add(os.Chown(p("setgid"), 0, 77))
 	add(os.Chmod(p("setgid"), 0o775|os.ModeSetgid))

@@ -47,6 +47,7 @@ var imports = map[string][]string{
 	"testimages/judge":            {"ext4img/aio/simdev"},
 	"testimages/bare":             {"ext4img/aio/simdev", "ext4img/ext4/layout", "ext4img/journal", "ext4img/testimages/judge"},
 	"ext4/diskfs":                 {"ext4img/ext4", "ext4img/aio", "github.com/diskfs/go-diskfs/filesystem"},
+	"ext4/tree":                   {"ext4img/ext4", "ext4img/ext4/layout", "ext4img/aio", "golang.org/x/sys/unix", "github.com/klauspost/compress/zstd", "github.com/ulikunitz/xz/lzma"},
 	"cmd/ext4img/internal/sizes":  {},
 	"cmd/ext4img/internal/pump":   {"ext4img/aio", "ext4img/ext4", "ext4img/cmd/ext4img/internal/sizes"},
 	"cmd/ext4img/internal/stress": {"ext4img/ext4", "ext4img/cmd/ext4img/internal/pump", "ext4img/cmd/ext4img/internal/sizes", "golang.org/x/sys/unix"},
@@ -54,7 +55,7 @@ var imports = map[string][]string{
 	"cmd/ext4img": {
 		"ext4img/cmd/ext4img/internal/...", "ext4img/ext4", "ext4img/ext4/...", "ext4img/journal", "ext4img/aio", "ext4img/aio/parttable",
 		"github.com/urfave/cli/v2", "github.com/schollz/progressbar/v3", "github.com/dustin/go-humanize",
-		"golang.org/x/term", "golang.org/x/sys/unix", "github.com/klauspost/compress/zstd", "github.com/ulikunitz/xz/lzma",
+		"golang.org/x/term", "golang.org/x/sys/unix",
 	},
 }
 

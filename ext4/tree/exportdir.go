@@ -1,11 +1,13 @@
-package main
+package tree
 
 import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"maps"
 	"os"
 	"path"
+	"slices"
 
 	"ext4img/ext4/layout"
 )
@@ -291,7 +293,7 @@ var errSetID = errors.New("set-uid and set-gid, for the owner cannot be set")
 
 // attributes sets extended attributes, in the order of their names.
 func (t *hostTree) attributes(it *exportItem, set func(name string, value []byte) error) error {
-	for _, name := range sortedNames(it.Xattrs) {
+	for _, name := range slices.Sorted(maps.Keys(it.Xattrs)) {
 		if err := set(name, it.Xattrs[name]); err != nil {
 			if err := t.refused(it, &xattrFault{name, err}); err != nil {
 				return err
@@ -316,7 +318,7 @@ func (t *hostTree) mknod(name string, it *exportItem) error {
 	if err != nil {
 		return onHost("open", err)
 	}
-	err = makeSpecial(dir, name, &it.treeEntry)
+	err = makeSpecial(dir, name, &it.Entry)
 	_ = dir.Close()
 	if notForUs(err) {
 		t.x.o.LeftOut(it.path, err)

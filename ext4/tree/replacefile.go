@@ -1,4 +1,4 @@
-package main
+package tree
 
 import (
 	"errors"
@@ -9,10 +9,10 @@ import (
 	"syscall"
 )
 
-// replaceFile writes a file of the host, which fill gets empty. It is written under another name and then gets its own:
+// ReplaceFile writes a file of the host, which fill gets empty. The file is written under another name and then gets its own:
 // what was there before stays until its successor is complete, which has its permissions and owner. A new file gets perm,
 // less what the umask takes. What is no regular file, such as a device, is written to as it is.
-func replaceFile(dst string, perm fs.FileMode, fill func(out *os.File) error) error {
+func ReplaceFile(dst string, perm fs.FileMode, fill func(out *os.File) error) error {
 	old, err := os.Stat(dst)
 	if errors.Is(err, fs.ErrNotExist) {
 		old, err = nil, nil

@@ -1,9 +1,10 @@
-package main
+package tree
 
 import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"os"
 	"path"
@@ -13,23 +14,54 @@ import (
 	"ext4img/ext4"
 )
 
-// exportOptions says what is taken out of an image.
-type exportOptions struct {
-	Top      string        // the directory in the image that becomes DST
-	Progress func(n int64) // told of bytes that have been copied; may be nil
-	// Failed is told what could not be taken out, by its path in the image. The rest goes on unless it returns an error.
+// ExportOptions say what is taken out of a file system. The zero value is good.
+type ExportOptions struct {
+	// Change, if not nil, is called with each entry, and may change owner, permissions and times. False leaves the entry
+	// out; a directory with all that is in it. Attributes are not read yet.
+	Change func(e *Entry) bool
+	// Failed is told what could not be taken out, by its path in the file system. The rest goes on unless it returns an
+	// error. With a nil Failed the first failure ends the export.
 	Failed func(path string, err error) error
-	// LeftOut is told what cannot be in the destination, or not for this user: no failure.
+	// LeftOut, if not nil, is told what cannot be in the destination, or not for this user: no failure.
 	LeftOut func(path string, why error)
+	// Progress, if not nil, is told of bytes that have been copied.
+	Progress func(n int64)
+}
+
+// withDefaults fills in what is not set.
+func (o ExportOptions) withDefaults() ExportOptions {
+	if o.Change == nil {
+		o.Change = func(*Entry) bool { return true }
+	}
+	if o.Failed == nil {
+		o.Failed = func(path string, err error) error { return &fs.PathError{Op: "export", Path: path, Err: err} }
+	}
+	if o.LeftOut == nil {
+		o.LeftOut = func(string, error) {}
+	}
+	return o
+}
+
+// ExportDir copies the directory dir of a file system, and all that is in it, into the directory dst of the host, which is
+// made if it is missing. What is there already is replaced when its successor is complete; directories are merged.
+func ExportDir(ctx context.Context, f *ext4.FS, dir, dst string, o ExportOptions) error {
+	return newExporter(ctx, f, dir, o.withDefaults()).toDir(dst)
+}
+
+// ExportTar writes the directory dir of a file system, and all that is in it, to w as a tar archive in the pax format, as GNU
+// tar writes it: holes as sparse members of version 1.0, attributes as SCHILY.xattr records. After an error the
+// archive is cut off.
+func ExportTar(ctx context.Context, f *ext4.FS, dir string, w io.Writer, o ExportOptions) error {
+	return newExporter(ctx, f, dir, o.withDefaults()).toTar(w)
 }
 
 // exporter takes a tree out of an image.
 type exporter struct {
 	ctx   context.Context
 	fs    *ext4.FS
-	o     exportOptions
-	copy  *copyOut
-	top   string                 // Top without needless slashes
+	o     ExportOptions
+	copy  *Copier
+	top   string                 // the directory, without needless slashes
 	limit int64                  // bytes that the image can hold
 	links map[uint32]*exportLink // of the inodes with several names, those that are not all seen yet
 }
@@ -50,15 +82,15 @@ type exportSink interface {
 
 // exportItem is one file on its way.
 type exportItem struct {
-	treeEntry
+	Entry
 	path string // in the image
 	node ext4.Inode
 }
 
-func newExporter(ctx context.Context, f *ext4.FS, o exportOptions) *exporter {
+func newExporter(ctx context.Context, f *ext4.FS, dir string, o ExportOptions) *exporter {
 	geo := f.Geometry()
 	return &exporter{
-		ctx: ctx, fs: f, o: o, copy: newCopyOut(ctx, o.Progress), top: path.Clean("/" + o.Top),
+		ctx: ctx, fs: f, o: o, copy: NewCopier(ctx, o.Progress), top: path.Clean("/" + dir),
 		limit: int64(geo.Blocks) * int64(geo.BlockSize), links: map[uint32]*exportLink{},
 	}
 }
@@ -74,7 +106,7 @@ func (x *exporter) directory() (ext4.Inode, error) {
 		err = syscall.ENOTDIR
 	}
 	if err != nil {
-		err = &fs.PathError{Op: "export", Path: x.top, Err: reasonOf(err)}
+		err = &fs.PathError{Op: "export", Path: x.top, Err: reason(err)}
 	}
 	return top, err
 }
@@ -98,6 +130,8 @@ func (x *exporter) visit(v *ext4.Visit, to exportSink) error {
 	it, err := x.item(v)
 	switch {
 	case err != nil:
+	case !x.o.Change(&it.Entry):
+		return fs.SkipDir
 	case v.Info.IsDir():
 		err = to.enter(it)
 	default:
@@ -117,7 +151,7 @@ func (x *exporter) visit(v *ext4.Visit, to exportSink) error {
 // item describes what the walk visits.
 func (x *exporter) item(v *ext4.Visit) (*exportItem, error) {
 	s := v.Info.Stat()
-	it := &exportItem{path: v.Path(), node: v.Inode, treeEntry: treeEntry{
+	it := &exportItem{path: v.Path(), node: v.Inode, Entry: Entry{
 		Mode: s.Mode, UID: s.UID, GID: s.GID, Atime: s.Atime, Mtime: s.Mtime, Size: s.Size, Major: s.Major, Minor: s.Minor,
 	}}
 	it.Name = strings.TrimPrefix(strings.TrimPrefix(it.path, x.top), "/")
@@ -162,12 +196,12 @@ func (x *exporter) seen(it *exportItem, s *ext4.Stat) {
 func (x *exporter) xattrs(it *exportItem) error {
 	names, err := it.node.Xattrs()
 	if err != nil {
-		return x.failed(it.path, &xattrFault{"", reasonOf(err)})
+		return x.failed(it.path, &xattrFault{"", reason(err)})
 	}
 	for _, name := range names {
 		value, err := it.node.Xattr(name)
 		if err != nil {
-			if err := x.failed(it.path, &xattrFault{name, reasonOf(err)}); err != nil {
+			if err := x.failed(it.path, &xattrFault{name, reason(err)}); err != nil {
 				return err
 			}
 			continue
@@ -205,7 +239,7 @@ func (x *exporter) failed(path string, err error) error {
 	default:
 		return &fs.PathError{Op: "export", Path: path, Err: err}
 	}
-	return x.o.Failed(path, reasonOf(err))
+	return x.o.Failed(path, reason(err))
 }
 
 // refused names what the host did not take of one file. What an ordinary user may not make is only left out.
@@ -233,7 +267,7 @@ func (e *xattrFault) Error() string {
 func (e *xattrFault) Unwrap() error { return e.err }
 
 // reasonOf is an error without the path that it begins with: the caller has a better one.
-func reasonOf(err error) error {
+func reason(err error) error {
 	if pe, ok := err.(*fs.PathError); ok {
 		return pe.Err
 	}

@@ -1,4 +1,4 @@
-package main
+package tree
 
 import (
 	"context"
@@ -12,24 +12,89 @@ import (
 	"ext4img/ext4/layout"
 )
 
-// importOptions say how a tree comes into an image.
-type importOptions struct {
-	dir      string // in the image: the tree goes beneath it, and nothing outside is touched
-	uid, gid int    // of every file; -1: as the source says
-	depth    int    // writes in flight
-	piece    int    // bytes of one write
-	noAtime  bool   // times of access are those of modification: the same tree gives the same image
-	// failed is told of a file that could not be made, or not as it should be; the rest goes on unless it returns an error.
-	failed func(path string, err error) error
-	// warn is told of what is no failure.
-	warn func(format string, args ...any)
-	// progress is told of bytes that were read.
-	progress func(n int64)
+// ImportOptions say how a tree comes into a file system. The zero value is good.
+type ImportOptions struct {
+	Depth     int  // writes in flight; 0: 32
+	WriteSize int  // bytes of one write; 0: 1 MiB
+	NoAtime   bool // times of access are those of modification: then the same tree gives the same bytes
+	// Change, if not nil, is called with each entry before it is made, and may change owner, permissions, times and
+	// attributes. False leaves the entry out; of a directory of the host, with all that is in it. It is also called once
+	// with a directory "." that nothing names: what directories are like that are missing on the way to others.
+	Change func(e *Entry) bool
+	// Failed is told of a file that could not be made, or not as it should be. The rest goes on unless it returns an
+	// error. With a nil Failed the first failure ends the import.
+	Failed func(path string, err error) error
+	// Warn, if not nil, is told of what is worth knowing and no failure.
+	Warn func(text string)
+	// Progress, if not nil, is told of bytes that were read.
+	Progress func(n int64)
+}
+
+// withDefaults fills in what is not set.
+func (o ImportOptions) withDefaults() ImportOptions {
+	if o.Depth == 0 {
+		o.Depth = 32
+	}
+	if o.WriteSize == 0 {
+		o.WriteSize = 1 << 20
+	}
+	if o.Change == nil {
+		o.Change = func(*Entry) bool { return true }
+	}
+	if o.Failed == nil {
+		o.Failed = func(path string, err error) error { return &fs.PathError{Op: "import", Path: path, Err: err} }
+	}
+	if o.Warn == nil {
+		o.Warn = func(string) {}
+	}
+	if o.Progress == nil {
+		o.Progress = func(int64) {}
+	}
+	return o
+}
+
+// ImportDir copies the directory src of the host, and all that is in it, into the directory dir of a file system, which is
+// made if it is missing; so are those above it. Symbolic links in src are copied as they are; src itself may be one.
+func ImportDir(ctx context.Context, f *ext4.FS, dir, src string, o ImportOptions) error {
+	return imported(f, dir, o, func(im *importer) error { return im.walk(ctx, src) })
+}
+
+// ImportTar copies what a tar archive holds into the directory dir of a file system, which is made if it is missing: as GNU
+// tar extracts it, but for what would lead out of dir, which is refused. The archive may be compressed (see OpenArchive,
+// whose result it takes too). It is read to its end. ErrNoArchive, before anything has changed, for any other stream.
+func ImportTar(ctx context.Context, f *ext4.FS, dir string, r io.Reader, o ImportOptions) error {
+	a, ok := r.(*Archive)
+	if !ok {
+		var err error
+		if a, err = OpenArchive(r); err != nil {
+			return err
+		}
+	}
+	return imported(f, dir, o, func(im *importer) error {
+		if err := im.tar(ctx, &tarReader{r: a}); err != nil {
+			return err
+		}
+		return a.drain()
+	})
+}
+
+// imported runs an import.
+func imported(f *ext4.FS, dir string, o ImportOptions, fill func(im *importer) error) error {
+	im, err := newImporter(f, dir, o.withDefaults())
+	if err != nil {
+		return err
+	}
+	err = fill(im)
+	if e := im.close(); err == nil {
+		err = e
+	}
+	return err
 }
 
 // importer puts entries into an image: small files many at a time, large ones through a queue.
 type importer struct {
-	importOptions
+	ImportOptions
+	dir   string // in the file system: the tree goes beneath it
 	fs    *ext4.FS
 	block int64 // of the file system, bytes
 	maker *ext4.Maker
@@ -46,18 +111,19 @@ const (
 )
 
 // newImporter makes the directory that all goes beneath.
-func newImporter(f *ext4.FS, o importOptions) (*importer, error) {
-	im := &importer{importOptions: o, fs: f, block: int64(f.Geometry().BlockSize)}
-	missing := owner(0o755)
-	missing.UID, missing.GID = uint32(max(o.uid, 0)), uint32(max(o.gid, 0))
-	if err := f.MkdirAll(o.dir, missing); err != nil {
+func newImporter(f *ext4.FS, dir string, o ImportOptions) (*importer, error) {
+	im := &importer{ImportOptions: o, dir: dir, fs: f, block: int64(f.Geometry().BlockSize)}
+	between := &Entry{Name: ".", Mode: layout.ModeDir | 0o755} // what directories that no entry names are like
+	o.Change(between)
+	missing := ext4.Attr{Perm: 0o755, UID: between.UID, GID: between.GID}
+	if err := f.MkdirAll(dir, missing); err != nil {
 		return nil, err
 	}
 	var err error
-	if im.maker, err = f.NewMaker(o.dir, missing); err != nil {
+	if im.maker, err = f.NewMaker(dir, missing); err != nil {
 		return nil, err
 	}
-	if im.fill, err = f.NewFiller(o.depth, o.piece); err != nil {
+	if im.fill, err = f.NewFiller(o.Depth, o.WriteSize); err != nil {
 		return nil, errors.Join(err, im.maker.Close())
 	}
 	return im, nil
@@ -85,19 +151,27 @@ type nothing struct{}
 
 func (nothing) next([]byte) (int64, int, error) { return 0, 0, io.EOF }
 
-// add takes one entry.
-func (im *importer) add(ctx context.Context, e treeEntry, from content) error {
+// errLeftOut says that the options leave an entry out.
+var errLeftOut = errors.New("left out")
+
+// unless is err, or nil if that is the expected one.
+func unless(expected, err error) error {
+	if err == expected {
+		return nil
+	}
+	return err
+}
+
+// add takes one entry; errLeftOut if the options leave it out.
+func (im *importer) add(ctx context.Context, e Entry, from content) error {
 	if err := ctx.Err(); err != nil {
 		return context.Cause(ctx)
 	}
-	if im.noAtime {
+	if im.NoAtime {
 		e.Atime = e.Mtime
 	}
-	if im.uid >= 0 {
-		e.UID = uint32(im.uid)
-	}
-	if im.gid >= 0 {
-		e.GID = uint32(im.gid)
+	if !im.Change(&e) {
+		return errLeftOut
 	}
 	x := ext4.Entry{
 		Path: e.Name, Mode: e.Mode, UID: e.UID, GID: e.GID, Atime: e.Atime, Mtime: e.Mtime,
@@ -127,7 +201,7 @@ func (im *importer) add(ctx context.Context, e treeEntry, from content) error {
 func (im *importer) unread(name string, err error) error {
 	var host *hostReadError
 	if errors.As(err, &host) {
-		return im.failed(host.path, host.err)
+		return im.Failed(host.path, host.err)
 	}
 	return err
 }
@@ -145,13 +219,13 @@ func (im *importer) small(size int64, from content) (pieces []ext4.Piece, err er
 		}
 		pieces = append(pieces, ext4.Piece{Off: off, Data: buf[:n]})
 		im.data += len(buf)
-		im.progress(int64(n))
+		im.Progress(int64(n))
 	}
 	return pieces, nil
 }
 
 // large fills a file that has no name yet, and then gives it the name: what had the name before stays until then.
-func (im *importer) large(ctx context.Context, e treeEntry, x ext4.Entry, from content) error {
+func (im *importer) large(ctx context.Context, e Entry, x ext4.Entry, from content) error {
 	if err := im.flush(); err != nil {
 		return err
 	}
@@ -198,7 +272,7 @@ func (im *importer) pour(ctx context.Context, f *ext4.File, from content) error 
 			im.fill.Drop()
 			return err
 		}
-		im.progress(int64(n))
+		im.Progress(int64(n))
 	}
 }
 
@@ -216,7 +290,7 @@ func (im *importer) flush() error {
 		var xe *ext4.XattrError
 		if errors.As(err, &xe) && (ofOneFile(err) || errors.Is(err, syscall.ENOSPC)) { // without it, then
 			delete(rest[0].Xattrs, xe.Name)
-			if err := im.failed(im.at(rest[0].Path), xe); err != nil {
+			if err := im.Failed(im.at(rest[0].Path), xe); err != nil {
 				return err
 			}
 			continue
@@ -238,7 +312,7 @@ func (im *importer) refused(name string, err error) error {
 	if !ofOneFile(err) {
 		return &fs.PathError{Op: "import", Path: im.at(name), Err: err}
 	}
-	return im.failed(im.at(name), err)
+	return im.Failed(im.at(name), err)
 }
 
 // at is the name in the image, for messages.

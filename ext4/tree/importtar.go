@@ -1,4 +1,4 @@
-package main
+package tree
 
 import (
 	"context"
@@ -22,7 +22,7 @@ type tarImport struct {
 // tar imports an archive.
 func (im *importer) tar(ctx context.Context, t *tarReader) error {
 	t.warn = func(format string, args ...any) {
-		_ = im.failed("archive", fmt.Errorf(format, args...))
+		_ = im.Failed("archive", fmt.Errorf(format, args...))
 	}
 	x := &tarImport{importer: im, t: t, told: map[string]bool{}, lookup: im.lookupName}
 	for {
@@ -46,11 +46,11 @@ func (x *tarImport) member(ctx context.Context, m *tarHeader) error {
 	}
 	e, err := m.entry()
 	if err != nil {
-		return x.failed(m.name, err)
+		return x.Failed(m.name, err)
 	}
 	if e.LinkTo == "" {
 		e.Xattrs = tarXattrs(m.records, x.lookup, func(key string, err error) {
-			_ = x.failed(m.name, fmt.Errorf("%s: %w", key, err)) // that ends nothing
+			_ = x.Failed(m.name, fmt.Errorf("%s: %w", key, err)) // that ends nothing
 		}, x.unknown)
 	}
 	var from content = &streamContent{r: x.t, block: x.block}
@@ -60,7 +60,7 @@ func (x *tarImport) member(ctx context.Context, m *tarHeader) error {
 	case e.LinkTo != "" || e.kind() != layout.ModeRegular:
 		from = nothing{}
 	}
-	return x.add(ctx, e, from)
+	return unless(errLeftOut, x.add(ctx, e, from))
 }
 
 // unknown names a keyword that is not understood, once.
@@ -70,12 +70,12 @@ func (x *tarImport) unknown(key string) {
 		if !ok {
 			family = key
 		}
-		x.warn("extended header keyword %s is not understood, left out (%s)", key, family)
+		x.Warn(fmt.Sprintf("extended header keyword %s is not understood, left out (%s)", key, family))
 	}
 }
 
 // entry is what a member asks for.
-func (m *tarHeader) entry() (e treeEntry, err error) {
+func (m *tarHeader) entry() (e Entry, err error) {
 	if m.bad != nil {
 		return e, m.bad
 	}

@@ -1,6 +1,6 @@
 //go:build !linux
 
-package main
+package tree
 
 import (
 	"errors"
@@ -15,8 +15,8 @@ import (
 type hostFile struct{ dev, ino uint64 }
 
 // hostEntry describes a file of the host: what package os knows of it. Owners, devices and attributes travel in tar archives.
-func hostEntry(p, rel string, info fs.FileInfo) (e treeEntry, id hostFile, err error) {
-	e = treeEntry{Name: rel, Size: info.Size(), Mtime: info.ModTime(), Atime: info.ModTime()}
+func hostEntry(p, rel string, info fs.FileInfo) (e Entry, id hostFile, err error) {
+	e = Entry{Name: rel, Size: info.Size(), Mtime: info.ModTime(), Atime: info.ModTime()}
 	if e.Mode, err = modeOf(info.Mode()); err == nil && e.kind() == layout.ModeSymlink {
 		e.Target, err = os.Readlink(p)
 	}
@@ -26,11 +26,11 @@ func hostEntry(p, rel string, info fs.FileInfo) (e treeEntry, id hostFile, err e
 // openQuietly opens a file of the host for reading.
 func openQuietly(p string) (*os.File, error) { return os.Open(p) }
 
-// nextData finds the next range of a file that is not a hole: all of it.
-func nextData(_ *os.File, off, size int64) (start, end int64, err error) { return off, size, nil }
+// NextData finds the next range of a file that is not a hole: all of it.
+func NextData(_ *os.File, off, size int64) (start, end int64, err error) { return off, size, nil }
 
 // makeSpecial makes a device, FIFO or socket in an open directory.
-func makeSpecial(*os.File, string, *treeEntry) error { return errors.ErrUnsupported }
+func makeSpecial(*os.File, string, *Entry) error { return errors.ErrUnsupported }
 
 // setHostXattr sets an attribute of an open file of the host.
 func setHostXattr(*os.File, string, []byte) error { return errors.ErrUnsupported }

@@ -1,4 +1,4 @@
-package main
+package tree
 
 import (
 	"errors"
@@ -18,8 +18,8 @@ import (
 type hostFile struct{ dev, ino uint64 }
 
 // hostEntry describes a file of the host.
-func hostEntry(p, rel string, info fs.FileInfo) (e treeEntry, id hostFile, err error) {
-	e = treeEntry{Name: rel, Size: info.Size(), Mtime: info.ModTime(), Atime: info.ModTime()}
+func hostEntry(p, rel string, info fs.FileInfo) (e Entry, id hostFile, err error) {
+	e = Entry{Name: rel, Size: info.Size(), Mtime: info.ModTime(), Atime: info.ModTime()}
 	if e.Mode, err = modeOf(info.Mode()); err != nil {
 		return e, id, err
 	}
@@ -87,8 +87,8 @@ func openQuietly(p string) (*os.File, error) {
 	return f, err
 }
 
-// nextData finds the next range of a file that is not a hole.
-func nextData(f *os.File, off, size int64) (start, end int64, err error) {
+// NextData finds the next range of a file that is not a hole.
+func NextData(f *os.File, off, size int64) (start, end int64, err error) {
 	start, err = unix.Seek(int(f.Fd()), off, unix.SEEK_DATA)
 	if errors.Is(err, unix.ENXIO) {
 		return size, size, nil
@@ -101,7 +101,7 @@ func nextData(f *os.File, off, size int64) (start, end int64, err error) {
 }
 
 // makeSpecial makes a device, FIFO or socket in an open directory.
-func makeSpecial(dir *os.File, name string, e *treeEntry) error {
+func makeSpecial(dir *os.File, name string, e *Entry) error {
 	return unix.Mknodat(int(dir.Fd()), name, uint32(e.Mode), int(unix.Mkdev(e.Major, e.Minor)))
 }
 

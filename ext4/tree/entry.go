@@ -1,4 +1,4 @@
-package main
+package tree
 
 import (
 	"errors"
@@ -9,8 +9,8 @@ import (
 	"ext4img/ext4/layout"
 )
 
-// treeEntry is one file on its way into or out of an image.
-type treeEntry struct {
+// An Entry is one file on its way into or out of a file system: what an inode says of it.
+type Entry struct {
 	Name         string // relative to the top, with slashes; "." is the top itself
 	Mode         uint16 // i_mode: type and permissions
 	UID, GID     uint32
@@ -22,7 +22,7 @@ type treeEntry struct {
 	Xattrs       map[string][]byte
 }
 
-func (e *treeEntry) kind() uint16 { return e.Mode & layout.ModeTypeMask }
+func (e *Entry) kind() uint16 { return e.Mode & layout.ModeTypeMask }
 
 // modeOf is i_mode for an fs.FileMode.
 func modeOf(m fs.FileMode) (uint16, error) {

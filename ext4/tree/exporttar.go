@@ -1,4 +1,4 @@
-package main
+package tree
 
 import (
 	"bytes"
@@ -6,6 +6,8 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
+	"slices"
 	"strings"
 
 	"ext4img/ext4"
@@ -82,7 +84,7 @@ func (t *tarTree) member(it *exportItem) (*tarMember, error) {
 		return nil, err
 	}
 	room := tarHeaderMax - len(it.Name) - len(it.Target) - 4096
-	for _, name := range sortedNames(it.Xattrs) {
+	for _, name := range slices.Sorted(maps.Keys(it.Xattrs)) {
 		for _, r := range xattrRecords(name, it.Xattrs[name]) {
 			if n := len(r.String()); n <= room {
 				room -= n
@@ -140,7 +142,7 @@ func (t *tarTree) content(in *ext4.File, data []span) error {
 				return e
 			}
 		}
-		return fmt.Errorf("zeros in the archive from byte %d on: %w", s.start+n, reasonOf(err))
+		return fmt.Errorf("zeros in the archive from byte %d on: %w", s.start+n, reason(err))
 	}
 	return nil
 }

@@ -1,4 +1,4 @@
-package main
+package tree
 
 import (
 	"errors"
@@ -19,8 +19,9 @@ const (
 
 // Errors of archives as a whole.
 var (
-	errNoTar  = errors.New("does not look like a tar archive")
-	errTarCut = errors.New("the archive ends too early: it was cut")
+	// ErrNoArchive is a stream that does not begin as a tar archive.
+	ErrNoArchive = errors.New("does not look like a tar archive")
+	errTarCut    = errors.New("the archive ends too early: it was cut")
 )
 
 // tarHeader is what an archive says of one file.
@@ -90,7 +91,7 @@ func (t *tarReader) header() error {
 	for {
 		if err := t.fill(); err != nil {
 			if err == io.EOF && begin == 0 && lost == 0 {
-				return errNoTar
+				return ErrNoArchive
 			}
 			if err == io.EOF {
 				return errTarCut
@@ -106,7 +107,7 @@ func (t *tarReader) header() error {
 			}
 			return nil
 		case begin == 0 && lost == 0:
-			return errNoTar
+			return ErrNoArchive
 		}
 		lost += tarBlock
 	}
@@ -131,7 +132,7 @@ func (t *tarReader) fill() error {
 	t.off += int64(n)
 	if err == io.ErrUnexpectedEOF {
 		if t.off == int64(n) {
-			return errNoTar
+			return ErrNoArchive
 		}
 		return errTarCut
 	}

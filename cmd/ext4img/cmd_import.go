@@ -7,6 +7,9 @@ import (
 	"io"
 	"os"
 
+	"ext4img/ext4"
+	"ext4img/ext4/tree"
+
 	"github.com/urfave/cli/v2"
 )
 
@@ -23,92 +26,95 @@ func importCommand() *cli.Command {
 		Flags: append(queueFlags(), sizeFlag(1<<20, "size of one write", "bs"),
 			&cli.BoolFlag{Name: "tar", Usage: "SRC is a tar archive"},
 			&cli.StringFlag{Name: "owner", Usage: "all files belong to `UID:GID`, and keep set-uid bits and capabilities"}),
-		Action: importTree,
+		Action: action(parseImport, importTree),
 	}
 }
 
-func importTree(c *cli.Context) error {
+// importOptions are the flags and arguments of import.
+type importOptions struct {
+	src, image, dir string
+	isTar           bool
+	queue           queueOptions
+	uid, gid        int  // of every file; -1: as the source says
+	noAtime         bool // times of access are those of modification: SOURCE_DATE_EPOCH
+}
+
+func parseImport(c *cli.Context) (o importOptions, err error) {
 	if err := need(c, 3, 3); err != nil {
-		return err
+		return o, err
 	}
-	src, e := c.Args().Get(0), newEnv(c)
-	bad := newFailures(e)
-	o, err := importFlags(c, bad)
-	if err != nil {
-		return err
+	o.src, o.image, o.isTar, o.uid, o.gid = c.Args().Get(0), c.Args().Get(1), c.Bool("tar"), -1, -1
+	if o.dir, err = inside(c, c.Args().Get(2)); err != nil {
+		return o, err
 	}
-	from, err := openImportSource(c.Context, src, c.Bool("tar"), c.App.Reader)
-	if errors.Is(err, errNoTar) {
-		complain(messages(e), "%v", tell(e.operation(), src, err))
+	if o.queue, err = parseQueue(c); err != nil {
+		return o, err
+	}
+	if who := c.String("owner"); who != "" {
+		if o.uid, o.gid, err = parseOwner(who); err != nil {
+			return o, usagef(c, "%v", err)
+		}
+	}
+	fixed, err := clock()
+	o.noAtime = fixed != nil
+	return o, err
+}
+
+// tree is what package tree needs of them.
+func (o importOptions) tree() tree.ImportOptions {
+	return tree.ImportOptions{Depth: o.queue.depth, WriteSize: int(o.queue.bs), NoAtime: o.noAtime, Change: func(e *tree.Entry) bool {
+		if o.uid >= 0 {
+			e.UID = uint32(o.uid)
+		}
+		if o.gid >= 0 {
+			e.GID = uint32(o.gid)
+		}
+		return true
+	}}
+}
+
+func importTree(e *env, o importOptions) error {
+	from, err := openImportSource(e.ctx, o.src, o.isTar, e.in)
+	if errors.Is(err, tree.ErrNoArchive) {
+		complain(messages(e), "%v", tell(e.operation(), o.src, err))
 		return &exitStatus{exitUsage}
 	}
 	if err != nil {
-		return opError(e, src, err)
+		return opError(e, o.src, err)
 	}
 	defer from.close()
 	if from.archive == nil && os.Getenv("FAKEROOTKEY") != "" {
 		complain(messages(e), "import: fakeroot does not reach into this program: owners, devices and modes are those of the host; "+
 			"what works, inside of fakeroot: tar -C SRC -c . | %s import --tar - IMAGE DIR", name)
 	}
-	err = withImage(e, c.Args().Get(1), writing, func(img *image) error {
+	bad := newFailures(e)
+	err = withImage(e, o.image, writing, func(img *image) error {
 		bar := newProgress(e, "import", -1)
 		defer bar.end()
-		o.progress, bad.bar = bar.add, bar
-		im, err := newImporter(img.fs, o)
-		if err != nil {
-			return opError(e, o.dir, err)
+		bad.bar = bar
+		to := o.tree()
+		to.Progress, to.Failed = bar.add, bad.add
+		to.Warn = func(text string) {
+			bar.clear()
+			complain(messages(e), "import: %s", text)
 		}
-		err = from.into(c.Context, im)
-		if closed := im.close(); err == nil {
-			err = closed
-		}
-		return opError(e, src, err)
+		return opError(e, o.src, from.into(e.ctx, img.fs, o.dir, to))
 	})
 	return bad.end(err)
-}
-
-// importFlags are the options of a command line.
-func importFlags(c *cli.Context, bad *failures) (o importOptions, err error) {
-	if o.dir, err = inside(c, c.Args().Get(2)); err != nil {
-		return o, err
-	}
-	queue, err := parseQueue(c)
-	if err != nil {
-		return o, err
-	}
-	o.uid, o.gid = -1, -1
-	if who := c.String("owner"); who != "" {
-		if o.uid, o.gid, err = parseOwner(who); err != nil {
-			return o, usagef(c, "%v", err)
-		}
-	}
-	o.depth, o.piece = queue.depth, int(queue.bs)
-	fixed, err := clock()
-	if err != nil {
-		return o, err
-	}
-	o.noAtime = fixed != nil
-	o.failed = bad.add
-	o.warn = func(format string, args ...any) {
-		bad.bar.clear()
-		complain(bad.to, "import: %s", fmt.Sprintf(format, args...))
-	}
-	return o, nil
 }
 
 // importSource is a directory of the host, or an archive that has been looked into.
 type importSource struct {
 	path    string
-	archive io.Reader // nil: a directory
+	archive *tree.Archive // nil: a directory
 	file    *os.File
-	raw     io.Reader // what archive is read from
 }
 
 // openImportSource opens SRC. Nothing is changed before it is known what that is.
 func openImportSource(ctx context.Context, src string, isTar bool, stdin io.Reader) (*importSource, error) {
-	s := &importSource{path: src}
+	s, raw := &importSource{path: src}, stdin
 	if src == "-" {
-		s.raw = newCtxReader(ctx, stdin)
+		raw = newCtxReader(ctx, stdin)
 	} else {
 		info, err := os.Stat(src)
 		if err != nil {
@@ -123,17 +129,17 @@ func openImportSource(ctx context.Context, src string, isTar bool, stdin io.Read
 		if s.file, err = os.Open(src); err != nil {
 			return nil, reason(err)
 		}
-		s.raw = s.file
+		raw = s.file
 		if !info.Mode().IsRegular() {
-			s.raw = newCtxReader(ctx, s.file)
+			raw = newCtxReader(ctx, s.file)
 		}
 	}
 	var err error
-	s.archive, err = decompress(s.raw, src)
+	s.archive, err = tree.OpenArchive(raw)
 	if err != nil {
 		s.close()
 	}
-	if errors.Is(err, errNoTar) && !isTar && src != "-" {
+	if errors.Is(err, tree.ErrNoArchive) && !isTar && src != "-" {
 		err = fmt.Errorf("neither a directory nor a tar archive: %w", err)
 	}
 	return s, err
@@ -146,25 +152,9 @@ func (s *importSource) close() {
 }
 
 // into imports all that the source has.
-func (s *importSource) into(ctx context.Context, im *importer) error {
+func (s *importSource) into(ctx context.Context, f *ext4.FS, dir string, o tree.ImportOptions) error {
 	if s.archive == nil {
-		return im.walk(ctx, s.path)
+		return tree.ImportDir(ctx, f, dir, s.path, o)
 	}
-	if err := im.tar(ctx, &tarReader{r: s.archive}); err != nil {
-		return err
-	}
-	return s.drain()
-}
-
-// drain reads what follows the end of an archive: whoever writes into the pipe is to see no error, and a checksum at the end
-// of a compressed stream is to be compared. Bytes that are no compressed stream may follow one.
-func (s *importSource) drain() error {
-	_, err := io.Copy(io.Discard, s.archive)
-	if isTrailer(err) {
-		err = nil
-	}
-	if err == nil && s.file == nil {
-		_, err = io.Copy(io.Discard, s.raw)
-	}
-	return err
+	return tree.ImportTar(ctx, f, dir, s.archive, o)
 }

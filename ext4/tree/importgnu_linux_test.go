@@ -1,9 +1,10 @@
-package main
+package tree
 
 import (
 	"archive/tar"
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"io/fs"
@@ -109,29 +110,22 @@ func (g *gnuTest) close() {
 func (g *gnuTest) compare(seed uint64) {
 	a := randomArchive(seed)
 	top := fmt.Sprintf("/%d", seed)
-	if err := g.fs.MkdirAll(top+"/out", owner(0o755)); err != nil {
+	if err := g.fs.MkdirAll(top+"/out", ext4.Attr{Perm: 0o755}); err != nil {
 		g.t.Fatal(err)
 	}
-	secret, err := g.fs.Create(top+"/out/secret", owner(0o600))
+	secret, err := g.fs.Create(top+"/out/secret", ext4.Attr{Perm: 0o600})
 	if err != nil {
 		g.t.Fatal(err)
 	}
 	secret.Close()
 	beside := g.list(top + "/out")
 	var problems []string
-	im, err := newImporter(g.fs, importOptions{dir: top + "/in", uid: -1, gid: -1, depth: 4, piece: 65536,
-		failed: func(p string, err error) error {
+	err = ImportTar(context.Background(), g.fs, top+"/in", bytes.NewReader(a.data), ImportOptions{Depth: 4, WriteSize: 65536,
+		Failed: func(p string, err error) error {
 			problems = append(problems, fmt.Sprintf("%s: %v", p, err))
 			return nil
-		},
-		warn: func(string, ...any) {}, progress: func(int64) {}})
+		}})
 	if err != nil {
-		g.t.Fatal(err)
-	}
-	if err := im.tar(context.Background(), &tarReader{r: bytes.NewReader(a.data)}); err != nil {
-		g.t.Errorf("seed %d: %v", seed, err)
-	}
-	if err := im.close(); err != nil {
 		g.t.Errorf("seed %d: %v", seed, err)
 	}
 	ours := g.list(top + "/in")
@@ -140,7 +134,7 @@ func (g *gnuTest) compare(seed uint64) {
 	}
 
 	dir := filepath.Join(g.host, strconv.FormatUint(seed, 10))
-	if err := errorsOf(os.MkdirAll(dir+"/in", 0o755), os.Mkdir(dir+"/out", 0o755)); err != nil {
+	if err := errors.Join(os.MkdirAll(dir+"/in", 0o755), os.Mkdir(dir+"/out", 0o755)); err != nil {
 		g.t.Fatal(err)
 	}
 	c := judge.Command(g.t, "tar", "-x", "-p", "-f", "-", "-C", dir+"/in")
@@ -158,7 +152,7 @@ func (g *gnuTest) compare(seed uint64) {
 		g.t.Errorf("seed %d:\n%s\nhere:\n%s\n%s\nGNU tar:\n%s\n%s", seed, strings.Join(a.text, "\n"), strings.Join(x, "\n"),
 			strings.Join(problems, "\n"), strings.Join(y, "\n"), said)
 	}
-	if err := errorsOf(os.RemoveAll(dir), g.fs.RemoveAll(top)); err != nil {
+	if err := errors.Join(os.RemoveAll(dir), g.fs.RemoveAll(top)); err != nil {
 		g.t.Fatal(err)
 	}
 }

@@ -1,4 +1,4 @@
-package main
+package tree
 
 import (
 	"bufio"
@@ -41,8 +41,39 @@ func openZstd(r io.Reader) (io.Reader, error) {
 	return d.IOReadCloser(), nil
 }
 
-// decompress finds out what a stream is: a tar archive as it is, or in which way compressed. name is for messages.
-func decompress(r io.Reader, name string) (io.Reader, error) {
+// An Archive is a stream that begins as a tar archive: what it decompresses to.
+type Archive struct {
+	io.Reader
+	raw io.Reader // what it is read from
+}
+
+// OpenArchive looks at the beginning of a stream: a tar archive as it is, or compressed by gzip, bzip2, xz or zstd. What is
+// compressed in another known way is an error that names it; ErrNoArchive for anything else. Windows and dictionaries of more
+// than 128 MiB are refused.
+func OpenArchive(r io.Reader) (*Archive, error) {
+	in, err := decompress(r)
+	if err != nil {
+		return nil, err
+	}
+	return &Archive{in, r}, nil
+}
+
+// drain reads what follows the end of an archive: a program that writes into a pipe is to see no error, and a checksum at
+// the end of a compressed stream is to be compared. Bytes that are no compressed stream may follow one; those of a file
+// are not read.
+func (a *Archive) drain() error {
+	_, err := io.Copy(io.Discard, a.Reader)
+	if isTrailer(err) {
+		err = nil
+	}
+	if _, file := a.raw.(io.Seeker); err == nil && !file {
+		_, err = io.Copy(io.Discard, a.raw)
+	}
+	return err
+}
+
+// decompress finds out what a stream is, and undoes compressions.
+func decompress(r io.Reader) (io.Reader, error) {
 	in := bufio.NewReaderSize(r, 1<<18)
 	for range 3 { // compressed twice is all that anybody has done
 		head, err := in.Peek(tarBlock)
@@ -57,11 +88,11 @@ func decompress(r io.Reader, name string) (io.Reader, error) {
 			return nil, err
 		}
 		if out == nil {
-			return nil, errNoTar
+			return nil, ErrNoArchive
 		}
 		in = bufio.NewReaderSize(out, 1<<18)
 	}
-	return nil, errNoTar
+	return nil, ErrNoArchive
 }
 
 // unpack opens the stream that begins with head, nil if it is not compressed.

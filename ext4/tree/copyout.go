@@ -1,4 +1,4 @@
-package main
+package tree
 
 import (
 	"context"
@@ -10,31 +10,32 @@ import (
 	"ext4img/ext4"
 )
 
-// copyOut copies the content of files out of an image, one after the other through one buffer.
-type copyOut struct {
+// A Copier copies the content of single files out of a file system, one after the other through one buffer. One goroutine
+// uses it.
+type Copier struct {
 	ctx      context.Context
 	progress func(n int64) // told of bytes that have been copied; never nil
 	buf      []byte
 }
 
-// newCopyOut makes a copyOut that gives up when ctx ends. progress may be nil.
-func newCopyOut(ctx context.Context, progress func(n int64)) *copyOut {
+// NewCopier makes a Copier that gives up when ctx ends. progress, if not nil, is told of bytes that have been copied.
+func NewCopier(ctx context.Context, progress func(n int64)) *Copier {
 	if progress == nil {
 		progress = func(int64) {}
 	}
-	return &copyOut{ctx: ctx, progress: progress}
+	return &Copier{ctx: ctx, progress: progress}
 }
 
 // buffer is the one buffer, made when the first file needs it.
-func (c *copyOut) buffer() []byte {
+func (c *Copier) buffer() []byte {
 	if c.buf == nil {
 		c.buf = aio.AlignedBuf(1<<20, 4096)
 	}
 	return c.buf
 }
 
-// stream copies the content of the regular file at name to w, holes as zeros.
-func (c *copyOut) stream(f *ext4.FS, name string, w io.Writer) error {
+// Stream copies the content of the regular file at name to w, holes as zeros.
+func (c *Copier) Stream(f *ext4.FS, name string, w io.Writer) error {
 	file, err := f.OpenFile(name, os.O_RDONLY, 0)
 	if err != nil {
 		return err
@@ -65,8 +66,31 @@ func (c *copyOut) stream(f *ext4.FS, name string, w io.Writer) error {
 	return err
 }
 
+// File copies the regular file at name to the file dst of the host, which is replaced when its successor is complete
+// (see ReplaceFile). Holes stay holes, but for a dst that is no regular file, such as a pipe: that gets all bytes.
+func (c *Copier) File(f *ext4.FS, name, dst string) error {
+	if old, err := os.Stat(dst); err == nil && !old.IsDir() && !old.Mode().IsRegular() {
+		return ReplaceFile(dst, 0, func(w *os.File) error { return c.Stream(f, name, w) })
+	}
+	in, err := f.OpenFile(name, os.O_RDONLY, 0)
+	if err != nil {
+		return err
+	}
+	defer in.Close()
+	info, err := in.Stat()
+	if err != nil {
+		return err
+	}
+	geo := f.Geometry()
+	data, err := dataOf(in, info.Size(), int64(geo.Blocks)*int64(geo.BlockSize))
+	if err != nil {
+		return err
+	}
+	return ReplaceFile(dst, info.Mode().Perm(), func(out *os.File) error { return c.sparse(out, in, info.Size(), data) })
+}
+
 // sparse copies the data of a file to an empty one of the same size, and leaves out the rest, which reads as zeros.
-func (c *copyOut) sparse(out *os.File, in io.ReaderAt, size int64, data []span) error {
+func (c *Copier) sparse(out *os.File, in io.ReaderAt, size int64, data []span) error {
 	if err := out.Truncate(size); err != nil {
 		return onHost("truncate", err)
 	}
@@ -79,7 +103,7 @@ func (c *copyOut) sparse(out *os.File, in io.ReaderAt, size int64, data []span) 
 }
 
 // span copies a range of a file to w and returns how many bytes came through.
-func (c *copyOut) span(w io.Writer, in io.ReaderAt, s span) (done int64, err error) {
+func (c *Copier) span(w io.Writer, in io.ReaderAt, s span) (done int64, err error) {
 	buf := c.buffer()
 	for off := s.start; off < s.end; {
 		if err := c.ctx.Err(); err != nil {

@@ -1,4 +1,4 @@
-package main
+package tree
 
 import (
 	"context"
@@ -28,7 +28,7 @@ func (im *importer) walk(ctx context.Context, src string) error {
 	links := map[hostFile]string{}
 	return filepath.WalkDir(src, func(p string, d fs.DirEntry, err error) error {
 		if err != nil { // a directory that cannot be listed; it is there already
-			return im.failed(p, reason(err))
+			return im.Failed(p, reason(err))
 		}
 		rel, err := filepath.Rel(src, p)
 		if err != nil {
@@ -36,34 +36,37 @@ func (im *importer) walk(ctx context.Context, src string) error {
 		}
 		info, err := d.Info()
 		if err != nil {
-			return im.failed(p, reason(err))
+			return im.Failed(p, reason(err))
 		}
 		e, id, err := hostEntry(p, filepath.ToSlash(rel), info)
 		if err != nil {
-			return im.failed(p, reason(err))
+			return im.Failed(p, reason(err))
 		}
 		if id != (hostFile{}) && e.kind() != layout.ModeDir {
 			if first, seen := links[id]; seen {
 				e.LinkTo = first
-				return im.add(ctx, e, nothing{})
+				return unless(errLeftOut, im.add(ctx, e, nothing{}))
 			}
 		}
 		err = im.hostFile(ctx, p, e)
-		if id != (hostFile{}) && err == nil {
+		switch {
+		case err == errLeftOut && e.kind() == layout.ModeDir:
+			return fs.SkipDir
+		case id != (hostFile{}) && err == nil:
 			links[id] = e.Name
 		}
-		return err
+		return unless(errLeftOut, err)
 	})
 }
 
 // hostFile imports one file of the host.
-func (im *importer) hostFile(ctx context.Context, p string, e treeEntry) error {
+func (im *importer) hostFile(ctx context.Context, p string, e Entry) error {
 	if e.kind() != layout.ModeRegular || e.Size == 0 {
 		return im.add(ctx, e, nothing{})
 	}
 	f, err := openQuietly(p)
 	if err != nil {
-		return im.failed(p, reason(err))
+		return im.Failed(p, reason(err))
 	}
 	defer f.Close()
 	from := &hostContent{f: f, path: p, size: e.Size, block: im.block}
@@ -78,7 +81,7 @@ func (im *importer) hostFile(ctx context.Context, p string, e treeEntry) error {
 		err = fmt.Errorf("changed while it was read: %d bytes then, %d now", e.Size, now.Size())
 	}
 	if err != nil {
-		return im.failed(p, err)
+		return im.Failed(p, err)
 	}
 	return nil
 }
@@ -99,7 +102,7 @@ func (h *hostContent) next(buf []byte) (off int64, n int, err error) {
 		if h.off >= h.size {
 			return 0, 0, io.EOF
 		}
-		start, end, err := nextData(h.f, h.off, h.size)
+		start, end, err := NextData(h.f, h.off, h.size)
 		if err != nil {
 			return 0, 0, &hostReadError{h.path, reason(err)}
 		}
