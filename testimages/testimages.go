@@ -1,5 +1,5 @@
 // Package testimages holds small file systems made by mke2fs and debugfs (make.sh), compressed, for tests. index.tsv
-// says of each how it was made and what is in it.
+// says how each was made and what it contains.
 package testimages
 
 import (
@@ -22,7 +22,7 @@ var files embed.FS
 type Image struct {
 	Name string
 	Made string // the command
-	What string // what is in it
+	What string // its content
 }
 
 // All returns every image, in the order of their names.

@@ -28,13 +28,13 @@ func TestEveryImageIsIndexedAndWhole(t *testing.T) {
 	}
 }
 
-// An image that e2fsck finds fault with would make every golden test of it worthless.
+// If e2fsck found errors in an image, every golden test of it would be worthless.
 func TestImagesAreClean(t *testing.T) {
 	judge.Need(t, "e2fsck")
 	for _, image := range All(t) {
 		switch image.Name {
 		case "disk-mbr", "disk-gpt", "dirty":
-			continue // a partition table; a log to recover
+			continue // it has a partition table, or a log to recover
 		}
 		if out, err := judge.Command(t, "e2fsck", "-fn", Path(t, image.Name)).CombinedOutput(); err != nil {
 			t.Errorf("%s: %v\n%s", image.Name, err, out)

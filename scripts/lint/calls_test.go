@@ -6,13 +6,14 @@ import (
 	"testing"
 )
 
-// writers may write to a device. The data path of package ext4 is the package itself; below it nobody but the journal.
+// writers are the packages that may write to a device. In package ext4 that is the data path; below ext4 only the
+// journal may.
 var writers = map[string]bool{
 	"ext4img/aio": true, "ext4img/aio/simdev": true, "ext4img/aio/devtest": true,
 	"ext4img/journal": true, "ext4img/ext4/mkfs": true, "ext4img/ext4": true,
 }
 
-// starters may start a handle.
+// starters are the packages that may start a handle.
 var starters = map[string]bool{"ext4img/ext4/internal/volume": true}
 
 // TestCalls checks calls by their types, in non-test code of this operating system.
@@ -34,7 +35,7 @@ type calls struct {
 }
 
 func (c calls) check(p typed) {
-	var queue token.Pos // where the package makes a queue of a device
+	var queue token.Pos // place at which the package makes a queue of a device
 	for expr, sel := range p.info.Selections {
 		if sel.Kind() == types.FieldVal {
 			continue
@@ -53,7 +54,8 @@ func (c calls) check(p typed) {
 				c.fset.Position(expr.Pos()), p.path)
 		}
 	}
-	// Requests to write are also what a file of package ext4 takes; with a queue of a device they go past it.
+	// A file of package ext4 accepts requests to write too. But together with a queue of a device, they bypass the
+	// file.
 	for ident, obj := range p.info.Uses {
 		if k, ok := obj.(*types.Const); ok && k.Name() == "Write" && k.Pkg().Path() == "ext4img/aio" && queue.IsValid() {
 			c.t.Errorf("%s: %s queues writes to a device (queue made at %s): file data go through package ext4",

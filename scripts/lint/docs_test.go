@@ -6,8 +6,8 @@ import (
 	"testing"
 )
 
-// TestDocumented finds exported identifiers without a comment. A comment on a group of constants or variables, or at the
-// end of a line of it, serves.
+// TestDocumented finds exported identifiers without a comment. A comment on a group of constants or variables, or at
+// the end of a line of the group, is enough.
 func TestDocumented(t *testing.T) {
 	files, fset := source(t)
 	for _, f := range files {

@@ -1,5 +1,5 @@
-// Package lint holds the rules of the source as tests: which package may import which, who may write to a device, who
-// may start a handle, and how large things get. Each message names the remedy.
+// Package lint holds the rules of the source as tests: which package may import which, which may write to a device,
+// which may start a handle, and how large things may get. Each message names the remedy.
 package lint
 
 import (
@@ -23,7 +23,7 @@ const (
 	maxFuncLines = 100
 )
 
-// imports is the cut of the project: what each package may import beside the standard library. A name ending in "/..."
+// imports lists what each package of the project may import beside the standard library. A name ending in "/..."
 // stands for everything below it. Packages that are not listed may import nothing of the project.
 var imports = map[string][]string{
 	"aio":                         {"golang.org/x/sys/unix"},
@@ -59,7 +59,7 @@ var imports = map[string][]string{
 	},
 }
 
-// topLevel is all that lies in the root of the project, apart from lint configuration.
+// topLevel lists everything in the root of the project, except lint configuration.
 var topLevel = map[string]bool{
 	"cmd": true, "ext4": true, "journal": true, "aio": true, "scripts": true, "testimages": true, "go.mod": true, "go.sum": true,
 	"LICENSE": true, "README.md": true, "ARCHITECTURE.md": true, "CHANGELOG.md": true, ".ci": true, ".gitignore": true,
@@ -218,7 +218,7 @@ func TestTopLevel(t *testing.T) {
 	}
 }
 
-// TestProgram looks at all that the command consists of: built without cgo, and nothing that talks to a network.
+// TestProgram checks everything that the command is built from: it needs no cgo, and nothing in it uses a network.
 func TestProgram(t *testing.T) {
 	list := exec.Command("go", "list", "-deps", "./cmd/ext4img")
 	list.Dir, list.Env = root(t), append(os.Environ(), "CGO_ENABLED=0")

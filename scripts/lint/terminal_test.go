@@ -10,14 +10,14 @@ import (
 // streams may name standard output and standard error: they hand them on.
 var streams = map[string]bool{"env.go": true, "app.go": true, "main.go": true}
 
-// texts may make text that is not escaped any more, because they know every byte of it.
+// texts are the files that may make text which is not escaped again, because they know every byte of it.
 var texts = map[string]bool{"terminal.go": true, "cmd_completion.go": true, "cmd_dump.go": true, "cmd_extents.go": true, "cmd_xattr.go": true}
 
-// printers are the functions of terminal.go with a format, and its place among the arguments.
+// printers are the functions of terminal.go that take a format, with the index of that argument.
 var printers = map[string]int{"say": 1, "complain": 1, "printText": 1}
 
-// TestTerminal: text leaves the program by way of cmd/ext4img/terminal.go, where what an image, an archive or the host
-// brought in is escaped.
+// TestTerminal: all text leaves the program through cmd/ext4img/terminal.go. There, text that comes from an image, an
+// archive or the host is escaped.
 func TestTerminal(t *testing.T) {
 	files, fset := source(t)
 	for _, f := range files {
@@ -39,7 +39,7 @@ func TestTerminal(t *testing.T) {
 	}
 }
 
-// isStream tells what names a stream, or prints to one.
+// isStream reports whether an expression names a stream, or prints to one.
 func isStream(n *ast.SelectorExpr) bool {
 	switch n.Sel.Name {
 	case "Writer", "ErrWriter":

@@ -29,7 +29,7 @@ type project struct {
 	foreign          []*types.Interface
 }
 
-// typed is one package of it.
+// typed is one package of the project.
 type typed struct {
 	path  string
 	files []*ast.File
@@ -89,7 +89,7 @@ func (p *project) check(t *testing.T, l listed) typed {
 	return pkg
 }
 
-// scope is what a package exports.
+// scope returns the identifiers that a package exports.
 func (p *project) scope(t *testing.T, path string) *types.Scope {
 	t.Helper()
 	pkg, err := p.from.Import(path)

@@ -1,8 +1,9 @@
-// Command testsummary reads the output of go test -json and prints what a person wants to know: the output of what
-// failed, a line per package, every skipped test with its reason, and the totals as the last line.
+// Command testsummary reads the output of go test -json and prints a summary: the output of failed tests, a line per
+// package, every skipped test with its reason, and the totals as the last line.
 //
-// Exit status 1 when a test failed, a package did not build, or nothing ran; also when EXT4IMG_REQUIRE_JUDGES is set
-// and a test was skipped for want of an outside judge that the machine is expected to have.
+// The exit status is 1 if a test failed, a package did not build, or nothing ran. It is also 1 if
+// EXT4IMG_REQUIRE_JUDGES is set and a test was skipped because an outside judge is missing that the machine should
+// have.
 package main
 
 import (
@@ -67,7 +68,7 @@ func (s *summary) read(r io.Reader) error {
 		if line != "" {
 			var e event
 			if json.Unmarshal([]byte(line), &e) != nil {
-				fmt.Fprint(s.out, line) // not of test2json: what go itself says
+				fmt.Fprint(s.out, line) // not JSON: output of go itself
 			} else {
 				s.add(e)
 			}
@@ -120,7 +121,7 @@ func (s *summary) fail(e event, id testID) {
 	}
 }
 
-// unfinished prints what tests of the package said that never ended, and reports whether there are any.
+// unfinished prints the output of the package's tests that never ended, and reports whether there are any.
 func (s *summary) unfinished(pkg string) (found bool) {
 	for id, lines := range s.output {
 		if id.pkg == pkg && id.name != "" {
@@ -171,8 +172,8 @@ func (s *summary) finish(require, root bool) (missing bool) {
 	return missing
 }
 
-// requireJudges names the missing judges that should be there. Not every machine has the recorded judgements and the
-// rarer programs, and only root can mount.
+// requireJudges returns the missing judges that the machine should have. Recorded results and the rarer programs are
+// not on every machine, and only root can mount.
 func (s *summary) requireJudges(root bool) bool {
 	optional := []string{"oracles", "fio", "xfs_io", "fuse2fs", "rsync", "mutate", "python", "dmsetup"}
 	if !root {

@@ -1,5 +1,5 @@
-// Package bare opens a file system in memory for tests as far as the packages of ext4/internal need it to be there before
-// them: the device, the geometry, the journal. It knows none of them, so that each may use it in its own tests:
+// Package bare opens a file system in memory for tests of the packages in ext4/internal, up to the layer below them:
+// device, geometry, journal. It imports none of those packages, so that each can use it in its own tests:
 //
 //	type world struct {
 //		*bare.FS
@@ -23,14 +23,14 @@ type T interface {
 	Fatalf(format string, args ...any)
 }
 
-// FS is a file system whose metadata is reached through its journal.
+// FS is a file system with its journal open, through which its metadata is read and changed.
 type FS struct {
 	Dev *simdev.Device
 	G   *layout.Geometry
 	J   *journal.Journal
 
-	Config  journal.Config // what Open takes over: without Log, handles reach the device when they stop
-	Credits int            // of a handle of Do
+	Config  journal.Config // used by Open; without Log, handles write home when they stop
+	Credits int            // credits of each handle that Do starts
 	Resting error          // the error after which Do commits and tries again, if any
 }
 
@@ -59,7 +59,7 @@ func Parse(dev *simdev.Device) (*FS, error) {
 	return &FS{Dev: dev, G: g, Credits: 64}, err
 }
 
-// Open opens the journal, a first time or again.
+// Open opens the journal, for the first time or again.
 func (f *FS) Open(t T) {
 	t.Helper()
 	c := f.Config
@@ -70,7 +70,7 @@ func (f *FS) Open(t T) {
 	}
 }
 
-// Do runs fn in a handle of its own, and cancels the handle where fn fails.
+// Do runs fn in a handle of its own. If fn fails, it cancels the handle.
 func (f *FS) Do(t T, fn func(h *journal.Handle) error) error {
 	t.Helper()
 	credits := f.Credits
@@ -99,7 +99,7 @@ func (f *FS) Do(t T, fn func(h *journal.Handle) error) error {
 	return f.Resting
 }
 
-// Must is Do, for what must not fail.
+// Must is Do for changes that must succeed: an error ends the test.
 func (f *FS) Must(t T, fn func(h *journal.Handle) error) {
 	t.Helper()
 	if err := f.Do(t, fn); err != nil {

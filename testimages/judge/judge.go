@@ -1,12 +1,12 @@
-// Package judge gives tests the programs outside this project that judge images: mke2fs, e2fsck, debugfs, the kernel's
-// own mount, and folders of recorded results. It owns no bytes: images are files in a folder of the test's.
+// Package judge gives tests the programs outside this project that judge images: mke2fs, e2fsck, debugfs, the
+// kernel's own mount, and folders of recorded results. It owns no bytes: images are files in the test's folder.
 //
 //	path := judge.Mke2fs(t, "16M", "-b", "1024")
 //	dev := simdev.FromImage(judge.Load(t, path))
 //	…
 //	judge.Fsck(t, judge.Save(t, dev))
 //
-// Where a judge is not there, the test is skipped with the words "judge missing: NAME", which scripts/dev lists.
+// If a judge is missing, the test is skipped with the words "judge missing: NAME", which scripts/dev lists.
 package judge
 
 import (
@@ -24,7 +24,7 @@ import (
 	"ext4img/aio/simdev"
 )
 
-// Need skips the test where one of the programs is missing.
+// Need skips the test if one of the programs is missing.
 func Need(t testing.TB, names ...string) {
 	t.Helper()
 	for _, name := range names {
@@ -34,7 +34,7 @@ func Need(t testing.TB, names ...string) {
 	}
 }
 
-// Run runs a program that must succeed, and returns all that it says.
+// Run runs a program that must succeed, and returns its whole output.
 func Run(t testing.TB, name string, args ...string) string {
 	t.Helper()
 	Need(t, name)
@@ -59,13 +59,13 @@ func Mke2fs(t testing.TB, size string, options ...string) string {
 	return path
 }
 
-// Image is Mke2fs, in memory.
+// Image is Mke2fs for an image in memory.
 func Image(t testing.TB, size string, options ...string) *simdev.Image {
 	t.Helper()
 	return Load(t, Mke2fs(t, size, options...))
 }
 
-// FirstFile is the inode of f0 of Tree, the first beside lost+found.
+// FirstFile is the inode of the file f0 of Tree, the first one after lost+found.
 const FirstFile = 12
 
 // Tree makes a folder with n empty files f0, f1, …, for the option -d of mke2fs.
@@ -80,14 +80,14 @@ func Tree(t testing.TB, n int) string {
 	return tree
 }
 
-// Fsck has e2fsck find no fault with a file.
+// Fsck runs e2fsck on a file. The test fails if e2fsck finds an error.
 func Fsck(t testing.TB, path string) {
 	t.Helper()
 	Run(t, "e2fsck", "-fn", path)
 }
 
-// Debugfs puts one request to debugfs and returns the answer, without what goes to standard error. With the option "-c" it
-// looks at images whose bitmaps are damaged, too.
+// Debugfs sends one request to debugfs and returns its standard output. With the option "-c" it also opens images
+// whose bitmaps are damaged.
 func Debugfs(t testing.TB, path, request string, options ...string) string {
 	t.Helper()
 	Need(t, "debugfs")
@@ -98,7 +98,7 @@ func Debugfs(t testing.TB, path, request string, options ...string) string {
 	return string(out)
 }
 
-// Ask puts many requests to debugfs, one a line, with no image open, and returns its answers.
+// Ask sends many requests, one per line, to debugfs with no image open, and returns its answers.
 func Ask(t testing.TB, requests string) string {
 	t.Helper()
 	Need(t, "debugfs")
@@ -111,7 +111,7 @@ func Ask(t testing.TB, requests string) string {
 	return string(out)
 }
 
-// Change has debugfs change a file by a list of requests, one a line.
+// Change has debugfs change an image by a list of requests, one per line.
 func Change(t testing.TB, path, requests string) {
 	t.Helper()
 	script := filepath.Join(t.TempDir(), "requests")
@@ -131,7 +131,7 @@ func Save(t testing.TB, dev *simdev.Device) string {
 	return path
 }
 
-// Load reads a file into memory, only the parts that hold data where the operating system tells them from holes.
+// Load reads a file into memory. If the operating system can tell data from holes, it reads only the data.
 func Load(t testing.TB, path string) *simdev.Image {
 	t.Helper()
 	m, err := loadSparse(path)

@@ -8,8 +8,9 @@ import (
 	"testing"
 )
 
-// Mount has the kernel show a file while fn runs, with options such as "ro,noload"; "" is for writing. Never mount what
-// may be damaged. It skips the test where the kernel does not let us mount; that it does not like the image is a failure.
+// Mount has the kernel mount an image while fn runs, with options such as "ro,noload"; "" mounts for writing. Never
+// mount an image that may be damaged. If the machine does not allow mounts, the test is skipped; if the kernel
+// refuses the image, it fails.
 func Mount(t testing.TB, path, options string, fn func(root string)) {
 	t.Helper()
 	Need(t, "mount", "umount")
@@ -26,14 +27,14 @@ func Mount(t testing.TB, path, options string, fn func(root string)) {
 	defer func() {
 		if out, err := exec.Command("umount", root).CombinedOutput(); err != nil {
 			t.Errorf("umount: %v: %s", err, out)
-			_ = exec.Command("umount", "--lazy", root).Run() // before the folder is removed
+			_ = exec.Command("umount", "--lazy", root).Run() // runs before the folder is removed
 		}
 	}()
 	fn(root)
 }
 
-// MountLoop runs mount(8) with these arguments, one at a time over all processes that test: two that look for a free loop
-// device at once may find the same one.
+// MountLoop runs mount(8) with these arguments, one call at a time over all processes that run tests: two calls that
+// look for a free loop device at the same time may find the same one.
 func MountLoop(args ...string) ([]byte, error) {
 	args = append([]string{filepath.Join(os.TempDir(), "ext4img-mount.lock"), "mount"}, args...)
 	if _, err := exec.LookPath("flock"); err != nil {
@@ -42,7 +43,7 @@ func MountLoop(args ...string) ([]byte, error) {
 	return exec.Command("flock", args...).CombinedOutput()
 }
 
-// refused says whether mount's words are about this machine, not the image.
+// refused reports whether mount's message is about this machine and not about the image.
 func refused(words string) bool {
 	if _, err := os.Stat("/dev/loop-control"); err != nil {
 		return true

@@ -9,8 +9,8 @@ import (
 	"testing"
 )
 
-// Oracles is a folder of images and recorded results that other programs made: below $EXT4IMG_ORACLES or, without it,
-// below ../shared/oracles beside the project.
+// Oracles is a folder of images and recorded results that other programs made: below $EXT4IMG_ORACLES or, if that is
+// not set, below ../shared/oracles beside the project.
 func Oracles(t testing.TB, sub string) string {
 	t.Helper()
 	dir := os.Getenv("EXT4IMG_ORACLES")
@@ -70,7 +70,7 @@ func Unpack(t testing.TB, src string) string {
 	return path
 }
 
-// copySparse leaves holes where there are only zeros.
+// copySparse copies and leaves holes for blocks of zeros.
 func copySparse(out *os.File, in io.Reader) error {
 	p, zeros := make([]byte, 64<<10), make([]byte, 64<<10)
 	for at := int64(0); ; {

@@ -9,13 +9,14 @@
 //
 // Found with this benchmark, perf and strace on a virtual disk:
 //
-//   - Starting an idle disk early. One io_uring_enter with 16 reads starts none before all are prepared. The disk, which
-//     had completed the 16 before together, waits meanwhile. Parts of one or two requests start it early: ramp in package aio.
-//   - Yielding to the scheduler. A goroutine that waits in system calls alone, and never in Go, loses its P at every tick
-//     of sysmon once 10 ms have passed. At depth 1 futex calls and the awake sysmon then stand out in every profile. A
-//     Gosched every few milliseconds ends it: yielder in package aio.
-//   - One system call to submit and wait, and completions that wait in the kernel for it (Pin): at depth 1 half the
-//     system calls.
+//   - Starting an idle disk early. One io_uring_enter with 16 reads starts none before all are prepared. If the disk has
+//     completed the 16 before all at once, it waits meanwhile. Calls with one or two requests start it early: ramp in
+//     package aio.
+//   - Yielding to the scheduler. If a goroutine waits only in system calls, and never in Go, then after 10 ms sysmon takes
+//     its P away at every tick. At depth 1 the futex calls and the running sysmon then dominate every profile. A Gosched
+//     every few milliseconds avoids it: yielder in package aio.
+//   - One system call to submit and wait, for which completions wait in the kernel (Pin): at depth 1 this halves the
+//     number of system calls.
 //   - Reaping several at a time. At depth 128 a caller that asks Reap for a quarter of the depth needs some twenty times
 //     fewer system calls than requests, little more than half of fio's CPU time, and loses nothing.
 //   - Huge pages, for large blocks. 1 MiB in pages of 4 KiB is 256 segments, more than a virtual disk takes in one request,
@@ -46,7 +47,7 @@ type load struct {
 	Depth   int
 	Seconds float64
 	Path    string
-	Pin     bool // one thread for the queue
+	Pin     bool // the queue is used by one thread only
 }
 
 func (l load) String() string {
@@ -128,7 +129,7 @@ func loads(engines []string) []load {
 	return ls
 }
 
-// compare runs both programs in turn, the other one first each time, and prints the medians.
+// compare runs both programs in turn, with changing order, and prints the medians.
 func compare(l load, pairs int) error {
 	var fio, ours []result
 	for i := range pairs {

@@ -71,8 +71,9 @@ func requests(l load, write bool) ([]*aio.Request, *aio.Arena, error) {
 	return reqs, arena, nil
 }
 
-// measure keeps the queue full for the length of the load. From a depth of 128 on it reaps at
-// least a quarter of it at a time, to have few system calls; below, the disk needs every request.
+// measure keeps the queue full for the duration of the load. From depth 128 on it reaps at least a quarter of the
+// depth at a time, to make few system calls. At lower depths it reaps each request at once, because the disk would be
+// idle otherwise.
 func measure(l load, q aio.Queue, reqs []*aio.Request) (result, error) {
 	rnd := rand.New(rand.NewPCG(uint64(time.Now().UnixNano()), 1))
 	blocks, at := int64(fileSize/l.Block), int64(0)

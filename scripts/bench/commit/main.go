@@ -1,7 +1,8 @@
 //go:build linux
 
-// Command commit compares commit throughput with the kernel's: an fsync after each write of 4 KiB, here through package
-// ext4, there on a loop mount with direct I/O to the same kind of image. It prints a table with the ratio of the medians.
+// Command commit compares the commit throughput of package ext4 with the kernel's: writes of 4 KiB, each followed by
+// an fsync. The kernel runs on a loop mount, with direct I/O, of the same kind of image. It prints a table with the
+// ratio of the medians.
 //
 //	go run ./scripts/bench/commit [-dir DIR] [-n WRITES] [-rounds N]
 //
@@ -30,20 +31,20 @@ const (
 	fileSize = 64 << 20
 )
 
-// A file is what both sides offer.
+// A file is the set of operations that both sides have.
 type file interface {
 	WriteAt(p []byte, off int64) (int, error)
 	Sync() error
 	Close() error
 }
 
-// A side opens files: ours, or the kernel's.
+// A side opens files: our side or the kernel's.
 type side interface {
 	open(name string) (file, error)
 	allocate(f file) error
 }
 
-// A job is what one writer does n times, with a sync after each.
+// A job is the work that one writer repeats n times, with a sync after each.
 type job struct {
 	name    string
 	writers int

@@ -1,13 +1,14 @@
 //go:build linux
 
-// Command frag compares the fragmentation that this module's allocator leaves with the kernel's. The same sequence goes
-// through both, on two equal images: fill with files of all sizes in sixteen directories, delete a random half, fill
-// again. It prints the extents per file of what the second filling made, and the ratio.
+// Command frag compares the fragmentation that this module's allocator leaves with the kernel's. Both run the same
+// sequence on equal images: fill with files of all sizes in sixteen directories, delete a random half, fill again. It
+// prints the extents per file of the second filling, and the ratio.
 //
 //	go run ./scripts/bench/frag [-dir DIR] [-size MIB] [-seed N] [-seeds N] [-append]
 //
-// It needs root, for the kernel's loop mount. With -append several files grow at a time, by writes of 1 MiB. A small image
-// holds few files, and single sequences then differ by a tenth and more: the last line is the mean of all seeds.
+// It needs root, for the kernel's loop mount. With -append several files grow at the same time, by writes of 1 MiB. A
+// small image holds few files, so single sequences differ by a tenth and more: the last line is the mean over all
+// seeds.
 package main
 
 import (
@@ -24,7 +25,7 @@ import (
 	"ext4img/ext4/layout"
 )
 
-// A target is where the sequence runs.
+// A target is a file system on which the sequence runs.
 type target interface {
 	Mkdir(name string) error
 	Append(name string, p []byte, off int64) error
@@ -78,7 +79,7 @@ func runAll(dir string, size, seed, seeds int64, together bool) error {
 	return nil
 }
 
-// run is one sequence, through the kernel and through this module: extents per file.
+// run runs one sequence with the kernel and with this module, and returns the extents per file.
 func run(dir string, size, seed int64, together bool) (per [2]float64, err error) {
 	tmp, err := os.MkdirTemp(dir, "frag")
 	if err != nil {
@@ -106,7 +107,7 @@ func run(dir string, size, seed int64, together bool) (per [2]float64, err error
 	return per, nil
 }
 
-// makePlan fills four fifths twice.
+// makePlan makes a plan that fills four fifths of the image twice.
 func makePlan(r *rand.Rand, size int64) *plan {
 	p := &plan{deleted: make(map[string]bool)}
 	var used int64
@@ -156,7 +157,7 @@ func play(t target, p *plan, together bool) error {
 	return t.Sync()
 }
 
-// fill writes the files, one after the other or some at a time.
+// fill writes the files, one after the other or several at a time.
 func fill(t target, files []item, together bool) error {
 	n := 1
 	if together {

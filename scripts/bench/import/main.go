@@ -1,7 +1,7 @@
 //go:build linux
 
-// Command import compares the time of ext4img import with that of mke2fs -d for the same tree: rounds of both in turn,
-// each into a fresh image and up to the last flush. It prints a table and the ratio of the medians.
+// Command import compares the time of ext4img import with that of mke2fs -d for the same tree. It runs both in turn,
+// each into a fresh image and including the last flush. It prints a table and the ratio of the medians.
 //
 //	go run ./scripts/bench/import [-src TREE] [-dir DIR] [-size MIB] [-rounds N]
 package main
@@ -17,7 +17,7 @@ import (
 	"time"
 )
 
-const bar = 1.5 // at most this times mke2fs -d
+const bar = 1.5 // the largest acceptable multiple of the time of mke2fs -d
 
 func main() {
 	var (
@@ -43,7 +43,7 @@ func run(src, dir string, mib int64, rounds int) error {
 	if out, err := exec.Command("env", "CGO_ENABLED=0", "go", "build", "-o", tool, "./cmd/ext4img").CombinedOutput(); err != nil {
 		return fmt.Errorf("go build: %w: %s", err, out)
 	}
-	files, bytes, err := weigh(src) // which also warms the cache
+	files, bytes, err := weigh(src) // this also warms the cache
 	if err != nil {
 		return err
 	}
@@ -63,7 +63,7 @@ func run(src, dir string, mib int64, rounds int) error {
 	for r := range rounds {
 		var last [2]time.Duration
 		for k := range sides {
-			i := (k + r) % 2 // who goes first changes
+			i := (k + r) % 2 // the order changes with each round
 			if last[i], err = timed(image, sides[i].lines); err != nil {
 				return fmt.Errorf("%s: %w", sides[i].name, err)
 			}
@@ -83,7 +83,7 @@ func row(name string, d [2]time.Duration) {
 	fmt.Printf("%-8s%10.2f s%10.2f s%8.2f\n", name, d[0].Seconds(), d[1].Seconds(), d[1].Seconds()/d[0].Seconds())
 }
 
-// timed runs one side into a fresh image, flushes that, and has it judged.
+// timed runs one side into a fresh image, flushes the image, and has it judged.
 func timed(image string, lines [][]string) (time.Duration, error) {
 	if err := os.RemoveAll(image); err != nil {
 		return 0, err

@@ -126,14 +126,14 @@ func compare(tool, image string, warm bool, pairs int) error {
 	return nil
 }
 
-// cache reads what is allocated of the image into the page cache, or drops it from there.
+// cache reads the allocated parts of the image into the page cache, or drops them from it.
 func cache(image string, warm bool) error {
 	f, err := os.Open(image)
 	if err != nil {
 		return err
 	}
 	defer f.Close()
-	if warm { // a run of the judge reads exactly what matters
+	if warm { // a run of e2fsck reads exactly the parts that matter
 		_, err := measure([]string{"e2fsck", "-fn", image})
 		return err
 	}
@@ -143,8 +143,8 @@ func cache(image string, warm bool) error {
 	return unix.Fadvise(int(f.Fd()), 0, 0, unix.FADV_DONTNEED)
 }
 
-// measure runs a program that must find the image clean. The system counts to a program's memory the most that the one
-// had which started it, so this one gives up what it can, and has its own peak forgotten (proc_pid_clear_refs(5)).
+// measure runs a program that must find the image clean. The system counts the peak memory of the parent as that of a
+// new process. So this program first gives up all the memory it can and resets its own peak (proc_pid_clear_refs(5)).
 func measure(args []string) (usage, error) {
 	debug.FreeOSMemory()
 	if err := os.WriteFile("/proc/self/clear_refs", []byte("5"), 0); err != nil {
@@ -161,7 +161,7 @@ func measure(args []string) (usage, error) {
 	return usage{d.Seconds(), (s.UserTime() + s.SystemTime()).Seconds(), rss}, nil
 }
 
-// median takes the medians one by one.
+// median takes the median of each value.
 func median(all []usage) usage {
 	mid := func(of func(usage) float64) float64 {
 		var v []float64

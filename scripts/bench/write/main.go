@@ -1,7 +1,7 @@
 //go:build linux
 
-// Command write measures first writes into unwritten extents: 4 KiB at random, each block of a 1 GiB file once, direct
-// I/O at depth 32, the final sync included. Side by side, in alternating rounds:
+// Command write measures first writes into unwritten extents: direct I/O of 4 KiB at depth 32 that writes each block
+// of a 1 GiB file once, in random order, including the final sync. It runs these contenders in alternating rounds:
 //
 //	ours   this module, on an image of 4 GiB
 //	plain  fio overwriting a plain file that was preallocated and written
@@ -117,7 +117,7 @@ func median(v []float64) float64 {
 	return v[len(v)/2]
 }
 
-// prepare makes both files with all their blocks written: what the disk below does on a first write is not measured.
+// prepare writes all blocks of both files once, so that first writes on the disk below are not measured.
 func (b bench) prepare() error {
 	for path, size := range map[string]int64{b.image: imageSize, b.plain: fileSize} {
 		if err := command("fio", "--name=fill", "--filename="+path, fmt.Sprintf("--size=%d", size), "--bs=1m", "--rw=write",
@@ -135,12 +135,12 @@ func command(name string, args ...string) error {
 	return nil
 }
 
-// mkfs makes the image new.
+// mkfs makes the image afresh.
 func (b bench) mkfs() error {
 	return command("mke2fs", "-q", "-F", "-t", "ext4", "-E", "nodiscard,lazy_itable_init=1", b.image)
 }
 
-// ours runs this program's worker, in a process of its own, and has the image checked.
+// ours runs this program's worker in a process of its own, and checks the image afterwards.
 func (b bench) ours() (float64, error) {
 	if err := b.mkfs(); err != nil {
 		return 0, err
@@ -164,7 +164,7 @@ func (b bench) ours() (float64, error) {
 
 func (b bench) plainFio() (float64, error) { return b.fio(b.plain, fileSize) }
 
-// fio writes size bytes at random into a file of 1 GiB and returns writes per second, the sync included.
+// fio writes size bytes at random into a file of 1 GiB and returns writes per second, including the sync.
 func (b bench) fio(path string, size int) (float64, error) {
 	out, err := exec.Command("fio", "--name=x", "--filename="+path, "--ioengine="+b.engine, "--direct=1", fmt.Sprintf("--bs=%d", block),
 		"--iodepth=32", "--rw=randwrite", fmt.Sprintf("--size=%d", fileSize), fmt.Sprintf("--io_size=%d", size), "--randrepeat=0",
@@ -193,7 +193,7 @@ func (b bench) fio(path string, size int) (float64, error) {
 	return float64(j.Write.IOs) / (float64(j.Runtime) / 1e3), nil
 }
 
-// loop is the kernel on a loop device with direct I/O.
+// loop measures the kernel on a loop device with direct I/O.
 func (b bench) loop() (float64, error) {
 	if os.Geteuid() != 0 {
 		return 0, fmt.Errorf("needs root")
@@ -214,7 +214,7 @@ func (b bench) loop() (float64, error) {
 	return b.inMount(fileSize)
 }
 
-// fuse is fuse2fs.
+// fuse measures fuse2fs.
 func (b bench) fuse() (float64, error) {
 	if _, err := exec.LookPath("fuse2fs"); err != nil {
 		return 0, err
@@ -230,7 +230,7 @@ func (b bench) fuse() (float64, error) {
 		if command("umount", b.mount) != nil {
 			_ = server.Process.Kill()
 		}
-		_ = server.Wait() // it writes on after the unmount
+		_ = server.Wait() // it still writes after the unmount
 	}()
 	if err := b.waitMounted(); err != nil {
 		return 0, err
