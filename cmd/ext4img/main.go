@@ -1,6 +1,6 @@
 // Ext4img opens ext4 file systems in user space: images, partitions inside disk images, and
-// block devices. It owns the terminal: flags, tables, progress, exit codes. Each command has a file of its own; what it does
-// is in package ext4 and beside it.
+// block devices. It owns the terminal: flags, tables, progress, exit codes. A command is a file cmd_NAME.go: its flags are
+// parsed into options once, and what it does gets those and an env. The work itself is in package ext4 and beside it.
 package main
 
 import (
