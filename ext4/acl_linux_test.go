@@ -15,7 +15,7 @@ import (
 func aclOperation(r *rand.Rand) *operation {
 	dirs := []string{"", "/d", "/d/e", "/s"}
 	path := fmt.Sprintf("%s/%s", dirs[r.IntN(len(dirs))], []string{"d", "e", "s", "f", "g", "link"}[r.IntN(6)])
-	o := &operation{path: path, attr: []string{aclAccess, aclDefault}[r.IntN(2)], fill: r.Uint64(), nofollow: r.IntN(5) == 0, mode: uint16(r.IntN(0o10000))}
+	o := &operation{path: path, attr: []string{XattrACLAccess, XattrACLDefault}[r.IntN(2)], fill: r.Uint64(), nofollow: r.IntN(5) == 0, mode: uint16(r.IntN(0o10000))}
 	switch r.IntN(16) {
 	case 0, 1:
 		o.kind = opMkdir
@@ -64,7 +64,7 @@ func TestACLsLikeKernel(t *testing.T) {
 				}
 				return ours
 			}
-			if out := k.apply(&operation{kind: opGetxattr, path: "/", attr: aclAccess}, 0); out.err == syscall.EOPNOTSUPP {
+			if out := k.apply(&operation{kind: opGetxattr, path: "/", attr: XattrACLAccess}, 0); out.err == syscall.EOPNOTSUPP {
 				t.Skip("judge missing: a kernel with access control lists")
 			}
 			for now := range ops {

@@ -1,40 +1,23 @@
 package ext4
 
 import (
-	"errors"
 	"os"
-	"syscall"
 	"time"
 
+	"ext4img/ext4/internal/names"
+	"ext4img/ext4/internal/xattr"
 	"ext4img/ext4/layout"
 	"ext4img/journal"
 )
 
-// errSame is a change to what is there already: it leaves the time of change as it is, and is no error.
-var errSame = errors.New("nothing changes")
-
-// change edits the inode of a spot, in one handle, and sets its change time.
-func (f *FS) change(op string, s spot, follow bool, credits int, fn func(h *journal.Handle, ino layout.Ino, rec layout.Inode) error) error {
-	_, err := f.vol.Update(credits+2, func(h *journal.Handle) error {
-		ino, err := f.walk(h, s, follow)
+// change runs fn, which changes the inode of a spot, in one handle.
+func (f *FS) change(op string, s names.Spot, follow bool, credits int, fn func(h *journal.Handle, ino layout.Ino) error) error {
+	_, err := f.vol.Update(credits, func(h *journal.Handle) error {
+		ino, err := f.names.Walk(h, s, follow)
 		if err != nil {
 			return err
 		}
-		rec, err := f.vol.Inodes.Edit(h, ino)
-		if err != nil {
-			return err
-		}
-		if rec.HasFlag(layout.FlagImmutable | layout.FlagAppend) {
-			return syscall.EPERM
-		}
-		switch err := fn(h, ino, rec); {
-		case err == errSame:
-			return nil
-		case err != nil:
-			return err
-		}
-		rec.SetCtime(f.vol.Inodes.Clock())
-		return nil
+		return fn(h, ino)
 	})
 	return pathError(op, s.String(), err)
 }
@@ -43,10 +26,9 @@ func (f *FS) change(op string, s spot, follow bool, credits int, fn func(h *jour
 // followed. An access control list changes with them.
 func (f *FS) Chmod(name string, perm uint16) error { return f.chmodAt(root(name), perm) }
 
-func (f *FS) chmodAt(s spot, perm uint16) error {
-	return f.change("chmod", s, true, f.vol.Attrs.Credits(0), func(h *journal.Handle, ino layout.Ino, rec layout.Inode) error {
-		rec.SetMode(rec.Type() | perm&layout.ModePermMask)
-		return f.chmodACL(h, ino, perm)
+func (f *FS) chmodAt(s names.Spot, perm uint16) error {
+	return f.change("chmod", s, true, f.names.AttrCredits(0), func(h *journal.Handle, ino layout.Ino) error {
+		return f.names.Chmod(h, ino, perm)
 	})
 }
 
@@ -61,34 +43,13 @@ func (f *FS) Lchown(name string, uid, gid int) error {
 	return f.chown("lchown", root(name), uid, gid, false)
 }
 
-func (f *FS) chown(op string, s spot, uid, gid int, follow bool) error {
-	if uid < -1 || gid < -1 || int64(max(uid, gid)) > 1<<32-2 {
-		return pathError(op, s.String(), syscall.EINVAL)
+func (f *FS) chown(op string, s names.Spot, uid, gid int, follow bool) error {
+	if err := names.CheckOwner(uid, gid); err != nil {
+		return pathError(op, s.String(), err)
 	}
-	return f.change(op, s, follow, f.vol.Attrs.Credits(0), func(h *journal.Handle, ino layout.Ino, rec layout.Inode) error {
-		if uid >= 0 {
-			rec.SetUID(uint32(uid))
-		}
-		if gid >= 0 {
-			rec.SetGID(uint32(gid))
-		}
-		if rec.IsDir() {
-			return nil
-		}
-		dropSetID(rec)
-		return f.dropCapability(h, ino)
+	return f.change(op, s, follow, f.names.AttrCredits(0), func(h *journal.Handle, ino layout.Ino) error {
+		return f.names.Chown(h, ino, uid, gid)
 	})
-}
-
-// dropSetID takes the bits away from a file that a change of owner takes away: set-uid, and set-gid where it means that.
-func dropSetID(rec layout.Inode) {
-	const groupExec = 0o010
-	mode := rec.Mode()
-	mode &^= layout.ModeSetUID
-	if mode&groupExec != 0 {
-		mode &^= layout.ModeSetGID
-	}
-	rec.SetMode(mode)
 }
 
 // Chtimes sets the times of access and modification; a zero Time leaves one as it is. A symbolic link is followed.
@@ -101,13 +62,12 @@ func (f *FS) Lchtimes(name string, atime, mtime time.Time) error {
 	return f.chtimes("lchtimes", root(name), atime, mtime, false)
 }
 
-func (f *FS) chtimes(op string, s spot, atime, mtime time.Time, follow bool) error {
-	return f.change(op, s, follow, 1, func(h *journal.Handle, ino layout.Ino, rec layout.Inode) error {
-		if !atime.IsZero() {
-			rec.SetAtime(atime)
+func (f *FS) chtimes(op string, s names.Spot, atime, mtime time.Time, follow bool) error {
+	return f.change(op, s, follow, 3, func(h *journal.Handle, ino layout.Ino) error {
+		if err := f.names.Chtimes(h, ino, atime, mtime); err != nil {
+			return err
 		}
 		if !mtime.IsZero() {
-			rec.SetMtime(mtime)
 			h.AtEnd(func(ok bool) {
 				if ok {
 					f.mtimeSet(ino)
@@ -129,4 +89,84 @@ func (f *FS) Truncate(name string, size int64) error {
 		err = e
 	}
 	return err
+}
+
+// The attributes that hold POSIX access control lists, in the form of Linux's xattr interface.
+const (
+	XattrACLAccess  = names.XattrACLAccess
+	XattrACLDefault = names.XattrACLDefault // of a directory: what new files in it begin with
+)
+
+// XattrCapability is the attribute with what a program may do that its user may not. The next change of the file takes it
+// away.
+const XattrCapability = names.XattrCapability
+
+// Flags of SetXattr, with the values of setxattr(2).
+const (
+	XattrCreate  = xattr.Create  // the attribute must not exist
+	XattrReplace = xattr.Replace // it must
+)
+
+// ErrNoXattr says that a file has no such attribute: syscall.ENODATA.
+const ErrNoXattr = xattr.ErrNoData
+
+// Xattr returns the value of an attribute, named with its prefix: "user.note". follow: of what a symbolic link at the
+// end leads to.
+func (f *FS) Xattr(name, attr string, follow bool) ([]byte, error) {
+	return f.xattrAt(root(name), attr, follow)
+}
+
+func (f *FS) xattrAt(s names.Spot, attr string, follow bool) ([]byte, error) {
+	if err := names.CheckXattr(attr, 0); err != nil {
+		return nil, pathError("getxattr", s.String(), err)
+	}
+	v := f.vol.Journal.View()
+	defer v.Close()
+	ino, err := f.names.Walk(v, s, follow)
+	if err != nil {
+		return nil, pathError("getxattr", s.String(), err)
+	}
+	value, err := f.names.Xattr(v, ino, attr)
+	return value, pathError("getxattr", s.String(), err)
+}
+
+// Xattrs lists the names of a file's attributes.
+func (f *FS) Xattrs(name string, follow bool) ([]string, error) {
+	return f.xattrsAt(root(name), follow)
+}
+
+func (f *FS) xattrsAt(s names.Spot, follow bool) ([]string, error) {
+	v := f.vol.Journal.View()
+	defer v.Close()
+	ino, err := f.names.Walk(v, s, follow)
+	if err != nil {
+		return nil, pathError("listxattr", s.String(), err)
+	}
+	list, err := f.names.Xattrs(v, ino)
+	return list, pathError("listxattr", s.String(), err)
+}
+
+// SetXattr sets an attribute. An access control list changes the permissions with it, and what is no more than them, or
+// empty, is removed, as in the kernel; flags are for other attributes. Capabilities, which the next change of the file
+// takes away, must be of revision 2 or 3.
+func (f *FS) SetXattr(name, attr string, value []byte, flags int, follow bool) error {
+	if err := names.CheckXattr(attr, len(value)); err != nil {
+		return pathError("setxattr", name, err)
+	}
+	return f.change("setxattr", root(name), follow, f.names.AttrCredits(len(value)), func(h *journal.Handle, ino layout.Ino) error {
+		if attr == XattrCapability {
+			f.capabilitySet(ino)
+		}
+		return f.names.SetXattr(h, ino, attr, value, flags)
+	})
+}
+
+// RemoveXattr removes an attribute: ErrNoXattr if there is none, but for access control lists.
+func (f *FS) RemoveXattr(name, attr string, follow bool) error {
+	if err := names.CheckXattr(attr, 0); err != nil {
+		return pathError("removexattr", name, err)
+	}
+	return f.change("removexattr", root(name), follow, f.names.AttrCredits(0), func(h *journal.Handle, ino layout.Ino) error {
+		return f.names.RemoveXattr(h, ino, attr)
+	})
 }

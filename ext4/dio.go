@@ -84,7 +84,7 @@ func (o *op) mapRead(v *journal.View, m extent.Map) error {
 	}
 	clear(o.req.Buf[o.req.N:])
 	if rec.HasFlag(layout.FlagInlineData) {
-		return o.n.readInline(v, rec, o.req.Buf[:o.req.N], o.req.Off)
+		return o.n.fs.vol.Attrs.ReadInline(v, o.n.ino, rec, o.req.Buf[:o.req.N], o.req.Off)
 	}
 	return o.walk(m, func(e layout.Extent, off int64, part []byte) error {
 		if e.Pblk == 0 || e.Unwritten {

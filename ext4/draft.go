@@ -5,6 +5,7 @@ import (
 	"os"
 	"syscall"
 
+	"ext4img/ext4/internal/names"
 	"ext4img/ext4/layout"
 	"ext4img/journal"
 )
@@ -24,7 +25,7 @@ type Draft struct {
 	File *File // for its content; Commit and Discard close it
 
 	fs     *FS
-	spot   spot
+	spot   names.Spot
 	o      DraftOptions
 	target *node // the file that gets the content; nil: the name is new, or is replaced
 }
@@ -53,18 +54,18 @@ func (f *FS) Draft(name string, o DraftOptions) (*Draft, error) {
 
 // Draft is FS.Draft of a name in the directory.
 func (i Inode) Draft(name string, o DraftOptions) (*Draft, error) {
-	s := spot{i.ino, name}
+	s := names.Spot{At: i.ino, Path: name}
 	d, err := i.fs.draft(s, o)
 	return d, pathError("create", s.String(), err)
 }
 
-func (f *FS) draft(s spot, o DraftOptions) (*Draft, error) {
+func (f *FS) draft(s names.Spot, o DraftOptions) (*Draft, error) {
 	d := &Draft{fs: f, spot: s, o: o}
 	if err := d.judge(); err != nil {
 		return nil, err
 	}
 	var n *node
-	tid, err := f.vol.Update(f.nameCredits(), func(h *journal.Handle) error {
+	tid, err := f.vol.Update(f.names.Credits(), func(h *journal.Handle) error {
 		p, old, err := d.find(h)
 		if err != nil {
 			return err
@@ -86,7 +87,7 @@ func (f *FS) draft(s spot, o DraftOptions) (*Draft, error) {
 		return nil, err
 	}
 	n.changed(tid)
-	d.File = &File{fs: f, n: n, name: s.path, flag: os.O_RDWR}
+	d.File = &File{fs: f, n: n, name: s.Path, flag: os.O_RDWR}
 	return d, nil
 }
 
@@ -110,19 +111,18 @@ func (d *Draft) judge() error {
 }
 
 // find is where the draft goes, and what is there; 0 for nothing.
-func (d *Draft) find(r journal.Reader) (p place, ino layout.Ino, err error) {
+func (d *Draft) find(r journal.Reader) (p names.Place, ino layout.Ino, err error) {
 	f := d.fs
 	if d.o.Follow {
-		p, ino, err = f.walkOpen(r, d.spot, os.O_CREATE)
-	} else if p, err = f.walkParent(r, d.spot); err == nil {
-		if !p.named() || p.slash {
+		p, ino, err = f.names.WalkOpen(r, d.spot, os.O_CREATE)
+	} else if p, err = f.names.WalkParent(r, d.spot); err == nil {
+		if !p.Named() || p.Slash {
 			return p, 0, syscall.EISDIR
 		}
-		w := walker{fs: f, r: r}
-		ino, err = w.step(p)
+		ino, err = f.names.Lookup(r, p)
 	}
-	if isNotExist(err) && p.named() {
-		return p, 0, f.mayChangeDir(r, p.dir, false)
+	if isNotExist(err) && p.Named() {
+		return p, 0, f.names.MayChangeDir(r, p.Dir, false)
 	}
 	if err != nil {
 		return p, 0, err
@@ -134,10 +134,10 @@ func (d *Draft) find(r journal.Reader) (p place, ino layout.Ino, err error) {
 	case d.o.Name && rec.IsDir():
 		return p, 0, syscall.EISDIR
 	case d.o.Name:
-		if err := f.mayChangeDir(r, p.dir, false); err != nil {
+		if err := f.names.MayChangeDir(r, p.Dir, false); err != nil {
 			return p, 0, err
 		}
-		return p, ino, f.mayRemove(r, p.dir, ino)
+		return p, ino, f.names.MayRemove(r, p.Dir, ino)
 	case rec.IsSymlink():
 		return p, 0, syscall.ELOOP
 	}
@@ -145,14 +145,12 @@ func (d *Draft) find(r journal.Reader) (p place, ino layout.Ino, err error) {
 }
 
 // blank makes the draft's inode, one of the orphans; old is the file that is to get its content, or 0.
-func (d *Draft) blank(h *journal.Handle, p place, old layout.Ino) (layout.Ino, error) {
+func (d *Draft) blank(h *journal.Handle, p names.Place, old layout.Ino) (layout.Ino, error) {
 	f := d.fs
-	ino, rec, err := f.vol.Inodes.New(h, p.dir, layout.ModeRegular|d.o.New.Perm&layout.ModePermMask)
+	ino, rec, err := f.names.Tmpfile(h, p.Dir, names.Attr(d.o.New))
 	if err != nil {
 		return 0, err
 	}
-	rec.SetUID(d.o.New.UID)
-	rec.SetGID(d.o.New.GID)
 	if old != 0 {
 		twin, err := f.vol.Inodes.Read(h, old)
 		if err != nil {
@@ -160,7 +158,7 @@ func (d *Draft) blank(h *journal.Handle, p place, old layout.Ino) (layout.Ino, e
 		}
 		rec.SetGeneration(f.vol.Geo.TwinGeneration(ino, old, twin.Generation()))
 	}
-	return ino, f.vol.Inodes.AddOrphan(h, ino)
+	return ino, nil
 }
 
 // Discard gives the draft up. After Commit it does nothing.
@@ -201,36 +199,17 @@ func (d *Draft) Commit() error {
 // giveName gives the draft's inode the name.
 func (d *Draft) giveName() error {
 	f, n := d.fs, d.File.n
-	var gone *node
-	tid, err := f.vol.Update(f.createCredits(), func(h *journal.Handle) error {
+	return f.takeName(f.names.CreateCredits(), func(h *journal.Handle) (gone layout.Ino, err error) {
 		p, old, err := d.find(h)
 		if err == nil && old != 0 && !d.o.Name {
 			err = syscall.ESTALE
 		}
 		if err != nil {
-			return err
+			return 0, err
 		}
-		rec, err := f.vol.Inodes.Edit(h, n.ino)
-		if err != nil {
-			return err
-		}
-		if err := f.vol.Inodes.DelOrphan(h, n.ino); err != nil {
-			return err
-		}
-		rec.SetLinks(1)
-		if err := f.inheritGroup(h, p.dir, rec); err != nil {
-			return err
-		}
-		if err := f.nameOver(h, p, n.ino, layout.FTRegular, old, &gone); err != nil {
-			return err
-		}
-		return f.inheritACL(h, p.dir, n.ino)
+		n.changes(h)
+		return old, f.names.LinkTmpfileOver(h, n.ino, p, old)
 	})
-	if err != nil {
-		return err
-	}
-	n.changed(tid)
-	return f.letGo(gone, tid)
 }
 
 // exchange gives the target the draft's content, and the draft's inode that of the target. Content that fits into the
@@ -241,7 +220,7 @@ func (d *Draft) exchange() error {
 	if err != nil {
 		return err
 	}
-	tid, err := f.vol.Update(f.nameCredits()+2*f.vol.Attrs.Credits(0), func(h *journal.Handle) error {
+	tid, err := f.vol.Update(f.names.Credits()+2*f.vol.Attrs.Credits(0), func(h *journal.Handle) error {
 		_, ino, err := d.find(h)
 		if err == nil && ino != t.ino {
 			err = syscall.ESTALE
@@ -272,7 +251,7 @@ func (d *Draft) exchange() error {
 				return err
 			}
 		}
-		if err := f.dropCapability(h, t.ino); err != nil {
+		if err := f.names.DropCapability(h, t.ino); err != nil {
 			return err
 		}
 		if err := d.setAttrs(h, t.ino); err != nil {
@@ -301,13 +280,13 @@ func (d *Draft) setAttrs(h *journal.Handle, ino layout.Ino) error {
 		rec.SetGID(d.o.New.GID)
 	}
 	if d.o.SetUID || d.o.SetGID {
-		dropSetID(rec)
+		names.DropSetID(rec)
 	}
 	if !d.o.SetPerm {
 		return nil
 	}
 	rec.SetMode(rec.Type() | d.o.New.Perm&layout.ModePermMask)
-	return d.fs.chmodACL(h, ino, d.o.New.Perm)
+	return d.fs.names.ChmodACL(h, ino, d.o.New.Perm)
 }
 
 // content is what lies in the inode's record, if it fits into that of t. What does not moves to a block; then, and for
@@ -323,7 +302,7 @@ func (n *node) content(t *node) (small []byte, err error) {
 			return err
 		}
 		fits, small = true, make([]byte, rec.Size())
-		return n.readInline(v, rec, small, 0)
+		return n.fs.vol.Attrs.ReadInline(v, n.ino, rec, small, 0)
 	})
 	if err != nil || fits {
 		return small, err
@@ -341,6 +320,6 @@ func (fs *FS) dropInline(h *journal.Handle, ino layout.Ino) error {
 		return err
 	}
 	rec.SetFlags(rec.Flags() &^ layout.FlagInlineData)
-	fs.initMap(rec)
+	fs.vol.Inodes.InitMap(rec)
 	return fs.vol.Inodes.SetSize(h, ino, 0)
 }

@@ -8,6 +8,7 @@ import (
 	"ext4img/aio"
 	"ext4img/ext4/internal/group"
 	"ext4img/ext4/internal/inode"
+	"ext4img/ext4/internal/names"
 	"ext4img/ext4/internal/volume"
 	"ext4img/ext4/layout"
 	"ext4img/journal"
@@ -130,7 +131,7 @@ func (r *fastReplay) parties(h *journal.Handle, parent, ino uint32) (rec layout.
 // link enters a name. A new directory gets its first block with it, a new file the link that the name is.
 func (r *fastReplay) link(parent, number uint32, name string, made bool) error {
 	dir, ino := layout.Ino(parent), layout.Ino(number)
-	_, err := r.vol.Update(r.nameCredits(), func(h *journal.Handle) error {
+	_, err := r.vol.Update(r.names.Credits(), func(h *journal.Handle) error {
 		rec, err := r.parties(h, parent, number)
 		if err != nil || rec == nil {
 			return err
@@ -154,7 +155,7 @@ func (r *fastReplay) link(parent, number uint32, name string, made bool) error {
 			if err := r.vol.Dirs.Init(h, ino, dir); err != nil {
 				return err
 			}
-			if err := r.addLink(h, dir, 1); err != nil {
+			if err := r.names.AddLink(h, dir, 1); err != nil {
 				return err
 			}
 		case made:
@@ -162,10 +163,10 @@ func (r *fastReplay) link(parent, number uint32, name string, made bool) error {
 		default:
 			rec.SetLinks(rec.Links() + 1)
 		}
-		if err := r.vol.Dirs.Add(h, dir, name, ino, fileType(rec.Mode())); err != nil {
+		if err := r.vol.Dirs.Add(h, dir, name, ino, names.FileType(rec.Mode())); err != nil {
 			return err
 		}
-		return r.dirChanged(h, dir)
+		return r.names.DirChanged(h, dir)
 	})
 	if err != nil {
 		return fmt.Errorf("inode %d: name %q in directory %d: %w", ino, name, dir, err)
@@ -176,7 +177,7 @@ func (r *fastReplay) link(parent, number uint32, name string, made bool) error {
 // unlink removes a name, if it still leads to the inode.
 func (r *fastReplay) unlink(parent, number uint32, name string) error {
 	dir, ino := layout.Ino(parent), layout.Ino(number)
-	_, err := r.vol.Update(r.nameCredits(), func(h *journal.Handle) error {
+	_, err := r.vol.Update(r.names.Credits(), func(h *journal.Handle) error {
 		rec, err := r.parties(h, parent, number)
 		if err != nil || rec == nil {
 			return err
@@ -210,13 +211,13 @@ func (r *fastReplay) drop(h *journal.Handle, dir, ino layout.Ino, name string) e
 	switch {
 	case rec.IsDir():
 		rec.SetLinks(0)
-		if err := r.addLink(h, dir, -1); err != nil {
+		if err := r.names.AddLink(h, dir, -1); err != nil {
 			return err
 		}
 	case rec.Links() > 0:
 		rec.SetLinks(rec.Links() - 1)
 	}
-	return r.dirChanged(h, dir)
+	return r.names.DirChanged(h, dir)
 }
 
 // orphans notes the inodes that have no links in the end, for the deletion that follows every recovery.

@@ -16,7 +16,7 @@ import (
 func (r *fastReplay) inode(ino layout.Ino, raw []byte) error {
 	in := make(layout.Inode, r.vol.Geo.InodeSize)
 	length := copy(in, raw)
-	_, err := r.vol.Update(r.nameCredits(), func(h *journal.Handle) error {
+	_, err := r.vol.Update(r.names.Credits(), func(h *journal.Handle) error {
 		old, err := r.exists(h, ino)
 		if err != nil {
 			return err
@@ -71,7 +71,7 @@ func (r *fastReplay) begin(h *journal.Handle, ino layout.Ino, in layout.Inode, l
 		rec.SetLinks(0)
 		rec.SetSize(0)
 		rec.SetFlags(rec.Flags() &^ (layout.FlagIndex | layout.FlagInlineData))
-		r.initMap(rec)
+		r.vol.Inodes.InitMap(rec)
 	case !in.MapsBlocks() || in.FastSymlink():
 		copy(rec.Block(), in.Block())
 	default:
@@ -106,7 +106,7 @@ func (r *fastReplay) takeOver(h *journal.Handle, ino layout.Ino, in layout.Inode
 		if err := r.vol.Attrs.DropInline(h, ino); err != nil {
 			return err
 		}
-		r.initMap(rec)
+		r.vol.Inodes.InitMap(rec)
 	case inline && !wasInline:
 		if err := r.unmap(h, ino, 0, ^layout.Lblk(0)); err != nil {
 			return err

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"ext4img/aio"
+	"ext4img/ext4/internal/names"
 	"ext4img/ext4/internal/volume"
 	"ext4img/ext4/layout"
 	"ext4img/journal"
@@ -29,7 +30,8 @@ type Options struct {
 
 // FS is an open file system. All methods may be called from any goroutine.
 type FS struct {
-	vol *volume.Volume
+	vol   *volume.Volume
+	names *names.Names
 
 	mu     sync.Mutex
 	nodes  map[layout.Ino]*node // inodes with an open File or an operation under way
@@ -62,7 +64,16 @@ func Open(dev aio.Device, o Options) (*FS, error) {
 
 // over is the file system of a volume.
 func over(v *volume.Volume) *FS {
-	return &FS{vol: v, nodes: make(map[layout.Ino]*node), queues: make(map[*Queue]bool)}
+	f := &FS{vol: v, nodes: make(map[layout.Ino]*node), queues: make(map[*Queue]bool)}
+	f.names = names.New(v, f.held)
+	return f
+}
+
+// held tells whether an inode is in use.
+func (f *FS) held(ino layout.Ino) bool {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.nodes[ino] != nil
 }
 
 // ExternalLog is the log on a device of its own: behind a superblock that carries the UUID the file system names.

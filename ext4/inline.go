@@ -34,14 +34,14 @@ func (n *node) moveOutOfInode() error {
 			return layout.Corruptf("inode %d: %d bytes inline", n.ino, size)
 		}
 		data := aio.AlignedBuf(fs.vol.Geo.BlockSize, max(fs.vol.Dev.Align(), 1))
-		if err := n.readInline(h, rec, data[:size], 0); err != nil {
+		if err := n.fs.vol.Attrs.ReadInline(h, n.ino, rec, data[:size], 0); err != nil {
 			return err
 		}
 		if err := fs.vol.Attrs.DropInline(h, n.ino); err != nil {
 			return err
 		}
 		rec.SetFlags(rec.Flags() &^ layout.FlagInlineData)
-		fs.initMap(rec)
+		fs.vol.Inodes.InitMap(rec)
 		if size == 0 {
 			return nil
 		}
@@ -109,7 +109,7 @@ func (n *node) changeInline(change func(data []byte, room int64) []byte) (fits b
 			return err
 		}
 		data := make([]byte, rec.Size())
-		if err := n.readInline(h, rec, data, 0); err != nil {
+		if err := n.fs.vol.Attrs.ReadInline(h, n.ino, rec, data, 0); err != nil {
 			return err
 		}
 		if data = change(data, int64(room)); data == nil {

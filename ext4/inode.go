@@ -4,6 +4,7 @@ import (
 	"context"
 	"io/fs"
 
+	"ext4img/ext4/internal/names"
 	"ext4img/ext4/layout"
 )
 
@@ -28,29 +29,28 @@ func (f *FS) Inode(ino uint32) Inode { return Inode{f, layout.Ino(ino)} }
 func (f *FS) Find(name string, follow bool) (Inode, error) {
 	v := f.vol.Journal.View()
 	defer v.Close()
-	ino, err := f.walk(v, root(name), follow)
+	ino, err := f.names.Walk(v, root(name), follow)
 	return Inode{f, ino}, pathError("lookup", name, err)
 }
 
 // Ino is the number.
 func (i Inode) Ino() uint32 { return uint32(i.ino) }
 
-func (i Inode) spot() spot { return spot{at: i.ino} }
+func (i Inode) spot() names.Spot { return names.Spot{At: i.ino} }
 
 // Lookup is what a name in a directory leads to.
 func (i Inode) Lookup(name string) (Inode, error) {
 	v := i.fs.vol.Journal.View()
 	defer v.Close()
-	w := walker{fs: i.fs, r: v}
-	ino, err := w.step(place{dir: i.ino, name: name})
-	return Inode{i.fs, ino}, pathError("lookup", spot{i.ino, name}.String(), err)
+	ino, err := i.fs.names.Lookup(v, names.Place{Dir: i.ino, Name: name})
+	return Inode{i.fs, ino}, pathError("lookup", names.Spot{At: i.ino, Path: name}.String(), err)
 }
 
 // Stat describes the inode. name is what the FileInfo says as its name.
 func (i Inode) Stat(name string) (*FileInfo, error) {
 	v := i.fs.vol.Journal.View()
 	defer v.Close()
-	err := i.fs.inUse(v, i.ino)
+	err := i.fs.names.InUse(v, i.ino)
 	var info *FileInfo
 	if err == nil {
 		info, err = i.fs.info(v, i.ino, name)
@@ -86,29 +86,42 @@ func (i Inode) Xattrs() ([]string, error) { return i.fs.xattrsAt(i.spot(), false
 
 // Mkdir makes a directory with a name in the directory.
 func (i Inode) Mkdir(name string, a Attr) (Inode, error) {
-	ino, err := i.fs.mkdirAt(spot{i.ino, name}, a)
+	ino, err := i.fs.mkdirAt(names.Spot{At: i.ino, Path: name}, a)
 	return Inode{i.fs, ino}, err
 }
 
 // Symlink makes a symbolic link to target with a name in the directory.
 func (i Inode) Symlink(target, name string, a Attr) (Inode, error) {
-	ino, err := i.fs.symlinkAt(target, spot{i.ino, name}, a)
+	ino, err := i.fs.symlinkAt(target, names.Spot{At: i.ino, Path: name}, a)
 	return Inode{i.fs, ino}, err
 }
 
 // Mknod is FS.Mknod of a name in the directory.
 func (i Inode) Mknod(name string, mode uint16, a Attr, major, minor uint32) (Inode, error) {
-	ino, err := i.fs.mknodAt(spot{i.ino, name}, mode, a, major, minor)
+	ino, err := i.fs.mknodAt(names.Spot{At: i.ino, Path: name}, mode, a, major, minor)
 	return Inode{i.fs, ino}, err
 }
 
 // Link gives the inode one more name, in the directory dir.
-func (i Inode) Link(dir Inode, name string) error { return i.fs.linkAt(i.spot(), spot{dir.ino, name}) }
+func (i Inode) Link(dir Inode, name string) error {
+	return i.fs.linkAt(i.spot(), names.Spot{At: dir.ino, Path: name})
+}
+
+// LinkOver is FS.LinkOver of the inode and a name in the directory dir.
+func (i Inode) LinkOver(dir Inode, name string) error {
+	return i.fs.linkOver(i.spot(), names.Spot{At: dir.ino, Path: name})
+}
+
+// SymlinkOver is FS.SymlinkOver of a name in the directory.
+func (i Inode) SymlinkOver(target, name string, a Attr) (Inode, error) {
+	ino, err := i.fs.symlinkOver(target, names.Spot{At: i.ino, Path: name}, a)
+	return Inode{i.fs, ino}, err
+}
 
 // Remove is FS.Remove of a name in the directory.
 func (i Inode) Remove(name string) error {
-	s := spot{i.ino, name}
-	return pathError("remove", s.String(), i.fs.remove(s, noName, func(layout.Inode) error { return nil }))
+	s := names.Spot{At: i.ino, Path: name}
+	return pathError("remove", s.String(), i.fs.remove(s, i.fs.names.Remove))
 }
 
 // A DirEntry is one name of a directory.
@@ -125,7 +138,7 @@ type DirEntry struct {
 // What is wrong with a part of the directory is told to bad, before the first name, and the rest comes even so, unless bad
 // returns an error. With a nil bad the first such error ends it.
 func (i Inode) Entries(ctx context.Context, fn func(DirEntry) error, bad func(error) error) error {
-	l, parts, err := i.fs.names(ctx, i.ino, nameMax)
+	l, parts, err := i.fs.listNames(ctx, i.ino, nameMax)
 	if err != nil {
 		return err
 	}

@@ -9,6 +9,7 @@ import (
 	"sort"
 	"syscall"
 
+	"ext4img/ext4/internal/names"
 	"ext4img/ext4/layout"
 	"ext4img/journal"
 )
@@ -45,11 +46,11 @@ func (f *FS) opened(n *node, name string, flag int) (*File, error) {
 }
 
 // lookupNode finds what a spot leads to and takes a reference, under the view: no handle can free it in between.
-func (f *FS) lookupNode(s spot, flag int) (*node, error) {
+func (f *FS) lookupNode(s names.Spot, flag int) (*node, error) {
 	writing := flag&(os.O_WRONLY|os.O_RDWR) != 0
 	v := f.vol.Journal.View()
 	defer v.Close()
-	_, ino, err := f.walkOpen(v, s, flag)
+	_, ino, err := f.names.WalkOpen(v, s, flag)
 	if err != nil {
 		return nil, err
 	}
@@ -83,15 +84,15 @@ func (f *FS) mayOpen(ino layout.Ino, rec layout.Inode, writing bool, flag int) e
 }
 
 func (f *FS) createNode(name string, flag int, a Attr) (n *node, err error) {
-	tid, err := f.vol.Update(f.createCredits(), func(h *journal.Handle) error {
-		p, _, err := f.walkOpen(h, root(name), flag)
+	tid, err := f.vol.Update(f.names.CreateCredits(), func(h *journal.Handle) error {
+		p, _, err := f.names.WalkOpen(h, root(name), flag)
 		if err == nil {
 			return fs.ErrExist
 		}
-		if !isNotExist(err) || !p.named() {
+		if !isNotExist(err) || !p.Named() {
 			return err
 		}
-		ino, err := f.createHeir(h, p, layout.ModeRegular, a, nil)
+		ino, err := f.names.Create(h, p, layout.ModeRegular, names.Attr(a), nil)
 		f.hold(h, ino, &n)
 		return err
 	})
@@ -168,7 +169,7 @@ func (f *FS) ReadLink(name string) (string, error) { return f.Readlink(name) }
 func (f *FS) ReadDir(name string) ([]fs.DirEntry, error) {
 	v := f.vol.Journal.View()
 	defer v.Close()
-	ino, err := f.walk(v, root(name), true)
+	ino, err := f.names.Walk(v, root(name), true)
 	if err != nil {
 		return nil, pathError("readdir", name, err)
 	}

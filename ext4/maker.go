@@ -6,6 +6,7 @@ import (
 	"os"
 	"time"
 
+	"ext4img/ext4/internal/names"
 	"ext4img/ext4/layout"
 	"ext4img/journal"
 )
@@ -81,13 +82,7 @@ func (f *FS) NewMaker(dir string, missing Attr) (*Maker, error) {
 func (f *FS) lookupDir(dir string) (*node, error) {
 	v := f.vol.Journal.View()
 	defer v.Close()
-	w := walker{fs: f, r: v}
-	p, err := w.parent(layout.RootIno, dir)
-	if err != nil {
-		return nil, err
-	}
-	p.slash = true
-	ino, err := w.finish(p, true)
+	ino, err := f.names.WalkDir(v, dir)
 	if err != nil {
 		return nil, err
 	}
@@ -124,8 +119,8 @@ func (m *Maker) Temp(path string) (*File, error) {
 	var n *node
 	for n == nil {
 		var s *making
-		tid, err := m.fs.vol.Update(m.fs.nameCredits(), func(h *journal.Handle) error {
-			s = m.begin(h, m.fs.nameCredits())
+		tid, err := m.fs.vol.Update(m.fs.names.Credits(), func(h *journal.Handle) error {
+			s = m.begin(h, m.fs.names.Credits())
 			err := s.temp(parts, &n)
 			if errors.Is(err, errGrown) {
 				err = nil
@@ -149,12 +144,8 @@ func (s *making) temp(parts []string, n **node) error {
 		}
 	}
 	f := s.m.fs
-	ino, rec, err := f.vol.Inodes.New(s.h, dir, layout.ModeRegular|0o600)
+	ino, _, err := f.names.Tmpfile(s.h, dir, names.Attr{Perm: 0o600})
 	if err != nil {
-		return err
-	}
-	rec.SetLinks(0)
-	if err := f.vol.Inodes.AddOrphan(s.h, ino); err != nil {
 		return err
 	}
 	f.hold(s.h, ino, n)
@@ -163,7 +154,7 @@ func (s *making) temp(parts []string, n **node) error {
 
 // some makes entries in one handle. When one fails the handle is undone, and those before it are made in another.
 func (m *Maker) some(entries []Entry) (made int, err error) {
-	credits := m.fs.nameCredits() + contentCredits
+	credits := m.fs.names.Credits() + contentCredits
 	for {
 		var s *making
 		tid, err := m.fs.vol.Update(credits, func(h *journal.Handle) error {
@@ -290,9 +281,9 @@ func (s *making) missing(dir layout.Ino, name string) (layout.Ino, error) {
 	s.grown = true
 	var made layout.Ino
 	err := s.inDir(dir, func() (err error) {
-		p := place{dir: dir, name: name}
-		made, err = s.m.fs.createIn(s.h, p, layout.ModeDir, s.m.missing, func(h *journal.Handle, dir, ino layout.Ino, rec layout.Inode) error {
-			return s.m.fs.initDir(h, ino, rec, dir)
+		p := names.Place{Dir: dir, Name: name}
+		made, err = s.m.fs.names.CreateBare(s.h, p, layout.ModeDir, names.Attr(s.m.missing), func(h *journal.Handle, dir, ino layout.Ino, rec layout.Inode) error {
+			return s.m.fs.names.InitDir(h, ino, rec, dir)
 		})
 		return err
 	})

@@ -9,6 +9,7 @@ import (
 	"syscall"
 
 	"ext4img/aio"
+	"ext4img/ext4/internal/names"
 	"ext4img/ext4/layout"
 	"ext4img/journal"
 )
@@ -37,8 +38,8 @@ func (s *making) entry(e *Entry) error {
 	if err != nil {
 		return err
 	}
-	p := place{dir: dir, name: parts[last]}
-	old, _, err := s.m.fs.vol.Dirs.Lookup(s.h, dir, p.name)
+	p := names.Place{Dir: dir, Name: parts[last]}
+	old, _, err := s.m.fs.vol.Dirs.Lookup(s.h, dir, p.Name)
 	if isNotExist(err) {
 		old, err = 0, nil
 	}
@@ -87,14 +88,14 @@ func (s *making) linkable(ino layout.Ino) error {
 		return err
 	case rec.IsDir() || rec.HasFlag(layout.FlagImmutable|layout.FlagAppend):
 		return syscall.EPERM
-	case rec.Links() >= linkMax:
+	case rec.Links() >= names.LinkMax:
 		return syscall.EMLINK
 	}
 	return nil
 }
 
 // old deals with what has the name already: done if it is what the entry asks for, else it is gone.
-func (s *making) old(e *Entry, p place, old, source layout.Ino) (done bool, err error) {
+func (s *making) old(e *Entry, p names.Place, old, source layout.Ino) (done bool, err error) {
 	f := s.m.fs
 	rec, err := f.vol.Inodes.Read(s.h, old)
 	switch {
@@ -115,19 +116,19 @@ func (s *making) old(e *Entry, p place, old, source layout.Ino) (done bool, err 
 	if rec.IsDir() {
 		s.forget()
 	}
-	return false, s.inDir(p.dir, func() error { return f.unlinkIn(s.h, p.dir, p.name, old) })
+	return false, s.inDir(p.Dir, func() error { return f.names.RemoveFrom(s.h, p, old) })
 }
 
 // create makes a file under a name that is free.
-func (s *making) create(e *Entry, p place, source layout.Ino) error {
+func (s *making) create(e *Entry, p names.Place, source layout.Ino) error {
 	f := s.m.fs
 	switch {
 	case source != 0:
-		return f.linkInode(s.h, source, p)
+		return f.names.Link(s.h, source, p)
 	case e.File != nil:
 		return s.named(e, p)
 	}
-	ino, err := f.createIn(s.h, p, e.Mode&layout.ModeTypeMask, Attr{}, func(_ *journal.Handle, _, ino layout.Ino, rec layout.Inode) error {
+	ino, err := f.names.CreateBare(s.h, p, e.Mode&layout.ModeTypeMask, names.Attr{}, func(_ *journal.Handle, _, ino layout.Ino, rec layout.Inode) error {
 		return s.fill(e, p, ino, rec)
 	})
 	if err != nil {
@@ -139,35 +140,17 @@ func (s *making) create(e *Entry, p place, source layout.Ino) error {
 }
 
 // named gives a file of Temp its name.
-func (s *making) named(e *Entry, p place) error {
+func (s *making) named(e *Entry, p names.Place) error {
 	f, n := s.m.fs, e.File.n
 	if e.Mode&layout.ModeTypeMask != layout.ModeRegular || e.File.isClosed() {
 		return syscall.EINVAL
 	}
-	if err := f.mayChangeDir(s.h, p.dir, false); err != nil {
+	if err := f.names.LinkTmpfile(s.h, n.ino, p); err != nil {
 		return err
 	}
-	rec, err := f.vol.Inodes.Edit(s.h, n.ino)
-	if err != nil {
-		return err
-	}
-	if rec.Links() != 0 {
-		return fs.ErrExist
-	}
-	rec.SetLinks(1)
-	if err := f.vol.Inodes.DelOrphan(s.h, n.ino); err != nil {
-		return err
-	}
-	if err := f.vol.Dirs.Add(s.h, p.dir, p.name, n.ino, layout.FTRegular); err != nil {
-		return err
-	}
-	if err := f.dirChanged(s.h, p.dir); err != nil {
-		return err
-	}
-	tid := s.h.TID()
+	n.changes(s.h)
 	s.h.AtEnd(func(ok bool) {
 		if ok {
-			n.changed(tid)
 			n.touched.Store(false)
 		}
 	})
@@ -190,23 +173,23 @@ func (s *making) attributes(e *Entry, ino layout.Ino) error {
 		s.fresh = append(s.fresh, fresh{ino: ino, timed: !e.Mtime.IsZero()})
 	}
 	if rec.IsDir() && len(e.Xattrs) == 0 {
-		return f.chmodACL(s.h, ino, rec.Mode()) // of a directory that was there
+		return f.names.ChmodACL(s.h, ino, rec.Mode()) // of a directory that was there
 	}
 	for _, attr := range slices.Sorted(maps.Keys(e.Xattrs)) {
-		if !isACL(attr) {
+		if !names.IsACL(attr) {
 			if err := s.xattr(ino, rec, attr, e.Xattrs[attr]); err != nil {
 				return &XattrError{attr, err}
 			}
 		}
 	}
 	if rec.IsDir() {
-		if err := f.chmodACL(s.h, ino, rec.Mode()); err != nil {
+		if err := f.names.ChmodACL(s.h, ino, rec.Mode()); err != nil {
 			return err
 		}
 	}
-	for _, attr := range []string{aclAccess, aclDefault} {
+	for _, attr := range []string{XattrACLAccess, XattrACLDefault} {
 		if value, ok := e.Xattrs[attr]; ok {
-			if err := f.setACL(s.h, ino, rec, attr, value); err != nil && err != errSame {
+			if err := f.names.SetACL(s.h, ino, rec, attr, value); err != nil && err != names.ErrSame {
 				return &XattrError{attr, err}
 			}
 		}
@@ -216,17 +199,17 @@ func (s *making) attributes(e *Entry, ino layout.Ino) error {
 
 // xattr sets one attribute, under the rules of SetXattr.
 func (s *making) xattr(ino layout.Ino, rec layout.Inode, attr string, value []byte) error {
-	if err := checkXattr(attr, len(value)); err != nil {
+	if err := names.CheckXattr(attr, len(value)); err != nil {
 		return err
 	}
-	if err := mayXattr(rec, attr, syscall.EPERM); err != nil {
+	if err := names.MayXattr(rec, attr, syscall.EPERM); err != nil {
 		return err
 	}
 	if strings.HasPrefix(attr, "system.") {
 		return syscall.EOPNOTSUPP
 	}
 	if attr == XattrCapability {
-		if !capabilityOK(value) {
+		if !names.CapabilityOK(value) {
 			return syscall.EINVAL
 		}
 		s.m.fs.capabilitySet(ino)
@@ -259,16 +242,16 @@ type run struct {
 }
 
 // fill completes an inode before it gets its name.
-func (s *making) fill(e *Entry, p place, ino layout.Ino, rec layout.Inode) error {
+func (s *making) fill(e *Entry, p names.Place, ino layout.Ino, rec layout.Inode) error {
 	switch e.Mode & layout.ModeTypeMask {
 	case layout.ModeRegular:
 		return s.content(e, ino, rec)
 	case layout.ModeDir:
-		return s.m.fs.initDir(s.h, ino, rec, p.dir)
+		return s.m.fs.names.InitDir(s.h, ino, rec, p.Dir)
 	case layout.ModeSymlink:
-		return s.m.fs.initSymlink(s.h, ino, rec, e.Target)
+		return s.m.fs.names.InitSymlink(s.h, ino, rec, e.Target)
 	}
-	return s.m.fs.initSpecial(rec, e.Mode&layout.ModeTypeMask, e.Major, e.Minor)
+	return s.m.fs.names.InitSpecial(rec, e.Mode&layout.ModeTypeMask, e.Major, e.Minor)
 }
 
 // content gives a regular file its size and its data, in blocks or, if it fits there, in the inode.

@@ -5,6 +5,7 @@ import (
 	"maps"
 	"slices"
 
+	"ext4img/ext4/internal/names"
 	"ext4img/ext4/layout"
 	"ext4img/journal"
 )
@@ -54,7 +55,7 @@ func (m *Maker) fileInSteps(e Entry, cause error) (err error) {
 	lists := map[string][]byte{}
 	for _, name := range slices.Sorted(maps.Keys(e.Xattrs)) {
 		value := e.Xattrs[name]
-		if isACL(name) {
+		if names.IsACL(name) {
 			lists[name] = value
 			continue
 		}
@@ -92,7 +93,7 @@ func (m *Maker) dirInSteps(e Entry, cause error) error {
 func (m *Maker) alone(e Entry, cause error) error {
 	for {
 		var s *making
-		credits := m.fs.nameCredits()
+		credits := m.fs.names.Credits()
 		tid, err := m.fs.vol.Update(credits, func(h *journal.Handle) error {
 			s = m.begin(h, credits)
 			return s.run([]Entry{e})

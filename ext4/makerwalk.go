@@ -5,20 +5,21 @@ import (
 	"strings"
 	"syscall"
 
+	"ext4img/ext4/internal/names"
 	"ext4img/ext4/layout"
 )
 
 // pathParts cuts a path beneath a Maker's directory at its slashes.
 func pathParts(name string) ([]string, error) {
 	var parts []string
-	for _, part := range split(name) {
+	for _, part := range names.Split(name) {
 		switch part {
 		case ".":
 			continue
 		case "..":
 			return nil, fmt.Errorf("a name with '..': %w", ErrOutside)
 		}
-		if err := checkName(part); err != nil {
+		if err := names.CheckName(part); err != nil {
 			return nil, err
 		}
 		parts = append(parts, part)
@@ -98,7 +99,7 @@ func (s *making) through(parts []string, make bool) (layout.Ino, error) {
 		case !rec.IsSymlink():
 			return 0, fmt.Errorf("%q: %w", name, syscall.ENOTDIR)
 		default:
-			if links++; links > maxLinks {
+			if links++; links > names.MaxLinks {
 				return 0, fmt.Errorf("%q: %w", name, syscall.ELOOP)
 			}
 			target, err := s.target(name, ino, rec)
@@ -120,7 +121,7 @@ func (s *making) target(name string, ino layout.Ino, rec layout.Inode) (string, 
 	if s.knows(ino).astray {
 		return "", fmt.Errorf("symbolic link %q: %w", name, ErrOutside)
 	}
-	target, err := s.m.fs.readlink(s.h, ino, rec)
+	target, err := s.m.fs.names.Readlink(s.h, ino)
 	if err == nil && strings.HasPrefix(target, "/") && s.m.base.ino != layout.RootIno {
 		err = fmt.Errorf("symbolic link %q: %w", name, ErrOutside)
 	}
@@ -130,7 +131,7 @@ func (s *making) target(name string, ino layout.Ino, rec layout.Inode) (string, 
 // linkParts cuts the text of a link at its slashes.
 func linkParts(target string) []string {
 	var parts []string
-	for _, part := range split(target) {
+	for _, part := range names.Split(target) {
 		if part != "." {
 			parts = append(parts, part)
 		}
@@ -143,7 +144,7 @@ func leadsAstray(target string) bool {
 	if strings.HasPrefix(target, "/") {
 		return true
 	}
-	for _, part := range split(target) {
+	for _, part := range names.Split(target) {
 		if part == ".." {
 			return true
 		}

@@ -6,6 +6,7 @@ import (
 	"syscall"
 	"time"
 
+	"ext4img/ext4/internal/names"
 	"ext4img/ext4/layout"
 )
 
@@ -93,7 +94,7 @@ func (m *model) step(dir *mnode, name string) (*mnode, syscall.Errno) {
 		return dir, 0
 	case name == "..":
 		return dir.up, 0
-	case len(name) > maxName:
+	case len(name) > names.MaxName:
 		return nil, syscall.ENAMETOOLONG
 	}
 	if n := m.get(dir, name); n != nil {
@@ -115,7 +116,7 @@ func (m *model) parent(at *mnode, path string, links *int) (p mpath, e syscall.E
 	switch {
 	case path == "":
 		return p, syscall.ENOENT
-	case len(path) >= maxPath:
+	case len(path) >= names.MaxPath:
 		return p, syscall.ENAMETOOLONG
 	case path[0] == '/':
 		at = m.root
@@ -142,7 +143,7 @@ func (m *model) finish(p mpath, follow bool, links *int) (*mnode, syscall.Errno)
 		return nil, e
 	}
 	if n.isLink() && (follow || p.slash) {
-		if *links++; *links > maxLinks {
+		if *links++; *links > names.MaxLinks {
 			return nil, syscall.ELOOP
 		}
 		next, e := m.parent(p.dir, n.target, links)
@@ -225,7 +226,7 @@ func (m *model) creation(o *operation) syscall.Errno {
 		switch {
 		case o.to == "":
 			return syscall.ENOENT
-		case len(o.to) >= maxPath:
+		case len(o.to) >= names.MaxPath:
 			return syscall.ENAMETOOLONG
 		}
 	}
@@ -421,12 +422,12 @@ func (m *model) walk(fn func(path string, n *mnode)) {
 	var rec func(path string, n *mnode)
 	rec = func(path string, n *mnode) {
 		fn(path, n)
-		names := make([]string, 0, len(n.kids))
+		list := make([]string, 0, len(n.kids))
 		for _, k := range n.kids {
-			names = append(names, k.name)
+			list = append(list, k.name)
 		}
-		slices.Sort(names)
-		for _, name := range names {
+		slices.Sort(list)
+		for _, name := range list {
 			rec(strings.TrimSuffix(path, "/")+"/"+name, m.get(n, name))
 		}
 	}

@@ -8,6 +8,7 @@ import (
 	"syscall"
 	"time"
 
+	"ext4img/ext4/internal/names"
 	"ext4img/ext4/layout"
 )
 
@@ -94,7 +95,7 @@ func (m *model) openAt(o *operation, p mpath, links *int) (*mnode, syscall.Errno
 	case excl:
 		return nil, syscall.EEXIST
 	case n.isLink():
-		if *links++; *links > maxLinks {
+		if *links++; *links > names.MaxLinks {
 			return nil, syscall.ELOOP
 		}
 		next, e := m.parent(p.dir, n.target, links)
@@ -130,9 +131,9 @@ func (m *model) attribute(o *operation, n *mnode) outcome {
 		return m.xattr(o, n)
 	case opChmod:
 		n.mode = n.typ() | o.mode
-		if list := n.acl(aclAccess); list != nil {
-			list.setPerm(o.mode)
-			n.putACL(aclAccess, list)
+		if list := n.acl(XattrACLAccess); list != nil {
+			list.SetPerm(o.mode)
+			n.putACL(XattrACLAccess, list)
 		}
 	case opChown, opLchown:
 		if o.uid >= 0 {
@@ -186,7 +187,7 @@ func (n *mnode) size() int {
 }
 
 func (m *model) xattr(o *operation, n *mnode) outcome {
-	if isACL(o.attr) {
+	if names.IsACL(o.attr) {
 		return m.aclAttribute(o, n)
 	}
 	_, suffix, _ := strings.Cut(o.attr, ".")
@@ -202,7 +203,7 @@ func (m *model) xattr(o *operation, n *mnode) outcome {
 		return outcome{err: syscall.EOPNOTSUPP}
 	case suffix == "":
 		return outcome{err: syscall.EINVAL}
-	case o.kind == opSetxattr && o.attr == XattrCapability && !capabilityOK(o.value()):
+	case o.kind == opSetxattr && o.attr == XattrCapability && !names.CapabilityOK(o.value()):
 		return outcome{err: syscall.EINVAL}
 	case o.kind == opSetxattr && exists && o.flag == XattrCreate:
 		return outcome{err: syscall.EEXIST}

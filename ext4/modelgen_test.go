@@ -8,6 +8,7 @@ import (
 	"strings"
 	"time"
 
+	"ext4img/ext4/internal/names"
 	"ext4img/ext4/layout"
 )
 
@@ -346,7 +347,7 @@ func (g *gen) xattr(o *operation) {
 		o.attr = pick(g, "user.", "none.x", "user."+strings.Repeat("n", 250), "user."+strings.Repeat("n", 251), "trusted.", "nothing")
 	}
 	if !g.careful && g.chance(15) {
-		o.attr = pick(g, aclAccess, aclDefault)
+		o.attr = pick(g, XattrACLAccess, XattrACLDefault)
 		o.nofollow = o.nofollow || g.chance(10)
 	}
 	o.fill = g.Uint64() % 50 // the same values again: blocks are shared
@@ -366,7 +367,7 @@ func (g *gen) xattr(o *operation) {
 	if !g.careful && g.chance(15) {
 		o.attr, o.n = XattrCapability, o.n+1
 	}
-	if isACL(o.attr) || o.attr == XattrCapability {
+	if names.IsACL(o.attr) || o.attr == XattrCapability {
 		o.n = int64(len(o.value()))
 	}
 	if g.chance(25) {

@@ -13,10 +13,10 @@ import (
 	"testing"
 	"time"
 
-	"golang.org/x/sys/unix"
-
+	"ext4img/ext4/internal/names"
 	"ext4img/ext4/layout"
 	"ext4img/testimages/judge"
+	"golang.org/x/sys/unix"
 )
 
 // kernel is the driver of the kernel's ext4 on a loop mount. Its calls run on a thread of their own, which has the mount
@@ -147,7 +147,7 @@ func (k *kernel) run(o *operation) (string, error) {
 		}
 		return "", unix.UtimesNanoAt(at, o.path, []unix.Timespec{timespec(o.atime), timespec(o.mtime)}, flags)
 	case opReadlink:
-		p := make([]byte, maxPath)
+		p := make([]byte, names.MaxPath)
 		n, err := unix.Readlink(o.path, p)
 		return string(p[:max(n, 0)]), err
 	case opStat:

@@ -39,9 +39,9 @@ const (
 // maxBad is how many errors of one directory are told one by one.
 const maxBad = 100
 
-// names reads a directory's names but "." and "..", sorted, and what cannot be read of it. err is that of ctx. The list
+// listNames reads a directory's names but "." and "..", sorted, and what cannot be read of it. err is that of ctx. The list
 // takes at most max bytes.
-func (f *FS) names(ctx context.Context, ino layout.Ino, max int) (l *nameList, bad []error, err error) {
+func (f *FS) listNames(ctx context.Context, ino layout.Ino, max int) (l *nameList, bad []error, err error) {
 	l = &nameList{fs: f, ctx: ctx, ino: ino, max: max}
 	bad, err = l.fill()
 	return l, bad, err

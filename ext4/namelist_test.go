@@ -29,7 +29,7 @@ func TestNameListBounded(t *testing.T) {
 	}
 	slices.Sort(want)
 	for _, size := range []int{1, 300, 1000, 5000, 50000, nameMax} {
-		l, bad, err := fs.names(context.Background(), dir.ino, size)
+		l, bad, err := fs.listNames(context.Background(), dir.ino, size)
 		must(t, errors.Join(append(bad, err)...))
 		var got []string
 		for e, ok := l.next(); ok; e, ok = l.next() {
@@ -53,7 +53,7 @@ func TestNameListBounded(t *testing.T) {
 	}
 	ctx, cancel := context.WithCancel(context.Background())
 	defer cancel()
-	l, _, err := fs.names(ctx, dir.ino, 1000)
+	l, _, err := fs.listNames(ctx, dir.ino, 1000)
 	must(t, err)
 	for _, ok := l.next(); ok; _, ok = l.next() {
 		cancel()

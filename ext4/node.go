@@ -90,6 +90,16 @@ func (n *node) changed(tid journal.TID) {
 	}
 }
 
+// changes records the transaction of a handle that changes the inode, when the handle has succeeded.
+func (n *node) changes(h *journal.Handle) {
+	tid := h.TID()
+	h.AtEnd(func(ok bool) {
+		if ok {
+			n.changed(tid)
+		}
+	})
+}
+
 // flushUnwritten converts what has completed and waits for what was begun before, also when nobody reaps its queue.
 func (n *node) flushUnwritten() error {
 	n.fs.vol.Journal.MustNotHold("wait for conversions")

@@ -5,7 +5,6 @@ import (
 	"syscall"
 
 	"ext4img/ext4/layout"
-	"ext4img/journal"
 )
 
 // readAt reads from the file without counting as direct I/O: for who holds the inode lock, and behind ReadAt. At the
@@ -31,7 +30,7 @@ func (n *node) readAt(p []byte, off int64) (int, error) {
 		p, atEnd = p[:size-uint64(off)], io.EOF
 	}
 	if rec.HasFlag(layout.FlagInlineData) {
-		if err := n.readInline(v, rec, p, off); err != nil {
+		if err := n.fs.vol.Attrs.ReadInline(v, n.ino, rec, p, off); err != nil {
 			return 0, err
 		}
 		return len(p), atEnd
@@ -55,20 +54,4 @@ func (n *node) readAt(p []byte, off int64) (int, error) {
 		done += len(part)
 	}
 	return len(p), atEnd
-}
-
-// readInline reads from a file whose data lies in its inode: 60 bytes in i_block, the rest in the attribute
-// system.data. Beyond what is stored it reads zeros.
-func (n *node) readInline(v journal.Reader, rec layout.Inode, p []byte, off int64) error {
-	rest, err := n.fs.vol.Attrs.Inline(v, n.ino)
-	if err != nil {
-		return err
-	}
-	data := append(append([]byte(nil), rec.Block()...), rest...)
-	k := 0
-	if off < int64(len(data)) {
-		k = copy(p, data[off:])
-	}
-	clear(p[k:])
-	return nil
 }

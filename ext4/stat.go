@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"ext4img/ext4/internal/dir"
+	"ext4img/ext4/internal/names"
 	"ext4img/ext4/layout"
 	"ext4img/journal"
 )
@@ -118,7 +119,7 @@ func (f *FS) Lstat(name string) (fs.FileInfo, error) { return f.statPath("lstat"
 func (f *FS) statPath(op, name string, follow bool) (fs.FileInfo, error) {
 	v := f.vol.Journal.View()
 	defer v.Close()
-	ino, err := f.walk(v, root(name), follow)
+	ino, err := f.names.Walk(v, root(name), follow)
 	if err != nil {
 		return nil, pathError(op, name, err)
 	}
@@ -155,21 +156,14 @@ func (f *FS) info(r journal.Reader, ino layout.Ino, name string) (*FileInfo, err
 // Readlink returns the text of a symbolic link.
 func (f *FS) Readlink(name string) (string, error) { return f.readlinkAt(root(name)) }
 
-func (f *FS) readlinkAt(s spot) (string, error) {
+func (f *FS) readlinkAt(s names.Spot) (string, error) {
 	v := f.vol.Journal.View()
 	defer v.Close()
-	ino, err := f.walk(v, s, false)
+	ino, err := f.names.Walk(v, s, false)
 	if err != nil {
 		return "", pathError("readlink", s.String(), err)
 	}
-	rec, err := f.vol.Inodes.Read(v, ino)
-	if err == nil && !rec.IsSymlink() {
-		err = fs.ErrInvalid
-	}
-	var target string
-	if err == nil {
-		target, err = f.readlink(v, ino, rec)
-	}
+	target, err := f.names.Readlink(v, ino)
 	return target, pathError("readlink", s.String(), err)
 }
 

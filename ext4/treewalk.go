@@ -157,7 +157,7 @@ func (r *walkRun) visit(v Visit) error {
 // enter reads the names of a directory.
 func (r *walkRun) enter(v *Visit) error {
 	r.enteredBit(v.Inode.ino, true)
-	names, bad, err := v.Inode.fs.names(r.ctx, v.Inode.ino, r.max)
+	names, bad, err := v.Inode.fs.listNames(r.ctx, v.Inode.ino, r.max)
 	if err != nil {
 		return err
 	}

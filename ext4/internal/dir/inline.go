@@ -183,13 +183,9 @@ func (f *file) moveOut(h *journal.Handle) error {
 	if err != nil {
 		return err
 	}
-	f.flags &^= layout.FlagInlineData
-	clear(in.Block())
-	if f.d.g.Incompat&layout.IncompatExtents != 0 {
-		layout.InitExtentNode(in.Block(), 0)
-		f.flags |= layout.FlagExtents
-	}
-	in.SetFlags(f.flags)
+	in.SetFlags(f.flags &^ layout.FlagInlineData)
+	f.d.t.InitMap(in)
+	f.flags = in.Flags()
 	p, err := f.firstBlock(h)
 	if err != nil {
 		return err

@@ -173,11 +173,19 @@ func (t *Table) New(h *journal.Handle, parent layout.Ino, mode uint16) (layout.I
 	if t.g.ROCompat&layout.ROCompatProject != 0 && up.HasFlag(layout.FlagProjInherit) {
 		in.SetProjectID(up.ProjectID())
 	}
-	if t.g.Incompat&layout.IncompatExtents != 0 && (dir || mode&layout.ModeTypeMask == layout.ModeRegular) {
+	if dir || mode&layout.ModeTypeMask == layout.ModeRegular {
+		t.InitMap(in)
+	}
+	return ino, in, nil
+}
+
+// InitMap makes i_block of a record that is being changed an empty map: an extent tree where the file system has extents.
+func (t *Table) InitMap(in layout.Inode) {
+	clear(in.Block())
+	if t.g.Incompat&layout.IncompatExtents != 0 {
 		in.SetFlags(in.Flags() | layout.FlagExtents)
 		layout.InitExtentNode(in.Block(), 0)
 	}
-	return ino, in, nil
 }
 
 // blank makes an empty record.

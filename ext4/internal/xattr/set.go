@@ -378,6 +378,22 @@ func (x *Store) Inline(r journal.Reader, ino layout.Ino) ([]byte, error) {
 	return v, err
 }
 
+// ReadInline reads from off on what lies in an inode's record: 60 bytes in i_block, the rest in the attribute system.data.
+// Beyond what is stored p gets zeros.
+func (x *Store) ReadInline(r journal.Reader, ino layout.Ino, rec layout.Inode, p []byte, off int64) error {
+	rest, err := x.Inline(r, ino)
+	if err != nil {
+		return err
+	}
+	data := append(append([]byte(nil), rec.Block()...), rest...)
+	k := 0
+	if off < int64(len(data)) {
+		k = copy(p, data[off:])
+	}
+	clear(p[k:])
+	return nil
+}
+
 // InlineRoom is the greatest length of that part, bytes. It is negative if the inode has no room even for an empty
 // part.
 func (x *Store) InlineRoom(r journal.Reader, ino layout.Ino) (int, error) {
