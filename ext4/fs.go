@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"ext4img/aio"
+	"ext4img/ext4/internal/fastcommit"
 	"ext4img/ext4/internal/names"
 	"ext4img/ext4/internal/volume"
 	"ext4img/ext4/layout"
@@ -50,7 +51,7 @@ type FS struct {
 func Open(dev aio.Device, o Options) (*FS, error) {
 	v, err := volume.Open(dev, volume.Options{
 		ReadOnly: o.ReadOnly, Journal: o.Journal, Clock: o.Clock, CommitInterval: o.CommitInterval, CacheBytes: o.CacheBytes,
-		FastCommits: applyFast,
+		FastCommits: fastcommit.Apply,
 	})
 	if err != nil {
 		return nil, fmt.Errorf("open: %w", volume.Kind(err))
@@ -74,6 +75,15 @@ func (f *FS) held(ino layout.Ino) bool {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	return f.nodes[ino] != nil
+}
+
+// ApplyFast recovers the log of a device and applies the fast commits that follow it, and leaves the rest of a recovery,
+// the orphans, to who asked. A log without fast commits is merely replayed.
+func ApplyFast(dev aio.Device) error { return Replay(dev, nil) }
+
+// Replay is ApplyFast for a file system whose log may be on another device; nil if it is not.
+func Replay(dev, log aio.Device) error {
+	return volume.Recover(dev, volume.Options{Journal: log, FastCommits: fastcommit.Apply})
 }
 
 // ExternalLog is the log on a device of its own: behind a superblock that carries the UUID the file system names.

@@ -181,9 +181,16 @@ func (t *Table) New(h *journal.Handle, parent layout.Ino, mode uint16) (layout.I
 
 // InitMap makes i_block of a record that is being changed an empty map: an extent tree where the file system has extents.
 func (t *Table) InitMap(in layout.Inode) {
-	clear(in.Block())
 	if t.g.Incompat&layout.IncompatExtents != 0 {
 		in.SetFlags(in.Flags() | layout.FlagExtents)
+	}
+	ClearMap(in)
+}
+
+// ClearMap makes i_block of a record that is being changed an empty map of the kind that the flags say.
+func ClearMap(in layout.Inode) {
+	clear(in.Block())
+	if in.HasFlag(layout.FlagExtents) {
 		layout.InitExtentNode(in.Block(), 0)
 	}
 }

@@ -1,11 +1,12 @@
-package ext4
+// Package fastcommit applies the fast commits that follow the last full transaction of a log to a file system. It owns no
+// bytes: it drives names, extent, inode and group.
+package fastcommit
 
 import (
 	"errors"
 	"fmt"
 	"io/fs"
 
-	"ext4img/aio"
 	"ext4img/ext4/internal/group"
 	"ext4img/ext4/internal/inode"
 	"ext4img/ext4/internal/names"
@@ -14,36 +15,28 @@ import (
 	"ext4img/journal"
 )
 
-// ApplyFast recovers the log of a device and applies the fast commits that follow it, and leaves the rest of a recovery,
-// the orphans, to who asked. A log without fast commits is merely replayed.
-func ApplyFast(dev aio.Device) error { return Replay(dev, nil) }
-
-// Replay is ApplyFast for a file system whose log may be on another device; nil if it is not.
-func Replay(dev, log aio.Device) error {
-	return volume.Recover(dev, volume.Options{Journal: log, FastCommits: applyFast})
-}
-
-// applyFast applies fast commits to a file system in memory.
-func applyFast(v *volume.Volume, fast []journal.FastCommit) error {
-	r := fastReplay{FS: over(v), had: make(map[layout.Ino]int64)}
+// Apply applies fast commits to a file system in memory, in the order in which they were written.
+func Apply(v *volume.Volume, fast []journal.FastCommit) error {
+	n := names.New(v, func(layout.Ino) bool { return false })
+	r := replay{Names: n, had: make(map[layout.Ino]int64)}
 	return r.run(fast)
 }
 
-// fastReplay applies fast commits. Their records name what the writer had in memory: the number of each new inode, the
+// replay applies fast commits. Their records name what the writer had in memory: the number of each new inode, the
 // block of each new extent. What they do not name, nodes of extent trees and blocks of directories, is allocated
 // anew; so all that is named is taken first, and data that is unmapped is given back last, when it is known what the
 // files have in the end.
 //
 // A record whose inode or directory is not there is passed over: it was deleted later in the same transaction, and
 // what was recorded of its making was dropped then.
-type fastReplay struct {
-	*FS
+type replay struct {
+	*names.Names
 	had   map[layout.Ino]int64 // the clusters of data of each inode before it was first touched
 	named []layout.Ino         // inodes that have lost a link or been made
 	gone  []group.Run          // taken at first, or unmapped
 }
 
-func (r *fastReplay) run(fast []journal.FastCommit) error {
+func (r *replay) run(fast []journal.FastCommit) error {
 	if err := r.claim(fast); err != nil {
 		return err
 	}
@@ -61,7 +54,7 @@ func (r *fastReplay) run(fast []journal.FastCommit) error {
 }
 
 // claim takes all blocks that the records name.
-func (r *fastReplay) claim(fast []journal.FastCommit) error {
+func (r *replay) claim(fast []journal.FastCommit) error {
 	for _, c := range fast {
 		for _, rec := range c.Records {
 			add, ok := rec.(journal.FastAddRange)
@@ -69,8 +62,8 @@ func (r *fastReplay) claim(fast []journal.FastCommit) error {
 				continue
 			}
 			e := layout.ParseExtent(add.Extent)
-			_, err := r.vol.Update(8, func(h *journal.Handle) error {
-				runs, err := r.vol.Space.Claim(h, group.Run{Start: e.Pblk, Len: uint64(e.Len)})
+			_, err := r.Update(8, func(h *journal.Handle) error {
+				runs, err := r.Space.Claim(h, group.Run{Start: e.Pblk, Len: uint64(e.Len)})
 				r.gone = append(r.gone, runs...)
 				return err
 			})
@@ -83,7 +76,7 @@ func (r *fastReplay) claim(fast []journal.FastCommit) error {
 }
 
 // record applies one record; rest are those that follow in the same fast commit.
-func (r *fastReplay) record(rec journal.FastRecord, rest []journal.FastRecord) error {
+func (r *replay) record(rec journal.FastRecord, rest []journal.FastRecord) error {
 	switch rec := rec.(type) {
 	case journal.FastAddRange:
 		return r.onMap(rec.Ino, rest, func(h *journal.Handle, ino layout.Ino) error {
@@ -107,12 +100,12 @@ func (r *fastReplay) record(rec journal.FastRecord, rest []journal.FastRecord) e
 }
 
 // exists reads an inode's record; nil if it is not in use.
-func (r *fastReplay) exists(v journal.Reader, ino layout.Ino) (layout.Inode, error) {
-	used, err := r.vol.Space.InodeInUse(v, ino)
+func (r *replay) exists(v journal.Reader, ino layout.Ino) (layout.Inode, error) {
+	used, err := r.Space.InodeInUse(v, ino)
 	if err != nil || !used {
 		return nil, err
 	}
-	rec, err := r.vol.Inodes.Read(v, ino)
+	rec, err := r.Inodes.Read(v, ino)
 	if err != nil || rec.Mode() == 0 {
 		return nil, err
 	}
@@ -120,7 +113,7 @@ func (r *fastReplay) exists(v journal.Reader, ino layout.Ino) (layout.Inode, err
 }
 
 // parties reads the directory and the inode that a record names; nil if either is not there.
-func (r *fastReplay) parties(h *journal.Handle, parent, ino uint32) (rec layout.Inode, err error) {
+func (r *replay) parties(h *journal.Handle, parent, ino uint32) (rec layout.Inode, err error) {
 	dir, err := r.exists(h, layout.Ino(parent))
 	if err != nil || dir == nil || !dir.IsDir() {
 		return nil, err
@@ -129,14 +122,14 @@ func (r *fastReplay) parties(h *journal.Handle, parent, ino uint32) (rec layout.
 }
 
 // link enters a name. A new directory gets its first block with it, a new file the link that the name is.
-func (r *fastReplay) link(parent, number uint32, name string, made bool) error {
+func (r *replay) link(parent, number uint32, name string, made bool) error {
 	dir, ino := layout.Ino(parent), layout.Ino(number)
-	_, err := r.vol.Update(r.names.Credits(), func(h *journal.Handle) error {
+	_, err := r.Update(r.Credits(), func(h *journal.Handle) error {
 		rec, err := r.parties(h, parent, number)
 		if err != nil || rec == nil {
 			return err
 		}
-		switch old, _, err := r.vol.Dirs.Lookup(h, dir, name); {
+		switch old, _, err := r.Dirs.Lookup(h, dir, name); {
 		case err == nil && old == ino:
 			return nil
 		case err == nil:
@@ -146,16 +139,16 @@ func (r *fastReplay) link(parent, number uint32, name string, made bool) error {
 		case !errors.Is(err, fs.ErrNotExist):
 			return err
 		}
-		if rec, err = r.vol.Inodes.Edit(h, ino); err != nil {
+		if rec, err = r.Inodes.Edit(h, ino); err != nil {
 			return err
 		}
 		switch {
 		case rec.IsDir() && rec.Links() == 0:
 			rec.SetLinks(2)
-			if err := r.vol.Dirs.Init(h, ino, dir); err != nil {
+			if err := r.Dirs.Init(h, ino, dir); err != nil {
 				return err
 			}
-			if err := r.names.AddLink(h, dir, 1); err != nil {
+			if err := r.AddLink(h, dir, 1); err != nil {
 				return err
 			}
 		case made:
@@ -163,10 +156,10 @@ func (r *fastReplay) link(parent, number uint32, name string, made bool) error {
 		default:
 			rec.SetLinks(rec.Links() + 1)
 		}
-		if err := r.vol.Dirs.Add(h, dir, name, ino, names.FileType(rec.Mode())); err != nil {
+		if err := r.Dirs.Add(h, dir, name, ino, names.FileType(rec.Mode())); err != nil {
 			return err
 		}
-		return r.names.DirChanged(h, dir)
+		return r.DirChanged(h, dir)
 	})
 	if err != nil {
 		return fmt.Errorf("inode %d: name %q in directory %d: %w", ino, name, dir, err)
@@ -175,14 +168,14 @@ func (r *fastReplay) link(parent, number uint32, name string, made bool) error {
 }
 
 // unlink removes a name, if it still leads to the inode.
-func (r *fastReplay) unlink(parent, number uint32, name string) error {
+func (r *replay) unlink(parent, number uint32, name string) error {
 	dir, ino := layout.Ino(parent), layout.Ino(number)
-	_, err := r.vol.Update(r.names.Credits(), func(h *journal.Handle) error {
+	_, err := r.Update(r.Credits(), func(h *journal.Handle) error {
 		rec, err := r.parties(h, parent, number)
 		if err != nil || rec == nil {
 			return err
 		}
-		old, _, err := r.vol.Dirs.Lookup(h, dir, name)
+		old, _, err := r.Dirs.Lookup(h, dir, name)
 		if errors.Is(err, fs.ErrNotExist) || err == nil && old != ino {
 			return nil
 		}
@@ -199,11 +192,11 @@ func (r *fastReplay) unlink(parent, number uint32, name string) error {
 
 // drop removes a name that leads to an inode, and the link that it was. An inode without links stays for now: another
 // record may give it one.
-func (r *fastReplay) drop(h *journal.Handle, dir, ino layout.Ino, name string) error {
-	if _, err := r.vol.Dirs.Remove(h, dir, name); err != nil {
+func (r *replay) drop(h *journal.Handle, dir, ino layout.Ino, name string) error {
+	if _, err := r.Dirs.Remove(h, dir, name); err != nil {
 		return err
 	}
-	rec, err := r.vol.Inodes.Edit(h, ino)
+	rec, err := r.Inodes.Edit(h, ino)
 	if err != nil {
 		return err
 	}
@@ -211,24 +204,24 @@ func (r *fastReplay) drop(h *journal.Handle, dir, ino layout.Ino, name string) e
 	switch {
 	case rec.IsDir():
 		rec.SetLinks(0)
-		if err := r.names.AddLink(h, dir, -1); err != nil {
+		if err := r.AddLink(h, dir, -1); err != nil {
 			return err
 		}
 	case rec.Links() > 0:
 		rec.SetLinks(rec.Links() - 1)
 	}
-	return r.names.DirChanged(h, dir)
+	return r.DirChanged(h, dir)
 }
 
 // orphans notes the inodes that have no links in the end, for the deletion that follows every recovery.
-func (r *fastReplay) orphans() error {
+func (r *replay) orphans() error {
 	for _, ino := range r.named {
-		_, err := r.vol.Update(inode.OrphanCredits, func(h *journal.Handle) error {
+		_, err := r.Update(inode.OrphanCredits, func(h *journal.Handle) error {
 			rec, err := r.exists(h, ino)
 			if err != nil || rec == nil || rec.Links() > 0 {
 				return err
 			}
-			return r.vol.Inodes.AddOrphan(h, ino)
+			return r.Inodes.AddOrphan(h, ino)
 		})
 		if err != nil {
 			return fmt.Errorf("inode %d: %w", ino, err)

@@ -1,4 +1,4 @@
-package ext4
+package fastcommit
 
 import (
 	"cmp"
@@ -7,16 +7,17 @@ import (
 	"slices"
 
 	"ext4img/ext4/internal/group"
+	"ext4img/ext4/internal/inode"
 	"ext4img/ext4/layout"
 	"ext4img/journal"
 )
 
 // inode takes a record over, all but what belongs to structures that are not in fast commits: the map, the block of
 // attributes, i_blocks, the link of the orphan list; of a directory also what its names decide.
-func (r *fastReplay) inode(ino layout.Ino, raw []byte) error {
-	in := make(layout.Inode, r.vol.Geo.InodeSize)
+func (r *replay) inode(ino layout.Ino, raw []byte) error {
+	in := make(layout.Inode, r.Geo.InodeSize)
 	length := copy(in, raw)
-	_, err := r.vol.Update(r.names.Credits(), func(h *journal.Handle) error {
+	_, err := r.Update(r.Credits(), func(h *journal.Handle) error {
 		old, err := r.exists(h, ino)
 		if err != nil {
 			return err
@@ -25,7 +26,7 @@ func (r *fastReplay) inode(ino layout.Ino, raw []byte) error {
 			return r.reborn(h, ino, in, length)
 		}
 		if old == nil {
-			if _, err := r.vol.Inodes.Claim(h, ino, in.IsDir()); err != nil {
+			if _, err := r.Inodes.Claim(h, ino, in.IsDir()); err != nil {
 				return err
 			}
 			return r.begin(h, ino, in, length)
@@ -56,8 +57,8 @@ func copyRecord(to, from layout.Inode, length int) {
 }
 
 // begin fills an empty record. A directory waits for its name: that says what its parent is.
-func (r *fastReplay) begin(h *journal.Handle, ino layout.Ino, in layout.Inode, length int) error {
-	rec, err := r.vol.Inodes.Edit(h, ino)
+func (r *replay) begin(h *journal.Handle, ino layout.Ino, in layout.Inode, length int) error {
+	rec, err := r.Inodes.Edit(h, ino)
 	if err != nil {
 		return err
 	}
@@ -71,21 +72,18 @@ func (r *fastReplay) begin(h *journal.Handle, ino layout.Ino, in layout.Inode, l
 		rec.SetLinks(0)
 		rec.SetSize(0)
 		rec.SetFlags(rec.Flags() &^ (layout.FlagIndex | layout.FlagInlineData))
-		r.vol.Inodes.InitMap(rec)
+		r.Inodes.InitMap(rec)
 	case !in.MapsBlocks() || in.FastSymlink():
 		copy(rec.Block(), in.Block())
 	default:
-		clear(rec.Block())
-		if rec.HasFlag(layout.FlagExtents) {
-			layout.InitExtentNode(rec.Block(), 0)
-		}
+		inode.ClearMap(rec)
 	}
 	return nil
 }
 
 // takeOver changes a record that is in use.
-func (r *fastReplay) takeOver(h *journal.Handle, ino layout.Ino, in layout.Inode, length int) error {
-	rec, err := r.vol.Inodes.Edit(h, ino)
+func (r *replay) takeOver(h *journal.Handle, ino layout.Ino, in layout.Inode, length int) error {
+	rec, err := r.Inodes.Edit(h, ino)
 	if err != nil {
 		return err
 	}
@@ -103,10 +101,10 @@ func (r *fastReplay) takeOver(h *journal.Handle, ino layout.Ino, in layout.Inode
 	wasInline, inline := rec.HasFlag(layout.FlagInlineData), in.HasFlag(layout.FlagInlineData)
 	switch {
 	case wasInline && !inline:
-		if err := r.vol.Attrs.DropInline(h, ino); err != nil {
+		if err := r.Attrs.DropInline(h, ino); err != nil {
 			return err
 		}
-		r.vol.Inodes.InitMap(rec)
+		r.Inodes.InitMap(rec)
 	case inline && !wasInline:
 		if err := r.unmap(h, ino, 0, ^layout.Lblk(0)); err != nil {
 			return err
@@ -120,11 +118,11 @@ func (r *fastReplay) takeOver(h *journal.Handle, ino layout.Ino, in layout.Inode
 }
 
 // reborn begins the next life of an inode number: what the last one had goes.
-func (r *fastReplay) reborn(h *journal.Handle, ino layout.Ino, in layout.Inode, length int) error {
+func (r *replay) reborn(h *journal.Handle, ino layout.Ino, in layout.Inode, length int) error {
 	if err := r.touch(h, ino); err != nil {
 		return err
 	}
-	rec, err := r.vol.Inodes.Edit(h, ino)
+	rec, err := r.Inodes.Edit(h, ino)
 	if err != nil {
 		return err
 	}
@@ -133,23 +131,23 @@ func (r *fastReplay) reborn(h *journal.Handle, ino layout.Ino, in layout.Inode, 
 			return err
 		}
 	}
-	if err := r.vol.Inodes.AddBlocks(h, ino, -r.had[ino]); err != nil {
+	if err := r.Inodes.AddBlocks(h, ino, -r.had[ino]); err != nil {
 		return err
 	}
 	for done := false; !done; {
 		var err error
-		if done, err = r.vol.Attrs.FreeAll(h, ino); err != nil {
+		if done, err = r.Attrs.FreeAll(h, ino); err != nil {
 			return err
 		}
 	}
-	if err := r.vol.Inodes.DelOrphan(h, ino); err != nil {
+	if err := r.Inodes.DelOrphan(h, ino); err != nil {
 		return err
 	}
 	if rec.IsDir() != in.IsDir() {
-		if err := r.vol.Space.FreeInode(h, ino, rec.IsDir()); err != nil {
+		if err := r.Space.FreeInode(h, ino, rec.IsDir()); err != nil {
 			return err
 		}
-		if err := r.vol.Space.ClaimInode(h, ino, in.IsDir()); err != nil {
+		if err := r.Space.ClaimInode(h, ino, in.IsDir()); err != nil {
 			return err
 		}
 	}
@@ -162,9 +160,9 @@ func (r *fastReplay) reborn(h *journal.Handle, ino layout.Ino, in layout.Inode, 
 
 // onMap changes the map of a file that is there. Where a record that follows turns inline data into a map, that
 // comes first.
-func (r *fastReplay) onMap(number uint32, rest []journal.FastRecord, fn func(h *journal.Handle, ino layout.Ino) error) error {
+func (r *replay) onMap(number uint32, rest []journal.FastRecord, fn func(h *journal.Handle, ino layout.Ino) error) error {
 	ino := layout.Ino(number)
-	v := r.vol.Journal.View()
+	v := r.Journal.View()
 	rec, err := r.exists(v, ino)
 	inline, none := rec != nil && rec.HasFlag(layout.FlagInlineData), rec == nil || rec.IsDir()
 	v.Close()
@@ -178,7 +176,7 @@ func (r *fastReplay) onMap(number uint32, rest []journal.FastRecord, fn func(h *
 			}
 		}
 	}
-	_, err = r.vol.Update(r.vol.Extents.StepCredits(), func(h *journal.Handle) error {
+	_, err = r.Update(r.Extents.StepCredits(), func(h *journal.Handle) error {
 		if err := r.touch(h, ino); err != nil {
 			return err
 		}
@@ -191,9 +189,9 @@ func (r *fastReplay) onMap(number uint32, rest []journal.FastRecord, fn func(h *
 }
 
 // addRange maps an extent, whatever was there before.
-func (r *fastReplay) addRange(h *journal.Handle, ino layout.Ino, e layout.Extent) error {
+func (r *replay) addRange(h *journal.Handle, ino layout.Ino, e layout.Extent) error {
 	for l := uint64(e.Lblk); l < e.End(); {
-		old, err := r.vol.Extents.Lookup(h, ino, layout.Lblk(l))
+		old, err := r.Extents.Lookup(h, ino, layout.Lblk(l))
 		if err != nil {
 			return err
 		}
@@ -201,14 +199,14 @@ func (r *fastReplay) addRange(h *journal.Handle, ino layout.Ino, e layout.Extent
 		l = part.End()
 		if old.Mapped() && old.Pblk == part.Pblk {
 			if old.Unwritten != part.Unwritten {
-				err = r.vol.Extents.Convert(h, ino, part.Lblk, part.Len, part.Unwritten)
+				err = r.Extents.Convert(h, ino, part.Lblk, part.Len, part.Unwritten)
 			}
 		} else {
 			if old.Mapped() {
 				err = r.unmap(h, ino, part.Lblk, layout.Lblk(part.End()))
 			}
 			if err == nil {
-				err = r.vol.Extents.Insert(h, ino, part)
+				err = r.Extents.Insert(h, ino, part)
 			}
 		}
 		if err != nil {
@@ -219,16 +217,16 @@ func (r *fastReplay) addRange(h *journal.Handle, ino layout.Ino, e layout.Extent
 }
 
 // unmap takes a range out of a map. The blocks stay in use until settle.
-func (r *fastReplay) unmap(h *journal.Handle, ino layout.Ino, from, to layout.Lblk) error {
+func (r *replay) unmap(h *journal.Handle, ino layout.Ino, from, to layout.Lblk) error {
 	for done := from >= to; !done; {
 		var gone []group.Run
 		var err error
-		if gone, done, to, err = r.vol.Extents.Unmap(h, ino, from, to); err != nil {
+		if gone, done, to, err = r.Extents.Unmap(h, ino, from, to); err != nil {
 			return err
 		}
 		r.gone = append(r.gone, gone...)
 		if !done {
-			if err := h.Need(r.vol.Extents.StepCredits()); err != nil {
+			if err := h.Need(r.Extents.StepCredits()); err != nil {
 				return err
 			}
 		}
@@ -238,7 +236,7 @@ func (r *fastReplay) unmap(h *journal.Handle, ino layout.Ino, from, to layout.Lb
 
 // touch counts what an inode has before its map is changed here. Directories count for themselves, until their number
 // is used again.
-func (r *fastReplay) touch(h *journal.Handle, ino layout.Ino) error {
+func (r *replay) touch(h *journal.Handle, ino layout.Ino) error {
 	if _, ok := r.had[ino]; ok {
 		return nil
 	}
@@ -250,9 +248,9 @@ func (r *fastReplay) touch(h *journal.Handle, ino layout.Ino) error {
 }
 
 // clusters is the blocks of data of an inode, in whole clusters.
-func (r *fastReplay) clusters(v journal.Reader, ino layout.Ino) (out []group.Run, err error) {
-	ratio := layout.Pblk(r.vol.Geo.ClusterRatio)
-	err = r.vol.Extents.Walk(v, ino, 0, func(e layout.Extent) (bool, error) {
+func (r *replay) clusters(v journal.Reader, ino layout.Ino) (out []group.Run, err error) {
+	ratio := layout.Pblk(r.Geo.ClusterRatio)
+	err = r.Extents.Walk(v, ino, 0, func(e layout.Extent) (bool, error) {
 		from, to := e.Pblk-e.Pblk%ratio, e.Pblk+layout.Pblk(e.Len)+ratio-1
 		out = append(out, group.Run{Start: from, Len: uint64(to - to%ratio - from)})
 		return true, nil
@@ -303,23 +301,23 @@ func count(runs []group.Run) (n int64) {
 }
 
 // settle puts i_blocks right and frees what no file has in the end.
-func (r *fastReplay) settle() error {
+func (r *replay) settle() error {
 	var have []group.Run
 	for _, ino := range slices.Sorted(maps.Keys(r.had)) {
-		_, err := r.vol.Update(2, func(h *journal.Handle) error {
+		_, err := r.Update(2, func(h *journal.Handle) error {
 			runs, err := r.clusters(h, ino)
 			if err != nil {
 				return err
 			}
 			have = append(have, runs...)
-			return r.vol.Inodes.AddBlocks(h, ino, count(runs)-r.had[ino])
+			return r.Inodes.AddBlocks(h, ino, count(runs)-r.had[ino])
 		})
 		if err != nil {
 			return fmt.Errorf("inode %d: %w", ino, err)
 		}
 	}
 	for _, x := range without(join(r.gone), join(have)) {
-		if _, err := r.vol.Update(4, func(h *journal.Handle) error { return r.vol.Space.Free(h, x.Start, x.Len) }); err != nil {
+		if _, err := r.Update(4, func(h *journal.Handle) error { return r.Space.Free(h, x.Start, x.Len) }); err != nil {
 			return err
 		}
 	}
