@@ -7,8 +7,9 @@ import (
 	"ext4img/journal"
 )
 
-// Kind makes the journal's kinds of failure known under those of package layout: an error that is journal.ErrCorrupt is
-// layout.ErrCorrupt as well, one that is journal.ErrUnsupported is layout.ErrUnsupported. Others, and nil, stay as they are.
+// Kind translates the journal's kinds of failure to those of package layout: a journal.ErrCorrupt is also a
+// layout.ErrCorrupt, and a journal.ErrUnsupported also a layout.ErrUnsupported. Other errors, and nil, are returned
+// as they are.
 func Kind(err error) error {
 	switch {
 	case errors.Is(err, journal.ErrCorrupt) && !errors.Is(err, layout.ErrCorrupt):
@@ -19,7 +20,7 @@ func Kind(err error) error {
 	return err
 }
 
-// Corrupt makes an error one that says that the image is wrong: layout.ErrCorrupt, beside what it is already.
+// Corrupt makes an error one that says that the image is wrong: it is a layout.ErrCorrupt in addition to what it is.
 func Corrupt(err error) error { return &alias{err, layout.ErrCorrupt} }
 
 // alias is an error that also is another one.

@@ -11,22 +11,22 @@ import (
 	"ext4img/journal"
 )
 
-// faults is what a session that is open for writing does when the image turns out to be wrong, as the kernel does it: the
-// operation has failed whole; the superblock records what was wrong and where, and that the file system has errors; and
-// s_errors decides whether changes go on.
+// faults handles errors in the image during a session that is open for writing, as the kernel does. The operation
+// that met the error has failed as a whole. The superblock records what was wrong and where, and that the file system
+// has errors. s_errors decides whether changes are still allowed:
 //
-//	continue     they do
-//	remount-ro   none is made any more in this session: syscall.EROFS
-//	panic        the same: a library does not end the program it is part of
+//	continue     they are
+//	remount-ro   no change is made any more in this session: syscall.EROFS
+//	panic        the same, since a library does not end the program that uses it
 //
-// What was changed before stays, and is committed.
+// Changes made before stay, and are committed.
 type faults struct {
 	on      atomic.Bool // errors are recorded: the file system is open for writing
-	stops   bool        // s_errors is not "continue"
+	stops   bool        // s_errors is not "continue": an error ends all changes
 	stopped atomic.Bool // no change is made any more
 
 	mu      sync.Mutex
-	pending error // seen by a look-up, which has no handle to record it with; the first one
+	pending error // the first error that a look-up has met, and could not record because it has no handle
 	last    error // the last one that was recorded
 }
 
@@ -41,11 +41,11 @@ func (v *Volume) watchFaults() error {
 	return nil
 }
 
-// damaged is told of every object that is not what it should be.
+// damaged is called with every object that is not what it should be.
 func (v *Volume) damaged(err *journal.ObjectError) { v.Note(err) }
 
-// Note remembers an error that a look-up has met. It is recorded by the operation that fails with it, or by Close if that
-// only reads.
+// Note remembers an error that a look-up has met. The operation that fails with it records it, or Close if the
+// operation only reads.
 func (v *Volume) Note(err error) {
 	f := &v.faults
 	if !f.on.Load() {
@@ -61,8 +61,8 @@ func (v *Volume) Note(err error) {
 	}
 }
 
-// Fault records an error if it says that the image is wrong. It runs after the handle that failed with it was cancelled,
-// in one of its own.
+// Fault records an error if it says that the image is wrong. It runs after the handle that failed with the error was
+// cancelled, in a handle of its own.
 func (v *Volume) Fault(err error) {
 	f := &v.faults
 	if !f.on.Load() || !errors.Is(err, layout.ErrCorrupt) {
@@ -75,7 +75,7 @@ func (v *Volume) Fault(err error) {
 		f.stopped.Store(true)
 	}
 	e := v.errorRecord(err)
-	_, _ = v.step(1, func(h *journal.Handle) error { // the operation reports what was wrong; this may be wrong as well
+	_, _ = v.step(1, func(h *journal.Handle) error { // the operation reports the first error; this may fail too
 		s, err := v.Space.EditSuper(h)
 		if err != nil {
 			return err
@@ -85,7 +85,7 @@ func (v *Volume) Fault(err error) {
 	})
 }
 
-// RecordPending records what a look-up has found.
+// RecordPending records the error that a look-up has met, if any.
 func (v *Volume) RecordPending() {
 	v.faults.mu.Lock()
 	err := v.faults.pending
@@ -95,7 +95,7 @@ func (v *Volume) RecordPending() {
 	}
 }
 
-// errorRecord is what the superblock keeps of an error.
+// errorRecord is the superblock's record of an error.
 func (v *Volume) errorRecord(err error) layout.ErrorRecord {
 	place := layout.PlaceOf(err)
 	e := layout.ErrorRecord{Time: v.Inodes.Clock(), Code: layout.ErrCodeCorrupted, Ino: uint32(place.Ino), Block: uint64(place.Block)}
@@ -115,7 +115,7 @@ func (v *Volume) errorRecord(err error) layout.ErrorRecord {
 	return e
 }
 
-// running is the exported method of package ext4 that is running, and the line it is at.
+// running returns the exported method of package ext4 that is running, and its current line.
 func running() (name string, line uint32) {
 	pcs := make([]uintptr, 64)
 	frames := runtime.CallersFrames(pcs[:runtime.Callers(2, pcs)])

@@ -21,7 +21,7 @@ func (g ground) logArea(external aio.Device) (*journal.Area, error) {
 	return g.internalArea(ino)
 }
 
-// internalArea reads the map of the journal inode from the device, past everything that might be cached.
+// internalArea reads the map of the journal inode from the device itself, not from a cache.
 func (g ground) internalArea(ino layout.Ino) (*journal.Area, error) {
 	j, err := journal.Open(journal.Config{Device: g.dev, BlockSize: g.geo.BlockSize, Blocks: g.geo.Blocks, CacheBytes: 1 << 20})
 	if err != nil {
@@ -60,7 +60,8 @@ func (g ground) internalArea(ino layout.Ino) (*journal.Area, error) {
 	return area, nil
 }
 
-// ExternalLog is the log on a device of its own: behind a superblock that carries the UUID the file system names.
+// ExternalLog is the log on a device of its own. There it follows a superblock with the UUID that the file system
+// names.
 func ExternalLog(s layout.Superblock, dev aio.Device) (*journal.Area, error) {
 	if dev == nil {
 		return nil, layout.Unsupportedf("journal: on another device, with UUID %x, which was not given", s.JournalUUID())
@@ -91,7 +92,7 @@ func ExternalLog(s layout.Superblock, dev aio.Device) (*journal.Area, error) {
 	return &journal.Area{Device: dev, BlockSize: size, Blocks: []journal.Run{run}, Super: uint32(first)}, nil
 }
 
-// logFeatures are the features that the file system asks of its log.
+// logFeatures are the journal features that the file system needs.
 func logFeatures(g *layout.Geometry) (f journal.Features) {
 	if g.Incompat&layout.Incompat64Bit != 0 {
 		f |= journal.Feature64Bit

@@ -12,31 +12,31 @@ import (
 	"ext4img/journal"
 )
 
-// mmp is multi-mount protection: as long as the file system is open for writing its block says so, with a number that
-// changes again and again. It guards against other computers; on this one the device is locked.
+// mmp is multi-mount protection: while the file system is open for writing, its block says so, with a number that
+// changes at intervals. It guards against other computers; on this computer the device is locked.
 //
-// An open that finds the block in use is refused, and does not wait, as a kernel would, whether the number stands still:
-// "tune2fs -E clear_mmp" is for those that know better. What a killed process of this program left behind on this computer is
-// taken over, since its lock on the device is gone.
+// If Open finds the block in use, it refuses. It does not wait, as a kernel would, to see whether the number still
+// changes. A user who knows better can run "tune2fs -E clear_mmp". If a killed process of this program on this
+// computer left the block in use, Open takes it over, since the lock of that process on the device is gone.
 type mmp struct {
 	dev        aio.Device
 	blockSize  int
 	ref        journal.Ref
 	quit, done chan struct{}
-	log        atomic.Pointer[journal.Journal] // to abort; set when it is open
-	lost       error                           // the block could not be written, or somebody else wrote it; valid after done
+	log        atomic.Pointer[journal.Journal] // the journal to abort; set when it is open
+	lost       error                           // why protection was lost: the block could not be written, or another computer wrote it; valid after done
 }
 
-// mmpDevice is what the block names as the device.
+// mmpDevice is the name of the device in the block.
 const mmpDevice = "ext4img"
 
-// mmpDefault is how often the number changes where the superblock does not say.
+// mmpDefault is the interval at which the number changes, if the superblock does not give one.
 const mmpDefault = 5 * time.Second
 
-// errMMP is an image that is in use elsewhere.
+// errMMP says that the image is in use elsewhere.
 var errMMP = fmt.Errorf("multi-mount protection (mmp): %w", syscall.EBUSY)
 
-// holdMMP marks a file system with mmp as in use; nil for one without.
+// holdMMP marks a file system with mmp as in use. It returns nil if the file system has none.
 func holdMMP(g ground) (*mmp, error) {
 	if !g.hasMMP() {
 		return nil, nil
@@ -78,7 +78,7 @@ func holdMMP(g ground) (*mmp, error) {
 	return m, nil
 }
 
-// guard has the changes of a journal end when the block turns out to be somebody else's.
+// guard makes beat abort the journal if another computer has written the block.
 func (m *mmp) guard(j *journal.Journal) {
 	if m != nil {
 		m.log.Store(j)
@@ -89,7 +89,8 @@ func (m *mmp) update(fn func(b layout.MMP) error) error {
 	return journal.UpdateHome(m.dev, m.blockSize, m.ref, func(p []byte) error { return fn(layout.MMP(p)) })
 }
 
-// beat changes the number until quit. A number that somebody else has changed ends all changes of the file system.
+// beat changes the number until quit. If another computer has changed the number, beat ends all changes of the file
+// system.
 func (m *mmp) beat(seq uint32, every time.Duration) {
 	defer close(m.done)
 	tick := time.NewTicker(every)
@@ -119,7 +120,7 @@ func (m *mmp) beat(seq uint32, every time.Duration) {
 	}
 }
 
-// release marks the file system as free.
+// release marks the file system as not in use.
 func (m *mmp) release() error {
 	if m == nil {
 		return nil

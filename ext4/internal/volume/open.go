@@ -10,12 +10,12 @@ import (
 	"ext4img/journal"
 )
 
-// Open opens the file system on a device. A journal that needs recovery is recovered first: on the device, or, for
-// Options.ReadOnly, in memory over it. Finish must follow. An Open that is refused has written nothing; it does not close
-// the device.
+// Open opens the file system on a device. If the journal needs recovery, Open first recovers it: on the device or,
+// with Options.ReadOnly, in memory over it. The caller must then call Finish. If Open refuses, it has written
+// nothing. It does not close the device.
 //
-// A file system with an incompatible feature that is not known here is refused; one with an unknown read-only
-// compatible feature can be opened for reading only. One whose metadata overlap each other is refused for writing.
+// A file system with an unknown incompatible feature is refused. One with an unknown read-only compatible feature can
+// be opened only for reading. One whose metadata overlap is refused for writing.
 func Open(dev aio.Device, o Options) (*Volume, error) {
 	g, err := readGround(dev, o.ReadOnly)
 	if err != nil {
@@ -48,7 +48,7 @@ func Open(dev aio.Device, o Options) (*Volume, error) {
 	return v, nil
 }
 
-// overlay is a device in memory over another one, or nil over nil.
+// overlay is an overlay in memory over a device, or nil if the device is nil.
 func overlay(dev aio.Device) aio.Device {
 	if dev == nil {
 		return nil
@@ -56,15 +56,15 @@ func overlay(dev aio.Device) aio.Device {
 	return aio.NewOverlay(dev)
 }
 
-// rehearse opens the file system in memory, over the device: what would be refused in the end is refused before anything
-// is written.
+// rehearse opens the file system in memory, over the device, so that anything that would be refused in the end is
+// refused before anything is written.
 func rehearse(dev aio.Device, o Options) error {
 	o.Journal, o.CommitInterval = overlay(o.Journal), 0
 	_, err := prepare(overlay(dev), o, nil)
 	return err
 }
 
-// prepare recovers the log and starts the file system. Where nothing has to be recovered it writes nothing.
+// prepare recovers the log and starts the file system. If there is nothing to recover, it writes nothing.
 func prepare(dev aio.Device, o Options, m *mmp) (*Volume, error) {
 	dev, rec, err := recoverLog(dev, o)
 	if err != nil {
@@ -99,12 +99,12 @@ func prepare(dev aio.Device, o Options, m *mmp) (*Volume, error) {
 		if !o.ReadOnly {
 			return nil, err
 		}
-		v.warn(fmt.Errorf("free counts: %w", err)) // reading does without
+		v.warn(fmt.Errorf("free counts: %w", err)) // reading does not need them
 	}
 	return v, nil
 }
 
-// start opens the journal for changes and puts the packages over it.
+// start opens the journal for changes and opens the packages above it.
 func start(g ground, o Options, log *journal.Area, m *mmp) (*Volume, error) {
 	v := &Volume{Dev: g.dev, Geo: g.geo, readOnly: o.ReadOnly, superRef: g.ref, own: ownInodes(g.super), mmp: m}
 	v.wasClean = !hasLog(g.super) && g.super.State()&layout.StateClean != 0
@@ -120,8 +120,8 @@ func start(g ground, o Options, log *journal.Area, m *mmp) (*Volume, error) {
 	return v, nil
 }
 
-// protect makes known which blocks no file may have: the metadata of all groups, the log, the block of multi-mount
-// protection. A file system in which they overlap is refused: a change of one would be a change of the other.
+// protect tells Space which blocks no file may have: the metadata of all groups, the log, the block of multi-mount
+// protection. If they overlap, the file system is refused, because a change of one would change another.
 func (v *Volume) protect(s layout.Superblock, log *journal.Area) error {
 	var more []group.Named
 	if log != nil && log.Device == nil {
@@ -137,8 +137,8 @@ func (v *Volume) protect(s layout.Superblock, log *journal.Area) error {
 	return v.Space.Protect(view, more...)
 }
 
-// recount puts right what a kernel leaves to the next mount: the totals of the superblock, and whether the orphan file
-// has entries. A file system that is open for reading only is in memory by then.
+// recount corrects what a kernel leaves to the next mount: the totals of the superblock, and the feature that says
+// whether the orphan file has entries. If the file system is open only for reading, it is in memory here.
 func (v *Volume) recount() error {
 	_, err := v.update(orphanCredits, func(h *journal.Handle) error {
 		if err := v.Space.Recount(h); err != nil {

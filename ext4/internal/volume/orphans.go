@@ -10,13 +10,13 @@ import (
 	"ext4img/journal"
 )
 
-// orphanCredits is what adding to or taking off the orphans may change.
+// orphanCredits is the number of blocks that adding or removing an orphan may change.
 const orphanCredits = inode.OrphanCredits
 
-// Finish does what follows Open: it deletes or truncates orphans, if the file system is open for writing, and from then on
-// errors are recorded in the superblock. An orphan that is damaged is left as it is, and Warnings names it. cut finishes an
-// interrupted truncate: it cuts off what lies beyond the size in bytes that a file has. If Finish fails the file system is
-// closed, and not marked clean.
+// Finish completes an Open. If the file system is open for writing, it deletes or truncates orphans; from then on
+// errors are recorded in the superblock. A damaged orphan stays as it is, and Warnings names it. Finish calls cut to
+// complete an interrupted truncate: cut removes what lies beyond the file's size in bytes. If Finish fails, the file
+// system is closed and not marked clean.
 func (v *Volume) Finish(cut func(ino layout.Ino, size int64) error) error {
 	if !v.readOnly {
 		if err := v.finish(cut); err != nil {
@@ -37,7 +37,7 @@ func (v *Volume) finish(cut func(ino layout.Ino, size int64) error) error {
 	return v.watchFaults()
 }
 
-// warnOfErrors warns of errors that somebody has seen before.
+// warnOfErrors warns of errors that were recorded before this session.
 func (v *Volume) warnOfErrors() error {
 	s, err := v.Super()
 	if err != nil || s.State()&layout.StateErrors == 0 {
@@ -47,8 +47,8 @@ func (v *Volume) warnOfErrors() error {
 	return nil
 }
 
-// cleanOrphans deletes the inodes without links that a crash left behind, and finishes interrupted truncates. What is
-// damaged stays on its list as it is: nothing of it is changed before all of it was looked at.
+// cleanOrphans deletes the inodes without links that a crash left behind, and completes interrupted truncates. It
+// checks all of an orphan before it changes anything. A damaged orphan stays on its list as it is.
 func (v *Volume) cleanOrphans(cut func(ino layout.Ino, size int64) error) error {
 	view := v.Journal.View()
 	orphans, err := v.Inodes.Orphans(view)
@@ -83,7 +83,7 @@ func (v *Volume) cleanOrphan(ino layout.Ino, cut func(ino layout.Ino, size int64
 	return err
 }
 
-// lookAtOrphan judges whether an orphan can be freed, or cut.
+// lookAtOrphan checks whether an orphan can be freed, or cut.
 func (v *Volume) lookAtOrphan(ino layout.Ino) (links uint16, size int64, mapped bool, err error) {
 	view := v.Journal.View()
 	defer view.Close()
@@ -97,8 +97,9 @@ func (v *Volume) lookAtOrphan(ino layout.Ino) (links uint16, size int64, mapped 
 	return rec.Links(), int64(rec.Size()), rec.MapsBlocks(), v.MayFree(view, ino)
 }
 
-// MayFree looks at all that goes with the last link of an inode, before that is taken away: its number, the blocks of its
-// map and its attributes. What is wrong with any of them is found here, or the inode would stay among the orphans.
+// MayFree checks everything that goes with the last link of an inode before that link is removed: its number, the
+// blocks of its map and its attributes. Without the check, an inode that cannot be freed would stay among the
+// orphans.
 func (v *Volume) MayFree(r journal.Reader, ino layout.Ino) error {
 	used, err := v.Space.InodeInUse(r, ino)
 	if err == nil && !used {
@@ -113,8 +114,8 @@ func (v *Volume) MayFree(r journal.Reader, ino layout.Ino) error {
 	return err
 }
 
-// FreeBlocks frees the blocks [from, to) of an inode, which have been looked at, a handle at a time from the right. It
-// returns the last transaction that changed the inode, 0 for none, after an error as well.
+// FreeBlocks frees the blocks [from, to) of an inode, which must have been checked, from the right and in several
+// handles. It returns the last transaction that changed the inode, or 0, even if it also returns an error.
 func (v *Volume) FreeBlocks(ino layout.Ino, from, to layout.Lblk) (last journal.TID, err error) {
 	mapped, err := v.mapsBlocks(ino)
 	if err != nil || !mapped {
@@ -144,8 +145,8 @@ func (v *Volume) mapsBlocks(ino layout.Ino) (bool, error) {
 	return rec.MapsBlocks(), nil
 }
 
-// Delete frees the blocks, the attributes and at last the number of an inode that is among the orphans, has no links and
-// is not in use, in as many handles as it takes.
+// Delete frees the blocks, the attributes and last the number of an inode, in as many handles as needed. The inode
+// must be among the orphans, have no links and not be in use.
 func (v *Volume) Delete(ino layout.Ino) error {
 	if _, err := v.FreeBlocks(ino, 0, ^layout.Lblk(0)); err != nil {
 		return err

@@ -9,8 +9,8 @@ import (
 	"ext4img/journal"
 )
 
-// Recover recovers the log of a file system on its device, and applies the fast commits that follow it. The rest of a
-// recovery, the orphans, is left to who asked. A file system that does not need it stays as it is.
+// Recover recovers the log of a file system on its device, and applies the fast commits that follow it. Its caller
+// takes care of the orphans. A file system that does not need recovery stays as it is.
 func Recover(dev aio.Device, o Options) error {
 	g, err := readGround(dev, o.ReadOnly)
 	if err != nil || !g.dirty() {
@@ -20,8 +20,9 @@ func Recover(dev aio.Device, o Options) error {
 	return Kind(err)
 }
 
-// recoverLog brings a device into the state in which it can be read: the log is replayed if it is dirty, a torn superblock
-// mended, fast commits are applied. It returns the device to go on with, which for reading only may be an overlay.
+// recoverLog makes a device readable: it replays the log if it is dirty, mends a torn superblock, and applies fast
+// commits. It returns the device to use from then on: an overlay, if the file system is dirty and opened only for
+// reading.
 func recoverLog(dev aio.Device, o Options) (aio.Device, *journal.Recovery, error) {
 	g, err := readGround(dev, o.ReadOnly)
 	if err != nil {
@@ -48,8 +49,8 @@ func recoverLog(dev aio.Device, o Options) (aio.Device, *journal.Recovery, error
 	return dev, rec, nil
 }
 
-// replayFast applies the fast commits that follow the last full transaction: in memory first, over the device, so that
-// what they change goes to the log and home as one transaction. For reading only it stays in memory.
+// replayFast applies the fast commits that follow the last full transaction: first in memory, over the device. The
+// changed blocks then go to the log and home as one transaction, unless the file system is opened only for reading.
 func replayFast(dev aio.Device, o Options, rec *journal.Recovery) (aio.Device, error) {
 	over := aio.NewOverlay(dev)
 	g, err := readGround(over, false)
@@ -70,7 +71,7 @@ func replayFast(dev aio.Device, o Options, rec *journal.Recovery) (aio.Device, e
 }
 
 func applyFast(g ground, o Options, fast []journal.FastCommit) error {
-	o.ReadOnly = false // it is in memory
+	o.ReadOnly = false // the changes stay in memory
 	v, err := start(g, o, nil, nil)
 	if err != nil {
 		return err
@@ -81,7 +82,7 @@ func applyFast(g ground, o Options, fast []journal.FastCommit) error {
 	return v.Journal.Close()
 }
 
-// changedBlocks is the blocks of an overlay that differ from its base.
+// changedBlocks returns the blocks of an overlay that differ from its base.
 func changedBlocks(base aio.Device, over *aio.Overlay, blockSize int) (map[uint64][]byte, error) {
 	out := make(map[uint64][]byte)
 	old := aio.AlignedBuf(blockSize, max(blockSize, base.Align()))

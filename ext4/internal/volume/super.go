@@ -9,15 +9,15 @@ import (
 	"ext4img/journal"
 )
 
-// ground is what the primary superblock says of the file system on a device.
+// ground holds the primary superblock of a device and what follows from it.
 type ground struct {
 	dev   aio.Device
 	geo   *layout.Geometry
 	super layout.Superblock
-	ref   journal.Ref // of the superblock
+	ref   journal.Ref // reference to the superblock
 }
 
-// readGround reads the primary superblock and judges whether it can be worked with. It leaves the checksum to its callers.
+// readGround reads the primary superblock and checks whether it is usable. Callers verify its checksum.
 func readGround(dev aio.Device, readOnly bool) (g ground, err error) {
 	p := make([]byte, layout.SuperSize)
 	if n, err := dev.ReadAt(p, layout.SuperOffset); err != nil && !(err == io.EOF && n == len(p)) {
@@ -54,7 +54,7 @@ func readGround(dev aio.Device, readOnly bool) (g ground, err error) {
 	return ground{dev, geo, s, ref}, nil
 }
 
-// dirty tells whether the log has to be recovered.
+// dirty reports whether the log must be recovered.
 func (g ground) dirty() bool {
 	return hasLog(g.super) && g.super.FeatureIncompat()&layout.IncompatRecover != 0
 }
@@ -63,9 +63,9 @@ func hasLog(s layout.Superblock) bool { return s.FeatureCompat()&layout.CompatHa
 
 func (g ground) hasMMP() bool { return g.geo.Incompat&layout.IncompatMMP != 0 }
 
-// tornMark tells whether a superblock whose checksum is wrong was torn between its two sectors while the mark of
-// being in use was written: one half has the mark, the checksum in the other is that of a superblock without, or the
-// other way round.
+// tornMark reports whether a superblock with a wrong checksum was torn between its two sectors while the mark of use
+// was written. Then one half has the mark while the checksum in the other half is that of a superblock without it, or
+// the other way round.
 func tornMark(s layout.Superblock) bool {
 	other := append(layout.Superblock(nil), s...)
 	if hasLog(s) {
@@ -76,8 +76,8 @@ func tornMark(s layout.Superblock) bool {
 	return other.VerifyChecksum() == nil
 }
 
-// mendSuper puts the checksum of a superblock right that was torn while the mark was written. A superblock torn in a
-// checkpoint has been replaced by the recovery.
+// mendSuper corrects the checksum of a superblock that was torn while the mark was written. If it was torn in a
+// checkpoint, the recovery has replaced it already.
 func mendSuper(dev aio.Device, readOnly bool) error {
 	g, err := readGround(dev, readOnly)
 	if err != nil {
@@ -95,17 +95,17 @@ func mendSuper(dev aio.Device, readOnly bool) error {
 	return journal.UpdateHome(dev, g.geo.BlockSize, ref, func([]byte) error { return nil })
 }
 
-// tornSuper is a superblock of which only the checksum may be wrong.
+// tornSuper is the type of a superblock of which only the checksum may be wrong.
 type tornSuper struct{ layout.SuperType }
 
-// Verify looks at the structure alone.
+// Verify checks only the structure.
 func (t tornSuper) Verify(p []byte) error { return t.Check(p) }
 
-// The mark of use is how the superblock on disk says that the file system is in use: with a journal by needs_recovery,
-// without one by the missing "clean" in s_state. The journal has the mark written before the first handle, so that
-// every logged copy of the superblock carries it, and an open that changes nothing writes nothing.
+// The mark of use says in the superblock on disk that the file system is in use: with a journal it is needs_recovery,
+// without one a missing "clean" in s_state. The journal has the mark written before the first handle. So every logged
+// copy of the superblock carries it, and an Open without changes writes nothing.
 
-// setInUse puts the mark into a superblock.
+// setInUse sets the mark in a superblock.
 func setInUse(s layout.Superblock) {
 	if hasLog(s) {
 		s.SetFeatureIncompat(s.FeatureIncompat() | layout.IncompatRecover)
@@ -114,7 +114,7 @@ func setInUse(s layout.Superblock) {
 	}
 }
 
-// activate writes the mark home: the kernel wipes a log without needs_recovery.
+// activate writes the mark home: without needs_recovery, a kernel would wipe the log.
 func (v *Volume) activate() error {
 	v.marked.Store(true)
 	err := v.updateSuper(setInUse)
@@ -124,7 +124,8 @@ func (v *Volume) activate() error {
 	return nil
 }
 
-// markClean takes the mark, and nothing else (see tornMark), off the superblock, when everything is home and the log is empty.
+// markClean removes the mark from the superblock, after everything is home and the log is empty. It changes nothing
+// else (see tornMark).
 func (v *Volume) markClean() error {
 	if !v.marked.Load() {
 		return nil
@@ -142,7 +143,7 @@ func (v *Volume) markClean() error {
 	return nil
 }
 
-// updateSuper changes the superblock at home, past the log.
+// updateSuper changes the superblock at home, outside the log.
 func (v *Volume) updateSuper(fn func(s layout.Superblock)) error {
 	return journal.UpdateHome(v.Dev, v.Geo.BlockSize, v.superRef, func(p []byte) error {
 		fn(layout.Superblock(p))

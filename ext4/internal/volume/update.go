@@ -10,10 +10,10 @@ import (
 	"ext4img/journal"
 )
 
-// errReadOnly is what a change of a read-only file system meets.
+// errReadOnly is the error of a change of a read-only file system.
 const errReadOnly = syscall.EROFS
 
-// Changeable tells whether changes are still made: nil, or syscall.EROFS.
+// Changeable returns nil if changes are allowed, or else syscall.EROFS.
 func (v *Volume) Changeable() error {
 	switch {
 	case v.readOnly:
@@ -24,11 +24,11 @@ func (v *Volume) Changeable() error {
 	return nil
 }
 
-// Update runs fn in one handle: a step that leaves a valid file system. If fn fails nothing has changed. credits is about how
-// many blocks it changes. Two failures are followed by another try in a transaction of its own: that of an allocation,
-// because what is free was freed in a transaction that is not committed yet (ordering O5); and that of a handle which
-// needs more blocks than the running transaction has room for. An error that says that the image is wrong is recorded in
-// the superblock.
+// Update runs fn in one handle: a step that leaves a valid file system. If fn fails, nothing has changed. credits is
+// the approximate number of blocks that fn changes. After two kinds of failure it runs fn again in a transaction of
+// its own: an allocation failed because the free blocks rest until a transaction has committed (ordering O5), or the
+// handle needs more blocks than the running transaction has room for. An error that says that the image is wrong is
+// recorded in the superblock.
 func (v *Volume) Update(credits int, fn func(h *journal.Handle) error) (journal.TID, error) {
 	if err := v.Changeable(); err != nil {
 		return 0, err
@@ -38,12 +38,12 @@ func (v *Volume) Update(credits int, fn func(h *journal.Handle) error) (journal.
 	return tid, err
 }
 
-// UpdateInode is Update for a change of one inode, which errors name.
+// UpdateInode is Update for a change of one inode. Errors name the inode.
 func (v *Volume) UpdateInode(ino layout.Ino, credits int, fn func(h *journal.Handle) error) (journal.TID, error) {
 	return v.Update(credits, func(h *journal.Handle) error { return layout.InInode(ino, fn(h)) })
 }
 
-// update is Update without a look at whether changes are allowed, and without a record of errors.
+// update is Update, but it does not check whether changes are allowed and records no errors.
 func (v *Volume) update(credits int, fn func(h *journal.Handle) error) (journal.TID, error) {
 	tid, err := v.step(credits+v.Quota.Credits(), fn)
 	switch {
@@ -57,7 +57,7 @@ func (v *Volume) update(credits int, fn func(h *journal.Handle) error) (journal.
 	return v.step(journal.Whole, fn)
 }
 
-// step runs fn in a handle, once.
+// step runs fn once, in a handle.
 func (v *Volume) step(credits int, fn func(h *journal.Handle) error) (journal.TID, error) {
 	h, err := v.Journal.Start(credits)
 	if err != nil {

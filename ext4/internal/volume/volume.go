@@ -2,12 +2,12 @@
 // packages above the journal, wired in one place. It is the only package that starts handles.
 //
 //	Open ── reads the superblock, recovers the log, starts the journal
-//	 └ Finish ── the orphans; from here on errors are recorded
+//	 └ Finish ── treats the orphans; from here on errors are recorded
 //	    └ Update ── one handle: a step that leaves a valid file system
-//	 Close ── everything home, and the mark of use off
+//	 Close ── writes everything home, and takes the mark of use off
 //
-// It owns the superblock's mark of use and the block of multi-mount protection, and writes both home past the log. What it
-// asks of its callers: nothing that waits for a handle, a commit or the device while a handle or a view is held.
+// It owns the superblock's mark of use and the block of multi-mount protection, and writes both home outside the log.
+// A caller that holds a handle or a view must not wait for a handle, a commit or the device.
 package volume
 
 import (
@@ -36,7 +36,8 @@ type Options struct {
 	Journal aio.Device
 	// Clock gives the time of new timestamps; nil is time.Now.
 	Clock func() time.Time
-	// CommitInterval is the longest time a change stays uncommitted; 0 leaves commits to explicit ones and a full log.
+	// CommitInterval is the longest time that a change stays uncommitted. If it is 0, only callers and a full log
+	// cause commits.
 	CommitInterval time.Duration
 	// CacheBytes bounds the memory for cached metadata; 0 is the journal's default.
 	CacheBytes int
@@ -44,7 +45,7 @@ type Options struct {
 	FastCommits func(v *Volume, fast []journal.FastCommit) error
 }
 
-// Layers are the packages over a journal, each for the bytes that it owns.
+// Layers are the packages above the journal, each with the bytes that it owns.
 type Layers struct {
 	Space   *group.Space
 	Inodes  *inode.Table
@@ -54,7 +55,7 @@ type Layers struct {
 	Quota   *quota.Quota
 }
 
-// Wire puts the packages over a journal. clock gives the time of new timestamps; nil is time.Now.
+// Wire opens the packages above a journal. clock gives the time of new timestamps; nil is time.Now.
 func Wire(g *layout.Geometry, j *journal.Journal, clock func() time.Time) Layers {
 	var l Layers
 	l.Space = group.New(g, j)
@@ -66,7 +67,7 @@ func Wire(g *layout.Geometry, j *journal.Journal, clock func() time.Time) Layers
 	return l
 }
 
-// Volume is an open file system below its names and its data.
+// Volume is an open file system without its names and its data.
 type Volume struct {
 	Layers
 	Dev     aio.Device // an overlay when a dirty image is open for reading only
@@ -74,8 +75,8 @@ type Volume struct {
 	Journal *journal.Journal
 
 	readOnly bool
-	recovery *journal.Recovery // of the log found at Open; nil if it was clean
-	warnings []error           // of Open and Finish
+	recovery *journal.Recovery // what Open recovered from the log; nil if the log was clean
+	warnings []error           // warnings of Open and Finish
 
 	superRef journal.Ref  // the primary superblock
 	own      []layout.Ino // see Own
@@ -88,11 +89,11 @@ type Volume struct {
 // ReadOnly tells whether the file system refuses changes.
 func (v *Volume) ReadOnly() bool { return v.readOnly }
 
-// Recovery is what Open recovered from the log, nil if the log was clean.
+// Recovery is what Open recovered from the log; nil if the log was clean.
 func (v *Volume) Recovery() *journal.Recovery { return v.recovery }
 
-// Warnings lists what Open and Finish found wrong and could do without, in the order in which they were found: orphans that
-// stay on their list since they are damaged, a file system that is marked as one with errors.
+// Warnings lists the defects that Open and Finish have met and tolerated, in the order in which they met them:
+// damaged orphans, which stay on their list, and a file system marked as having errors.
 func (v *Volume) Warnings() []error { return slices.Clone(v.warnings) }
 
 func (v *Volume) warn(err error) { v.warnings = append(v.warnings, Kind(err)) }
@@ -108,12 +109,13 @@ func (v *Volume) Super() (layout.Superblock, error) {
 	return append(layout.Superblock(nil), s...), nil
 }
 
-// Own tells whether an inode is one of the file system's own, which no name leads to in a sound file system.
+// Own reports whether an inode belongs to the file system itself. In a sound file system no name leads to such an
+// inode.
 func (v *Volume) Own(ino layout.Ino) bool {
 	return ino < v.Geo.FirstIno && ino != layout.RootIno || slices.Contains(v.own, ino)
 }
 
-// ownInodes are those of the file system itself besides the reserved numbers.
+// ownInodes lists the file system's own inodes that are not among the reserved numbers.
 func ownInodes(s layout.Superblock) (own []layout.Ino) {
 	if s.FeatureROCompat()&layout.ROCompatQuota != 0 {
 		own = append(own, layout.Ino(s.UsrQuotaInum()), layout.Ino(s.GrpQuotaInum()), layout.Ino(s.PrjQuotaInum()))
