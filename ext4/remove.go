@@ -75,6 +75,7 @@ func (f *FS) RemoveTree(ctx context.Context, name string, bad func(path string, 
 		return nil
 	}
 	w := Walk{
+		Changing: true,
 		Visit: func(v *Visit) error {
 			if v.Info.IsDir() {
 				return nil

@@ -20,6 +20,9 @@ type Walk struct {
 	// Visit is called with each file and directory, before what is in it. fs.SkipDir leaves out what is in it; another
 	// error ends the walk.
 	Visit func(v *Visit) error
+	// Changing says that the functions change what they are called with. Then a directory whose ".." does not lead back to
+	// the directory that the walk comes from is a *LoopError: its name is a way out of the tree.
+	Changing bool
 	// Leave, if not nil, is called with each directory that was entered, after what is in it. An error ends the walk.
 	Leave func(v *Visit) error
 	// Bad is called with what cannot be visited, and with a directory of which a part cannot be read: after its Visit,
@@ -57,11 +60,19 @@ func (v *Visit) Path() string {
 
 // LoopError says that a directory is reached in a second way, which no tree has.
 type LoopError struct {
-	Ino uint32 // the directory
+	Ino    uint32 // the directory
+	Parent uint32 // what its ".." leads to, where that is not what the walk comes from; else 0
+	cause  error  // why its ".." leads nowhere, where that matters
 }
 
 // Error names the directory.
 func (e *LoopError) Error() string {
+	if e.cause != nil {
+		return fmt.Sprintf("inode %d: a directory that does not say where it is: %v", e.Ino, e.cause)
+	}
+	if e.Parent != 0 {
+		return fmt.Sprintf("inode %d: a directory that says it is in directory %d", e.Ino, e.Parent)
+	}
 	return fmt.Sprintf("inode %d: a directory that was entered by another name already", e.Ino)
 }
 
@@ -142,8 +153,13 @@ func (r *walkRun) visit(v Visit) error {
 		return r.bad(&v, err)
 	}
 	v.Info = info
-	if info.IsDir() && r.enteredBit(v.Inode.ino, false) {
-		return r.bad(&v, &LoopError{v.Inode.Ino()})
+	if info.IsDir() {
+		if r.enteredBit(v.Inode.ino, false) {
+			return r.bad(&v, &LoopError{Ino: v.Inode.Ino()})
+		}
+		if err := r.leadsBack(&v); err != nil {
+			return r.bad(&v, err)
+		}
 	}
 	switch err := r.Visit(&v); {
 	case err == fs.SkipDir || err == nil && !info.IsDir():
@@ -152,6 +168,21 @@ func (r *walkRun) visit(v Visit) error {
 		return err
 	}
 	return r.enter(&v)
+}
+
+// leadsBack refuses a directory that would be changed, and does not say that it is where it was found.
+func (r *walkRun) leadsBack(v *Visit) error {
+	if !r.Changing || v.Depth == 0 {
+		return nil
+	}
+	up, err := v.Inode.Lookup("..")
+	switch {
+	case err != nil:
+		return &LoopError{Ino: v.Inode.Ino(), cause: reason(err)}
+	case up != v.Dir:
+		return &LoopError{Ino: v.Inode.Ino(), Parent: up.Ino()}
+	}
+	return nil
 }
 
 // enter reads the names of a directory.

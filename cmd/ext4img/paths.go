@@ -52,6 +52,7 @@ func overTrees(e *env, o pathsOptions, follow bool, fn func(v *ext4.Visit) error
 			return err
 		}
 		w := ext4.Walk{
+			Changing: true,
 			Visit: func(v *ext4.Visit) error {
 				if err := fn(v); err != nil {
 					return fails.add(v.Path(), reason(err))
