@@ -9,6 +9,8 @@ import (
 	"testing"
 	"unsafe"
 
+	"ext4img/testimages/effort"
+
 	"golang.org/x/sys/unix"
 )
 
@@ -272,9 +274,7 @@ func TestRefusedByKernel(t *testing.T) {
 
 // TestLibaioExhausted takes all of the system's asynchronous I/O; other programs cannot use any meanwhile.
 func TestLibaioExhausted(t *testing.T) {
-	if os.Getenv("EXT4IMG_LONG") == "" {
-		t.Skip("disturbs other processes; EXT4IMG_LONG=1 runs it")
-	}
+	effort.NeedLong(t, "disturbs other processes")
 	f := testFile(t, EngineLibaio, 4096)
 	auto := testFile(t, EngineAuto, 4096)
 	auto.engines = []string{EngineLibaio, EngineSync}

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"ext4img/ext4/layout"
+	"ext4img/testimages/effort"
 )
 
 // aclOperation makes up an operation on a few names, most of which exist.
@@ -53,7 +54,7 @@ func TestACLsLikeKernel(t *testing.T) {
 	for name, opts := range map[string][]string{"256": {"-t", "ext4"}, "128": {"-t", "ext4", "-I", "128"}, "ext3": {"-t", "ext3", "-b", "1024"}} {
 		t.Run(name, func(t *testing.T) {
 			ops := longForm(3000, 200_000)
-			r := rand.New(rand.NewPCG(seedOf(t, ops), 5))
+			r := rand.New(rand.NewPCG(effort.Seed(t, ops), 5))
 			img, other := newImage(t, "16M", opts...), newImage(t, "16M", opts...)
 			k := newKernel(t, other, "rw")
 			d := newOurs(t, img)

@@ -18,6 +18,7 @@ import (
 
 	"ext4img/aio/simdev"
 	"ext4img/ext4/layout"
+	"ext4img/testimages/effort"
 	"ext4img/testimages/judge"
 )
 
@@ -312,7 +313,7 @@ func recoverBoth(t *testing.T, crashed, options string) string {
 // TestFastCommits recovers the fast commits of a busy kernel.
 func TestFastCommits(t *testing.T) {
 	rounds := 2
-	if os.Getenv("EXT4IMG_LONG") != "" {
+	if effort.Long() {
 		rounds = 20
 	}
 	if testing.Short() {
@@ -322,22 +323,12 @@ func TestFastCommits(t *testing.T) {
 	for round := range rounds {
 		for _, shape := range shapes {
 			t.Run(fmt.Sprint(round, shape), func(t *testing.T) {
-				seed := testSeed(t)
+				seed := effort.Seed(t, 0)
 				img := busyImage(t, seed, 3, ",commit=300", append([]string{"-t", "ext4", "-O", "fast_commit"}, shape...)...)
 				recoverBoth(t, img, "")
 			})
 		}
 	}
-}
-
-func testSeed(t *testing.T) uint64 {
-	t.Helper()
-	seed := rand.Uint64()
-	if s, err := fmt.Sscan(os.Getenv("EXT4IMG_SEED"), &seed); s == 1 && err != nil {
-		t.Fatal(err)
-	}
-	t.Logf("seed: EXT4IMG_SEED=%d", seed)
-	return seed
 }
 
 // TestBusyKernel recovers what crashed kernels leave in many variants: with the same bytes as e2fsck, and to the tree
@@ -363,7 +354,7 @@ func TestBusyKernel(t *testing.T) {
 		{"writeback", ",data=writeback", []string{"-t", "ext4"}},
 	} {
 		t.Run(v.name, func(t *testing.T) {
-			seed := testSeed(t)
+			seed := effort.Seed(t, 0)
 			img := busyImage(t, seed, 12, v.options, v.mkfs...)
 			must(t, replayAgrees(t, img))
 			recoverBoth(t, img, "")
@@ -383,7 +374,7 @@ func TestKernelRecoversOurs(t *testing.T) {
 		{"-t", "ext4", "-O", "fast_commit"},
 	} {
 		t.Run(fmt.Sprint(opts), func(t *testing.T) {
-			rnd := rand.New(rand.NewPCG(testSeed(t), 3))
+			rnd := rand.New(rand.NewPCG(effort.Seed(t, 0), 3))
 			img := newImage(t, "64M", opts...)
 			fs, dev := openImage(t, img, Options{})
 			must(t, errors.Join(fs.Mkdir("/A", Attr{Perm: 0o755}), fs.Mkdir("/B", Attr{Perm: 0o755})))
@@ -416,7 +407,7 @@ func TestKernelRecoversOurs(t *testing.T) {
 // TestCrashFastCommits crashes in the middle of the recovery of fast commits: whatever has reached the medium, the next
 // recovery comes to the same.
 func TestCrashFastCommits(t *testing.T) {
-	img := busyImage(t, testSeed(t), 3, ",commit=300", "-t", "ext4", "-O", "fast_commit", "-b", "1024")
+	img := busyImage(t, effort.Seed(t, 0), 3, ",commit=300", "-t", "ext4", "-O", "fast_commit", "-b", "1024")
 	base, err := simdev.LoadImage(img)
 	must(t, err)
 	dev := simdev.FromImage(base.Clone())

@@ -18,6 +18,7 @@ import (
 	"ext4img/aio/simdev"
 	"ext4img/ext4/check"
 	"ext4img/ext4/layout"
+	"ext4img/testimages/effort"
 	"ext4img/testimages/judge"
 )
 
@@ -409,20 +410,10 @@ func syncOp() crashOp {
 }
 
 // crashBudget is how many states a run explores.
-func crashBudget() int {
-	if n, err := strconv.Atoi(os.Getenv("EXT4IMG_CRASH_STATES")); err == nil && n > 0 {
-		return n
-	}
-	return 1500
-}
+func crashBudget() int { return effort.CrashStates(1500, 1500) }
 
 func newExplorer(t *testing.T, budget int) *explorer {
-	seed := uint64(time.Now().UnixNano())
-	if s, err := strconv.ParseUint(os.Getenv("EXT4IMG_SEED"), 10, 64); err == nil {
-		seed = s
-	}
-	t.Logf("seed: EXT4IMG_SEED=%d", seed)
-	x := &explorer{t: t, rnd: rand.New(rand.NewSource(int64(seed))), budget: budget, seen: map[uint64]bool{}}
+	x := &explorer{t: t, rnd: rand.New(rand.NewSource(int64(effort.Seed(t, 0)))), budget: budget, seen: map[uint64]bool{}}
 	if judge.Has("e2fsck") {
 		x.judge = 50
 	}

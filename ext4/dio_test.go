@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"errors"
 	"math/rand/v2"
-	"os"
 	"sync"
 	"sync/atomic"
 	"syscall"
@@ -13,6 +12,7 @@ import (
 	"ext4img/aio"
 	"ext4img/aio/simdev"
 	"ext4img/ext4/layout"
+	"ext4img/testimages/effort"
 )
 
 // simImage loads an image into a simulated device and opens it.
@@ -205,7 +205,7 @@ func TestLastBlock(t *testing.T) {
 // TestTruncateRaces lets truncate, punch and sync race with writers at depth: nobody hangs, starves or fails.
 func TestTruncateRaces(t *testing.T) {
 	rounds := 40
-	if os.Getenv("EXT4IMG_LONG") != "" {
+	if effort.Long() {
 		rounds = 1000
 	}
 	const bs, blocks = 4096, 512

@@ -11,6 +11,7 @@ import (
 	"testing"
 
 	"ext4img/ext4/layout"
+	"ext4img/testimages/effort"
 )
 
 // drafted replaces the content of a file, or makes it.
@@ -65,7 +66,7 @@ func TestDraftKeeps(t *testing.T) {
 		want := map[string][]byte{}
 		for i, from := range sizes {
 			for j, to := range sizes {
-				if (i+j)%2 == 0 && i+j > 0 && i+j < 8 && os.Getenv("EXT4IMG_LONG") == "" {
+				if (i+j)%2 == 0 && i+j > 0 && i+j < 8 && !effort.Long() {
 					continue
 				}
 				name := fmt.Sprintf("/%d-%d", from, to)

@@ -10,6 +10,7 @@ import (
 
 	"ext4img/aio"
 	"ext4img/ext4/layout"
+	"ext4img/testimages/effort"
 	"ext4img/testimages/judge"
 )
 
@@ -89,7 +90,7 @@ func externalCrash(t *testing.T, bs string) (img, log string) {
 			t.Skipf("judge missing: mke2fs (%v: %s)", err, out)
 		}
 	}
-	b := &busyKernel{rnd: rand.New(rand.NewPCG(testSeed(t), 1)), sync: 8}
+	b := &busyKernel{rnd: rand.New(rand.NewPCG(effort.Seed(t, 0), 1)), sync: 8}
 	crashed := crashedKernel(t, img, "", func(mnt string) error {
 		b.root = mnt
 		return b.run(300)

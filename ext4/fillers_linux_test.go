@@ -11,6 +11,7 @@ import (
 	"syscall"
 	"testing"
 
+	"ext4img/testimages/effort"
 	"ext4img/testimages/judge"
 )
 
@@ -123,7 +124,7 @@ func TestPreallocatedOnFull(t *testing.T) {
 						opts = append(opts, "-O", journal+",bigalloc", "-C", fmt.Sprint(bs*cluster))
 					}
 					for i, by := range fillers() {
-						if n++; (n/5+i)%5 != 0 && os.Getenv("EXT4IMG_LONG") == "" {
+						if n++; (n/5+i)%5 != 0 && !effort.Long() {
 							continue // each shape with one filler
 						}
 						t.Run(fmt.Sprintf("%d %s cluster %d -m %s %s", bs, journal, cluster, reserved, by.name), func(t *testing.T) {

@@ -10,6 +10,7 @@ import (
 	"ext4img/aio/simdev"
 	"ext4img/ext4/layout"
 	"ext4img/ext4/mkfs"
+	"ext4img/testimages/effort"
 )
 
 // fsxShapes are the ways in which a file can be mapped.
@@ -28,7 +29,7 @@ func TestFsxModel(t *testing.T) {
 	for shape, o := range fsxShapes {
 		for _, how := range []string{"plain", "queued"} {
 			t.Run(shape+"/"+how, func(t *testing.T) {
-				seed := seedOf(t, ops)
+				seed := effort.Seed(t, ops)
 				dev := simdev.NewFilled(32<<20, 0xAA)
 				must(t, mkfs.Make(dev, o))
 				fsxModel(t, dev, rand.New(rand.NewPCG(seed, 5)), ops, how == "queued")

@@ -7,14 +7,13 @@ import (
 	"math/rand/v2"
 	"os"
 	"runtime"
-	"strconv"
 	"syscall"
 	"testing"
-	"time"
 
 	"ext4img/aio"
 	"ext4img/aio/simdev"
 	"ext4img/ext4/layout"
+	"ext4img/testimages/effort"
 )
 
 // fullFS is a file system that another program, which keeps no pool, has filled to its last cluster.
@@ -31,11 +30,7 @@ type fullFS struct {
 // fullImage makes a file system over poisoned free space, has prepare preallocate /db in it, and fills it.
 func fullImage(t *testing.T, size string, opts []string, prepare func(w *fullFS) *File) (*fullFS, *File) {
 	t.Helper()
-	seed := uint64(time.Now().UnixNano())
-	if s, err := strconv.ParseUint(os.Getenv("EXT4IMG_SEED"), 10, 64); err == nil {
-		seed = s
-	}
-	t.Logf("seed: EXT4IMG_SEED=%d", seed)
+	seed := effort.Seed(t, 0)
 	img := newImage(t, size, append([]string{"-t", "ext4", "-m", "0"}, opts...)...)
 	poison(t, img)
 	dev, err := simdev.Load(img)
@@ -188,7 +183,7 @@ func TestFullWithoutPool(t *testing.T) {
 		"beyond the end": func(w *fullFS) *File { return w.pieces(FallocKeepSize, 500) },
 	} {
 		for geometry, opts := range geometries {
-			if n++; n%3 != 0 && os.Getenv("EXT4IMG_LONG") == "" {
+			if n++; n%3 != 0 && !effort.Long() {
 				continue
 			}
 			t.Run(name+" "+geometry, func(t *testing.T) {

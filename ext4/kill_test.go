@@ -14,6 +14,7 @@ import (
 
 	"ext4img/aio"
 	"ext4img/ext4/check"
+	"ext4img/testimages/effort"
 	"ext4img/testimages/judge"
 )
 
@@ -77,7 +78,7 @@ func killChild(img string) error {
 // beyond the recovery, verify on the original finds nothing, and every block that was synced is there.
 func TestKill(t *testing.T) {
 	rounds := 4
-	if os.Getenv("EXT4IMG_LONG") != "" {
+	if effort.Long() {
 		rounds = 20
 	}
 	if testing.Short() {

@@ -15,6 +15,7 @@ import (
 
 	"ext4img/ext4/internal/names"
 	"ext4img/ext4/layout"
+	"ext4img/testimages/effort"
 	"ext4img/testimages/judge"
 	"golang.org/x/sys/unix"
 )
@@ -370,7 +371,7 @@ func TestModelLikeKernel(t *testing.T) {
 	ops := longForm(300, 20_000)
 	for _, shape := range modelShapes() {
 		t.Run(shape, func(t *testing.T) {
-			seed := seedOf(t, ops)
+			seed := effort.Seed(t, ops)
 			img, g := modelImage(t, shape, seed)
 			g.careful = g.inline
 			other, _ := modelImage(t, shape, seed)
@@ -399,12 +400,12 @@ func TestModelLikeKernel(t *testing.T) {
 // too few files for a bar so close.
 func TestFragmentation(t *testing.T) {
 	size, most := int64(256)<<20, 1.7
-	if os.Getenv("EXT4IMG_LONG") != "" {
+	if effort.Long() {
 		size, most = 768<<20, 1.2
 	}
 	for _, growing := range []int{1, 4} {
 		t.Run(fmt.Sprintf("growing%d", growing), func(t *testing.T) {
-			f := newFilling(rand.New(rand.NewPCG(seedOf(t, 0), 9)), size)
+			f := newFilling(rand.New(rand.NewPCG(effort.Seed(t, 0), 9)), size)
 			imgs := [2]string{}
 			for i := range imgs {
 				imgs[i] = newImage(t, fmt.Sprintf("%dK", size>>10), "-t", "ext4", "-b", "4096", "-m", "0")

@@ -5,9 +5,7 @@ import (
 	"crypto/sha256"
 	"fmt"
 	"math/rand/v2"
-	"os"
 	"slices"
-	"strconv"
 	"strings"
 	"syscall"
 	"testing"
@@ -15,6 +13,7 @@ import (
 	"ext4img/aio"
 	"ext4img/ext4/check"
 	"ext4img/ext4/layout"
+	"ext4img/testimages/effort"
 	"ext4img/testimages/judge"
 )
 
@@ -53,32 +52,10 @@ func shapeOptions(name string) []string {
 
 // longForm is the number of operations: short ones in ordinary tests, EXT4IMG_OPS or many with EXT4IMG_LONG.
 func longForm(short, long int) int {
-	if n, err := strconv.Atoi(os.Getenv("EXT4IMG_OPS")); err == nil && n > 0 {
-		return n
-	}
-	if os.Getenv("EXT4IMG_LONG") != "" {
-		return long
-	}
 	if testing.Short() {
-		return short / 2
+		short /= 2
 	}
-	return short
-}
-
-// seedOf is the seed of a run: EXT4IMG_SEED, or a new one. A failure prints how to run it again.
-func seedOf(t *testing.T, ops int) uint64 {
-	t.Helper()
-	seed, err := strconv.ParseUint(os.Getenv("EXT4IMG_SEED"), 10, 64)
-	if err != nil {
-		seed = rand.Uint64()
-	}
-	t.Logf("seed %d", seed)
-	t.Cleanup(func() {
-		if t.Failed() {
-			t.Logf("again: EXT4IMG_SEED=%d EXT4IMG_OPS=%d go test ./ext4 -count=1 -run '^%s$'", seed, ops, strings.ReplaceAll(t.Name(), "/", "$/^"))
-		}
-	})
-	return seed
+	return effort.Ops(short, long)
 }
 
 // modelImage makes an image of a shape and the model and generator for it.
@@ -222,7 +199,7 @@ func TestModel(t *testing.T) {
 	ops := longForm(200, 200_000)
 	for _, shape := range modelShapes() {
 		t.Run(shape, func(t *testing.T) {
-			seed := seedOf(t, ops)
+			seed := effort.Seed(t, ops)
 			img, g := modelImage(t, shape, seed)
 			d := newOurs(t, img)
 			var last []string

@@ -12,6 +12,7 @@ import (
 	"ext4img/aio/simdev"
 	"ext4img/ext4/layout"
 	"ext4img/ext4/mkfs"
+	"ext4img/testimages/effort"
 )
 
 // extentCount is how many runs of blocks a file has on the device.
@@ -38,7 +39,7 @@ func TestLargeFile(t *testing.T) {
 		largeFile(t, func(f *File) { must(t, f.Fallocate(0, 0, 1<<30)) })
 	})
 	t.Run("written", func(t *testing.T) {
-		if os.Getenv("EXT4IMG_LONG") == "" {
+		if !effort.Long() {
 			t.Skip("long: writes 1 GiB")
 		}
 		largeFile(t, func(f *File) {

@@ -5,11 +5,11 @@ import (
 	"errors"
 	"fmt"
 	iofs "io/fs"
-	"os"
 	"slices"
 	"strings"
 	"testing"
 
+	"ext4img/testimages/effort"
 	"ext4img/testimages/judge"
 )
 
@@ -89,7 +89,7 @@ func TestWalkOrder(t *testing.T) {
 // TestWalkDeep: far deeper than a path can be long, made, walked and removed by inode.
 func TestWalkDeep(t *testing.T) {
 	depth := 6000
-	if os.Getenv("EXT4IMG_LONG") != "" {
+	if effort.Long() {
 		depth = 100000
 	}
 	img := newImage(t, "256M", "-t", "ext4", "-b", "1024", "-N", fmt.Sprint(depth+1000))

@@ -3,11 +3,10 @@ package journal
 import (
 	"fmt"
 	"math/rand"
-	"os"
-	"strconv"
 	"testing"
 
 	"ext4img/aio/simdev"
+	"ext4img/testimages/effort"
 )
 
 // crashStates calls check with every state that a power cut in epoch e may leave. If there are more than samples
@@ -59,31 +58,11 @@ func everyCrash(tr *simdev.Trace, r *rand.Rand, samples int, check func(e int, d
 
 // seeded returns a random generator and prints the seed, with which the same run can be repeated.
 func seeded(t testing.TB) *rand.Rand {
-	seed := rand.Uint64()
-	if s := os.Getenv("EXT4IMG_SEED"); s != "" {
-		var err error
-		if seed, err = strconv.ParseUint(s, 10, 64); err != nil {
-			t.Fatal(err)
-		}
-	}
-	t.Logf("again: EXT4IMG_SEED=%d go test ./journal -run '^%s$'", seed, t.Name())
-	return rand.New(rand.NewSource(int64(seed)))
+	return rand.New(rand.NewSource(int64(effort.Seed(t, 0))))
 }
 
 // wantStates is how many crash states a test explores.
-func wantStates(t testing.TB) int {
-	if s := os.Getenv("EXT4IMG_CRASH_STATES"); s != "" {
-		n, err := strconv.Atoi(s)
-		if err != nil {
-			t.Fatal(err)
-		}
-		return n
-	}
-	if os.Getenv("EXT4IMG_LONG") == "1" {
-		return 100_000
-	}
-	return 2000
-}
+func wantStates() int { return effort.CrashStates(2000, 100_000) }
 
 // event is one thing that happened to a block: it became metadata with a value, was freed, or got file data.
 type event struct {
@@ -242,7 +221,7 @@ func (w *crashWorld) run(steps int) {
 func TestCrashAnywhere(t *testing.T) {
 	r := seeded(t)
 	states := 0
-	for i := 0; states < wantStates(t); i++ {
+	for i := 0; states < wantStates(); i++ {
 		w := newWorld(t, r, forms[i%len(forms)])
 		w.run(150)
 		states += everyCrash(w.dev.Trace(), r, 6, func(e int, d *simdev.Device) { w.m.check(t, e, d) })
@@ -256,7 +235,7 @@ func TestCrashInRecovery(t *testing.T) {
 	var w *crashWorld
 	var tr *simdev.Trace
 	states := 0
-	for i := 0; states < wantStates(t)/4; i++ {
+	for i := 0; states < wantStates()/4; i++ {
 		if i%20 == 0 {
 			w = newWorld(t, r, form{features: FeatureCsumV3 | Feature64Bit})
 			w.run(100)

@@ -15,6 +15,7 @@ import (
 	"testing"
 
 	"ext4img/aio/parttable"
+	"ext4img/testimages/effort"
 	"ext4img/testimages/judge"
 )
 
@@ -56,24 +57,11 @@ func newDisk(t *testing.T, size int64) string {
 
 // seeded returns a random generator with the seed EXT4IMG_SEED, or with a new seed.
 func seeded(t *testing.T) *rand.Rand {
-	seed := rand.Uint64()
-	if s, err := strconv.ParseUint(os.Getenv("EXT4IMG_SEED"), 10, 64); err == nil {
-		seed = s
-	}
-	t.Logf("seed: EXT4IMG_SEED=%d", seed)
-	return rand.New(rand.NewPCG(seed, 0))
+	return rand.New(rand.NewPCG(effort.Seed(t, 0), 0))
 }
 
 // rounds is the number of random tables.
-func rounds(short int) int {
-	if n, err := strconv.Atoi(os.Getenv("EXT4IMG_OPS")); err == nil {
-		return n
-	}
-	if os.Getenv("EXT4IMG_LONG") != "" {
-		return 50 * short
-	}
-	return short
-}
+func rounds(short int) int { return effort.Ops(short, 50*short) }
 
 // entry is one partition as a judge lists it, in sectors.
 type entry struct{ number, start, size int64 }

@@ -16,6 +16,7 @@ import (
 	"ext4img/ext4"
 	"ext4img/ext4/layout"
 	"ext4img/ext4/tree"
+	"ext4img/testimages/effort"
 	"ext4img/testimages/judge"
 
 	"golang.org/x/sys/unix"
@@ -272,7 +273,7 @@ func TestExportGraph(t *testing.T) {
 // TestExportDeep: a tree deeper than a path can be long goes out both ways.
 func TestExportDeep(t *testing.T) {
 	depth := 2200
-	if os.Getenv("EXT4IMG_LONG") != "" {
+	if effort.Long() {
 		depth = 5000
 	}
 	img := newImage(t, "64M", "-b", "1024", "-N", "8000")

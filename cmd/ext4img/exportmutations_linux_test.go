@@ -6,9 +6,11 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"testing"
 
+	"ext4img/testimages/effort"
 	"ext4img/testimages/judge"
 )
 
@@ -18,14 +20,11 @@ import (
 func TestExportMutations(t *testing.T) {
 	mutate := judge.Oracles(t, "mutate.py")
 	judge.Need(t, "python3", "debugfs")
-	n, seed := 24, "1"
-	if os.Getenv("EXT4IMG_LONG") != "" {
+	n := 24
+	if effort.Long() {
 		n = 400
 	}
-	if s := os.Getenv("EXT4IMG_SEED"); s != "" {
-		seed = s
-	}
-	t.Logf("seed %s: EXT4IMG_SEED=%s runs it again", seed, seed)
+	seed := strconv.FormatUint(effort.FixedSeed(t, 1, 0), 10)
 	src, bases, out := damagedTree(t), t.TempDir(), t.TempDir()
 	for i := range 40 {
 		if err := os.WriteFile(filepath.Join(src, "dir", fmt.Sprintf("small %d", i)), bytes.Repeat([]byte{byte(i)}, i*40), 0o644); err != nil {

@@ -12,6 +12,7 @@ import (
 
 	"ext4img/aio"
 	"ext4img/ext4"
+	"ext4img/testimages/effort"
 	"ext4img/testimages/judge"
 )
 
@@ -86,7 +87,7 @@ func filled(t *testing.T, img string, fn func(f *ext4.FS) error) {
 // TestDeepTree: a tree deeper than a path can be long is listed to its end.
 func TestDeepTree(t *testing.T) {
 	depth := 2500
-	if os.Getenv("EXT4IMG_LONG") != "" {
+	if effort.Long() {
 		depth = 10000
 	}
 	img := newImage(t, "64M", "-b", "1024", "-N", fmt.Sprint(depth+1000))

@@ -1,12 +1,13 @@
 package main
 
 import (
-	"os"
 	"os/exec"
 	"path/filepath"
 	"strings"
 	"syscall"
 	"testing"
+
+	"ext4img/testimages/effort"
 )
 
 // peak runs command lines in processes of their own and returns the most memory that one of them had, in bytes.
@@ -27,9 +28,7 @@ func peak(t *testing.T, program string, lines ...string) (most int64) {
 // TestMemoryOfLargeFiles preallocates, punches and removes files as large as images get, with small blocks and large
 // logs, where there is most metadata to keep: no command takes more than 256 MiB.
 func TestMemoryOfLargeFiles(t *testing.T) {
-	if os.Getenv("EXT4IMG_LONG") == "" {
-		t.Skip("takes a minute: EXT4IMG_LONG=1")
-	}
+	effort.NeedLong(t, "takes a minute")
 	dir := t.TempDir()
 	program, img := filepath.Join(dir, "ext4img"), filepath.Join(dir, "img")
 	if out, err := exec.Command("go", "build", "-o", program, ".").CombinedOutput(); err != nil {

@@ -11,6 +11,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"ext4img/testimages/effort"
 	"ext4img/testimages/judge"
 )
 
@@ -30,9 +31,7 @@ func TestRoundTrip(t *testing.T) {
 		throughTar(t, src, "48M")
 	})
 	t.Run("real", func(t *testing.T) {
-		if os.Getenv("EXT4IMG_LONG") == "" {
-			t.Skip("long: EXT4IMG_LONG=1")
-		}
+		effort.NeedLong(t, "long")
 		src := os.Getenv("EXT4IMG_TREE")
 		if src == "" {
 			src = "/usr"

@@ -16,6 +16,7 @@ import (
 	"ext4img/cmd/ext4img/internal/stress"
 	"ext4img/ext4"
 	"ext4img/ext4/layout"
+	"ext4img/testimages/effort"
 	"ext4img/testimages/judge"
 )
 
@@ -42,7 +43,7 @@ var testCase1 = stress.Plan{
 	Stages: 1<<2 | 1<<3,
 }
 
-func long() bool { return os.Getenv("EXT4IMG_LONG") != "" }
+func long() bool { return effort.Long() }
 
 // TestCase1 is the patch's test case, from the command line: the file ends with exactly the kernel's map, truncate
 // returns at once, e2fsck is content.

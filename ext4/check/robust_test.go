@@ -3,7 +3,6 @@ package check
 import (
 	"fmt"
 	"math/rand/v2"
-	"os"
 	"runtime"
 	"testing"
 	"time"
@@ -11,6 +10,7 @@ import (
 	"ext4img/aio/simdev"
 	"ext4img/ext4/layout"
 	"ext4img/testimages"
+	"ext4img/testimages/effort"
 )
 
 // The check of a small damaged image may take this long on a busy machine, and allocate this much in total.
@@ -33,7 +33,7 @@ func runBounded(t testing.TB, dev *simdev.Device, what string) *Report {
 	return r
 }
 
-func long() bool { return os.Getenv("EXT4IMG_LONG") != "" }
+func long() bool { return effort.Long() }
 
 func TestTruncatedImages(t *testing.T) {
 	for _, name := range []string{"default-1k", "ext2-bare", "dirty", "inline"} {

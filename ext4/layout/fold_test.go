@@ -5,12 +5,12 @@ import (
 	"bytes"
 	"fmt"
 	"math/rand/v2"
-	"os"
 	"regexp"
 	"strings"
 	"testing"
 	"unicode/utf8"
 
+	"ext4img/testimages/effort"
 	"ext4img/testimages/judge"
 )
 
@@ -34,7 +34,7 @@ func TestFoldName(t *testing.T) {
 func TestFoldDebugfs(t *testing.T) {
 	names := []string{"\u035f\u034f\u034c", "\u035f\u034c", "\u034c\u035f"}
 	step := rune(13)
-	if os.Getenv("EXT4IMG_LONG") != "" {
+	if effort.Long() {
 		step = 1
 	}
 	for r := rune(0x80); r <= utf8.MaxRune; r += step {

@@ -10,6 +10,7 @@ import (
 
 	"ext4img/aio/simdev"
 	"ext4img/ext4/layout"
+	"ext4img/testimages/effort"
 	"ext4img/testimages/judge"
 )
 
@@ -195,7 +196,7 @@ func TestMakeFault(t *testing.T) {
 func TestMakeRandom(t *testing.T) {
 	judge.Need(t, "e2fsck")
 	seed, rounds := int64(1), 60
-	if os.Getenv("EXT4IMG_LONG") != "" {
+	if effort.Long() {
 		seed, rounds = testTime.UnixNano()^int64(os.Getpid()), 5000
 	}
 	made := 0

@@ -6,6 +6,7 @@ import (
 
 	"ext4img/aio"
 	"ext4img/aio/simdev"
+	"ext4img/testimages/effort"
 )
 
 // The largest sizes: numbers beyond 32 bits, and sizes from which meta block groups are used.
@@ -17,9 +18,7 @@ func TestMakeHuge(t *testing.T) {
 		{name: "2T of 1k blocks", size: 2 * tib, o: Options{BlockSize: 1024}, args: "-b 1024"},
 	} {
 		t.Run(s.name, func(t *testing.T) {
-			if os.Getenv("EXT4IMG_LONG") == "" {
-				t.Skip("long: set EXT4IMG_LONG=1")
-			}
+			effort.NeedLong(t, "long")
 			s.compare(t)
 		})
 	}

@@ -9,9 +9,9 @@ import (
 	"strconv"
 	"strings"
 	"testing"
-	"time"
 
 	"ext4img/aio/simdev"
+	"ext4img/testimages/effort"
 	"ext4img/testimages/judge"
 )
 
@@ -143,16 +143,13 @@ var sweepFields = []string{
 // numbers are the same, and e2fsck finds no error.
 func TestMakeSweep(t *testing.T) {
 	judge.Need(t, "mke2fs")
-	rounds, seed := 40, uint64(1)
-	if n, err := strconv.Atoi(os.Getenv("EXT4IMG_OPS")); err == nil && n > 0 {
-		rounds, seed = n, uint64(time.Now().UnixNano())
-	} else if os.Getenv("EXT4IMG_LONG") != "" {
-		rounds, seed = 2000, uint64(time.Now().UnixNano())
+	const ordinary = 40
+	rounds := effort.Ops(ordinary, 2000)
+	first := uint64(1)
+	if rounds != ordinary {
+		first = rand.Uint64()
 	}
-	if n, err := strconv.ParseUint(os.Getenv("EXT4IMG_SEED"), 10, 64); err == nil {
-		seed = n
-	}
-	t.Logf("again: EXT4IMG_SEED=%d EXT4IMG_OPS=%d", seed, rounds)
+	seed := effort.FixedSeed(t, first, rounds)
 	cases := sweepCases()
 	for i := range rounds {
 		cases = append(cases, randomCase(rand.New(rand.NewPCG(seed, uint64(i)))))

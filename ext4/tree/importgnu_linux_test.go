@@ -21,6 +21,7 @@ import (
 
 	"ext4img/aio/simdev"
 	"ext4img/ext4"
+	"ext4img/testimages/effort"
 	"ext4img/testimages/judge"
 )
 
@@ -45,16 +46,8 @@ func TestImportLikeGNUTar(t *testing.T) {
 	if out, err := judge.Command(t, "tar", "--version").Output(); err != nil || !bytes.Contains(out, []byte("GNU tar")) {
 		t.Skip("judge missing: GNU tar")
 	}
-	count, first := 300, rand.Uint64()>>32
-	if n, err := strconv.Atoi(os.Getenv("EXT4IMG_OPS")); err == nil {
-		count = n
-	} else if os.Getenv("EXT4IMG_LONG") != "" {
-		count = 20000
-	}
-	if n, err := strconv.ParseUint(os.Getenv("EXT4IMG_SEED"), 10, 64); err == nil {
-		first = n
-	}
-	t.Logf("EXT4IMG_SEED=%d EXT4IMG_OPS=%d", first, count)
+	count := effort.Ops(300, 20000)
+	first := effort.Seed(t, count)
 	image := judge.Image(t, "32M", "-N", "8192")
 	left := 0
 	for done := 0; done < count; {

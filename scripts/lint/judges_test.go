@@ -9,7 +9,7 @@ import (
 
 // TestJudges: tests run programs from outside the project by testimages/judge, where a missing one is reported in the words that
 // scripts/dev looks for. They may run themselves, the go command, and the project's own command, which they build and
-// call program.
+// call program. How much they do and their seeds they ask of testimages/effort.
 func TestJudges(t *testing.T) {
 	files, fset := source(t)
 	for _, f := range files {
@@ -20,6 +20,9 @@ func TestJudges(t *testing.T) {
 			call, ok := n.(*ast.CallExpr)
 			if !ok {
 				return true
+			}
+			if name := asksEffort(call); name != "" && f.dir != "testimages/effort" {
+				t.Errorf("%s: %s is read by testimages/effort alone: Long, NeedLong, Ops, Seed, CrashStates", fset.Position(n.Pos()), name)
 			}
 			if name := runsJudge(call); name != "" {
 				t.Errorf("%s: exec.%s: use testimages/judge: Run, Feed, Fsck, Debugfs, Mount and others; Command where those do not serve", fset.Position(n.Pos()), name)
@@ -63,4 +66,18 @@ func runsJudge(call *ast.CallExpr) string {
 		}
 	}
 	return fn.Sel.Name
+}
+
+// asksEffort gives the variable of the environment that says how much tests do, where a call reads one.
+func asksEffort(call *ast.CallExpr) string {
+	fn, ok := call.Fun.(*ast.SelectorExpr)
+	if !ok || !isName(fn.X, "os") || len(call.Args) != 1 || fn.Sel.Name != "Getenv" && fn.Sel.Name != "LookupEnv" {
+		return ""
+	}
+	switch name, _ := call.Args[0].(*ast.BasicLit); {
+	case name == nil:
+	case name.Value == `"EXT4IMG_LONG"`, name.Value == `"EXT4IMG_OPS"`, name.Value == `"EXT4IMG_SEED"`, name.Value == `"EXT4IMG_CRASH_STATES"`:
+		return name.Value
+	}
+	return ""
 }

@@ -4,7 +4,6 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
-	"os"
 	"regexp"
 	"slices"
 	"strings"
@@ -14,6 +13,7 @@ import (
 	"ext4img/ext4/internal/stack"
 	"ext4img/ext4/layout"
 	"ext4img/journal"
+	"ext4img/testimages/effort"
 	"ext4img/testimages/judge"
 )
 
@@ -33,7 +33,7 @@ func TestDeep(t *testing.T) {
 	} {
 		t.Run(k.name, func(t *testing.T) {
 			n := k.short
-			if os.Getenv("EXT4IMG_LONG") != "" {
+			if effort.Long() {
 				n = k.long
 			}
 			w := newWorld(t, stack.Mke2fs(t, k.size, k.args...))

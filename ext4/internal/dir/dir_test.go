@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"io/fs"
 	"math/rand/v2"
-	"os"
 	"path/filepath"
 	"strings"
 	"syscall"
@@ -14,6 +13,7 @@ import (
 	"ext4img/ext4/internal/stack"
 	"ext4img/ext4/layout"
 	"ext4img/journal"
+	"ext4img/testimages/effort"
 	"ext4img/testimages/judge"
 )
 
@@ -60,7 +60,7 @@ func TestGrowAndShrink(t *testing.T) {
 		t.Run(k.name, func(t *testing.T) {
 			t.Parallel()
 			n := k.entries
-			if os.Getenv("EXT4IMG_LONG") != "" {
+			if effort.Long() {
 				n *= 3
 			}
 			w := newWorld(t, stack.Mke2fs(t, k.size, k.args...))

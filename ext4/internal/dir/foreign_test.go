@@ -18,6 +18,7 @@ import (
 	"ext4img/journal"
 	"ext4img/testimages"
 	"ext4img/testimages/bare"
+	"ext4img/testimages/effort"
 	"ext4img/testimages/judge"
 )
 
@@ -145,7 +146,7 @@ func gunzip(t *testing.T, path string) *simdev.Image {
 		t.Fatal(err)
 	}
 	most := int64(16 << 20)
-	if os.Getenv("EXT4IMG_LONG") != "" {
+	if effort.Long() {
 		most = 1 << 30
 	}
 	p, err := io.ReadAll(io.LimitReader(z, most))

@@ -15,6 +15,7 @@ import (
 	"ext4img/ext4/internal/stack"
 	"ext4img/ext4/layout"
 	"ext4img/journal"
+	"ext4img/testimages/effort"
 	"ext4img/testimages/judge"
 
 	"pgregory.net/rapid"
@@ -30,7 +31,7 @@ type model struct {
 
 // TestMain makes fewer runs of the models, unless EXT4IMG_LONG=1.
 func TestMain(m *testing.M) {
-	if os.Getenv("EXT4IMG_LONG") == "" {
+	if !effort.Long() {
 		if err := flag.Set("rapid.checks", "6"); err != nil {
 			panic(err)
 		}

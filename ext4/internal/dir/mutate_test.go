@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"io/fs"
 	"math/rand/v2"
-	"os"
 	"slices"
 	"syscall"
 	"testing"
@@ -14,13 +13,14 @@ import (
 	"ext4img/ext4/internal/stack"
 	"ext4img/ext4/layout"
 	"ext4img/journal"
+	"ext4img/testimages/effort"
 )
 
 // TestMutations damages bytes of directories that no checksum protects. Nothing may panic or run for long, and errors
 // are of the usual kinds or say that the disk is corrupt.
 func TestMutations(t *testing.T) {
 	rounds := 1500
-	if os.Getenv("EXT4IMG_LONG") != "" {
+	if effort.Long() {
 		rounds = 50000
 	}
 	w := newWorld(t, stack.Mke2fs(t, "16M", "-b", "1024", "-O", "^metadata_csum,inline_data,large_dir", "-I", "512"))

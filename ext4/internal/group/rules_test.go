@@ -2,7 +2,6 @@ package group
 
 import (
 	"errors"
-	"os"
 	"strings"
 	"syscall"
 	"testing"
@@ -10,6 +9,7 @@ import (
 
 	"ext4img/ext4/layout"
 	"ext4img/journal"
+	"ext4img/testimages/effort"
 )
 
 // fill takes all free space and returns it.
@@ -270,9 +270,7 @@ func (w *world) stream(n int, most uint32) (runs []layout.Extent) {
 
 // TestHuge allocates 1 TiB in a sparse file system of 15 TiB.
 func TestHuge(t *testing.T) {
-	if os.Getenv("EXT4IMG_LONG") == "" {
-		t.Skip("set EXT4IMG_LONG=1")
-	}
+	effort.NeedLong(t, "long")
 	w := mkfs(t, 15<<40, 0, "-O", "^has_journal", "-E", "lazy_itable_init=1,nodiscard", "-N", "4000000")
 	start := time.Now()
 	runs := w.stream(int(1<<40/int64(w.G.BlockSize)), layout.MaxUnwrittenLen)

@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"maps"
 	"math/rand/v2"
-	"os"
 	"path/filepath"
 	"strings"
 	"syscall"
@@ -18,6 +17,7 @@ import (
 	"ext4img/ext4/layout"
 	"ext4img/journal"
 	"ext4img/testimages/bare"
+	"ext4img/testimages/effort"
 	"ext4img/testimages/judge"
 )
 
@@ -102,7 +102,7 @@ func (w *world) judge(t *testing.T, want []map[string]string) {
 // TestRandom sets and removes attributes of all sizes at random and compares with maps.
 func TestRandom(t *testing.T) {
 	rounds := 300
-	if os.Getenv("EXT4IMG_LONG") != "" {
+	if effort.Long() {
 		rounds = 5000
 	}
 	for _, k := range kinds {
