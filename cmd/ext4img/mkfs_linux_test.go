@@ -237,3 +237,38 @@ func TestMkfsAsks(t *testing.T) {
 		t.Errorf("an answer that no terminal gives: %+v", r)
 	}
 }
+
+// TestMkfsTooSmall: a file that is too small is left as it is, and the message names its size and the smallest one, which
+// will do.
+func TestMkfsTooSmall(t *testing.T) {
+	for _, flags := range []string{"", "-b 4096", "-N 2000", "-i 1024", "-t ext2"} {
+		for _, size := range []int64{0, 500, 1024, 4096, 48 << 10, 56 << 10} {
+			path := filepath.Join(t.TempDir(), "small")
+			if err := os.WriteFile(path, make([]byte, size), 0o600); err != nil {
+				t.Fatal(err)
+			}
+			for _, line := range []string{"mkfs " + flags + " " + path, fmt.Sprintf("mkfs %s %s %d", flags, path, size)} {
+				r := cmd(t, nil, line)
+				if size == 0 && r.status == 2 {
+					continue // no size at all
+				}
+				if r.status == 0 {
+					fsck(t, path)
+					continue
+				}
+				_, least, ok := strings.Cut(strings.TrimSpace(r.err), "at least ")
+				least, _, _ = strings.Cut(least, " bytes")
+				if info, err := os.Stat(path); r.status != 1 || !ok || !strings.Contains(r.err, "too small for a file system") || err != nil || info.Size() != size {
+					t.Errorf("%s: %+v, size %v", line, r, info.Size())
+					continue
+				}
+				made := cmd(t, nil, "mkfs "+flags+" "+path+"2 "+least)
+				if made.status != 0 {
+					t.Errorf("%s: %s bytes: %+v", line, least, made)
+				}
+				fsck(t, path+"2")
+				_ = os.Remove(path + "2")
+			}
+		}
+	}
+}

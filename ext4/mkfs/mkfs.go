@@ -1,6 +1,9 @@
 package mkfs
 
 import (
+	"errors"
+	"syscall"
+
 	"ext4img/aio"
 	"ext4img/ext4/layout"
 )
@@ -49,6 +52,17 @@ func newBuilder(size int64, o Options) (*builder, error) {
 	if err != nil {
 		return nil, err
 	}
+	if err = o.try(); errors.Is(err, syscall.ENOSPC) {
+		return nil, &TooSmallError{Bytes: o.size(), BlockSize: o.BlockSize, Inodes: o.Inodes, Need: o.smallest()}
+	}
+	if err != nil {
+		return nil, err
+	}
+	return newPlan(o)
+}
+
+// newPlan places the tables of a file system with options that are complete.
+func newPlan(o Options) (*builder, error) {
 	b := &builder{o: o, records: make(map[layout.Ino]layout.Inode), dirs: make(map[layout.Ino]bool)}
 	if err := b.plan(); err != nil {
 		return nil, err

@@ -3,6 +3,7 @@ package mkfs
 import (
 	"fmt"
 	"math/bits"
+	"syscall"
 
 	"ext4img/ext4/layout"
 )
@@ -141,7 +142,7 @@ func (p *planner) groups() error {
 	p.blocks = p.o.Blocks &^ (p.ratio - 1)
 	for {
 		if p.blocks <= p.first+spareInGroup {
-			return fmt.Errorf("%d blocks of %d bytes: too small for a file system", p.blocks, p.o.BlockSize)
+			return fmt.Errorf("%d blocks of %d bytes: %w", p.blocks, p.o.BlockSize, syscall.ENOSPC)
 		}
 		bpg := p.perGroup * p.ratio
 		p.ngroups = (p.blocks - p.first + bpg - 1) / bpg
@@ -150,7 +151,7 @@ func (p *planner) groups() error {
 		}
 		if !p.inodesPerGroup() {
 			if p.perGroup < 256+8 {
-				return fmt.Errorf("%d inodes: too many for %d blocks", p.wantInodes(), p.blocks)
+				return fmt.Errorf("%d inodes in %d blocks: %w", p.wantInodes(), p.blocks, syscall.ENOSPC)
 			}
 			p.perGroup -= 8
 			p.blocks = p.o.Blocks &^ (p.ratio - 1) // with another group size, the last group may be large enough
@@ -169,7 +170,7 @@ func (p *planner) groups() error {
 			return nil
 		}
 		if last == 0 {
-			return fmt.Errorf("%d blocks of %d bytes: too small for a file system with %d inodes", p.blocks, p.o.BlockSize, g.Inodes)
+			return fmt.Errorf("%d blocks of %d bytes with %d inodes: %w", p.blocks, p.o.BlockSize, g.Inodes, syscall.ENOSPC)
 		}
 		p.blocks = uint64(g.GroupFirst(last))
 		p.dropped = p.blocks
