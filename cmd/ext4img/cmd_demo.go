@@ -20,6 +20,7 @@ func demoCommand() *cli.Command {
 		Flags: []cli.Flag{
 			&cli.StringFlag{Name: "image", Usage: "make the image in `FILE`, and keep it"},
 			sizeFlag(256<<20, "`SIZE` of the image", "size"),
+			&cli.BoolFlag{Name: "force", Aliases: []string{"F"}, Usage: "overwrite what is in the image"},
 		},
 		Action: action(parseDemo, demo),
 	}
@@ -29,13 +30,14 @@ func demoCommand() *cli.Command {
 type demoOptions struct {
 	image string // "": a temporary one
 	bytes int64
+	force bool
 }
 
 func parseDemo(c *cli.Context) (o demoOptions, err error) {
 	if err := need(c, 0, 0); err != nil {
 		return o, err
 	}
-	o.image = c.String("image")
+	o.image, o.force = c.String("image"), c.Bool("force")
 	o.bytes, _ = sizeOf(c, "size")
 	if o.bytes < 16<<20 {
 		return o, usagef(c, "size %d: must be at least 16M", o.bytes)
@@ -55,11 +57,15 @@ func demo(e *env, o demoOptions) error {
 		image = filepath.Join(dir, "demo.img")
 	}
 	file := o.bytes / 4 &^ (1<<20 - 1)
+	force := ""
+	if o.force {
+		force = " --force"
+	}
 	steps := []struct {
 		why  string
 		args string
 	}{
-		{"An empty ext4 file system in a sparse file.", fmt.Sprintf("mkfs -L demo IMAGE %s", sizes.Short(o.bytes))},
+		{"An empty ext4 file system in a sparse file.", fmt.Sprintf("mkfs%s -L demo IMAGE %s", force, sizes.Short(o.bytes))},
 		{"A file of unwritten extents: blocks, but no data.", fmt.Sprintf("fallocate -l %s IMAGE /data", sizes.Short(file))},
 		{"Before: one piece, or a few, all unwritten.", "extents IMAGE /data"},
 		{"Asynchronous direct writes at random places, 32 in flight; what completes is converted, and read back.",

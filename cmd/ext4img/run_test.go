@@ -377,3 +377,33 @@ func TestDemo(t *testing.T) {
 		t.Errorf("demo: %s", out)
 	}
 }
+
+// TestDemoAgain: a second demo leaves the image of the first alone, and names the flag that overwrites it; as does one over
+// another file.
+func TestDemoAgain(t *testing.T) {
+	img, text := filepath.Join(t.TempDir(), "demo.img"), filepath.Join(t.TempDir(), "text")
+	ok(t, "demo --size 16M --image", img)
+	if err := os.WriteFile(text, []byte("grocery list\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for _, path := range []string{img, text} {
+		before, err := os.ReadFile(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		r := cmd(t, nil, "demo --size 16M --image", path)
+		if after, err := os.ReadFile(path); r.status != 1 || !strings.Contains(r.err, "--force overwrites it") || err != nil || !bytes.Equal(before, after) {
+			t.Errorf("demo over %s: %+v, %v", path, r, err)
+		}
+		for _, flag := range []string{"--force", "-F"} {
+			out := ok(t, "demo --size 16M "+flag+" --image", path)
+			if !strings.Contains(out, "mkfs --force -L demo "+path) || !strings.Contains(out, ": clean,") {
+				t.Errorf("demo %s: %s", flag, out)
+			}
+		}
+		fsck(t, path)
+	}
+	if out := ok(t, "demo --size 16M --force"); !strings.Contains(out, ": clean,") {
+		t.Errorf("demo --force without an image: %s", out)
+	}
+}
