@@ -130,7 +130,8 @@ func (f *FS) xattrAt(s names.Spot, attr string, follow bool) ([]byte, error) {
 	return value, pathError("getxattr", s.String(), err)
 }
 
-// Xattrs lists the names of a file's attributes.
+// Xattrs lists the names of a file's attributes. An error names the part that cannot be read, the attribute block or those in
+// the inode; the names in the other part are returned with it, and Xattr gives their values.
 func (f *FS) Xattrs(name string, follow bool) ([]string, error) {
 	return f.xattrsAt(root(name), follow)
 }

@@ -176,7 +176,9 @@ func (l *xattrLister) list(p string) error {
 	}
 	names, err := in.Xattrs()
 	if err != nil {
-		return l.fails.add(p, reason(err))
+		if err := l.fails.add(p, reason(err)); err != nil {
+			return err
+		}
 	}
 	slices.Sort(names)
 	for _, attr := range names {

@@ -196,7 +196,9 @@ func (x *exporter) seen(it *exportItem, s *ext4.Stat) {
 func (x *exporter) xattrs(it *exportItem) error {
 	names, err := it.node.Xattrs()
 	if err != nil {
-		return x.failed(it.path, &xattrFault{"", reason(err)})
+		if err := x.failed(it.path, &xattrFault{"", reason(err)}); err != nil {
+			return err
+		}
 	}
 	for _, name := range names {
 		value, err := it.node.Xattr(name)

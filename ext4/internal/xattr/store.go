@@ -80,27 +80,46 @@ const (
 	inBlock  = 1
 )
 
-// load decodes the attributes of an inode. The values are slices of buffers, valid until something is changed.
+// load decodes the attributes of an inode. The values are parts of buffers: valid while nothing is changed. With an error
+// come those that can be read all the same, for callers that change nothing.
 func (x *Store) load(r journal.Reader, ino layout.Ino) (*attrs, error) {
 	in, err := x.t.Read(r, ino)
 	if err != nil {
-		return nil, err
+		return &attrs{ino: ino}, err
 	}
 	a := &attrs{ino: ino, acl: x.g.FileACL(in)}
 	if a.list[inRecord], err = x.g.InodeXattrs(in); err != nil {
-		return nil, fmt.Errorf("inode %d: %w", ino, err)
+		a.list[inRecord], err = nil, fmt.Errorf("inode %d: %w", ino, err)
 	}
+	return a, both(err, x.loadBlock(r, a))
+}
+
+// loadBlock decodes the attributes of the block.
+func (x *Store) loadBlock(r journal.Reader, a *attrs) error {
 	if a.acl == 0 {
-		return a, nil
+		return nil
 	}
 	b, err := x.readBlock(r, a.acl)
 	if err != nil {
-		return nil, fmt.Errorf("inode %d: %w", ino, err)
+		return fmt.Errorf("inode %d: %w", a.ino, err)
 	}
-	if a.list[inBlock], err = x.g.BlockXattrs(b); err != nil {
-		return nil, fmt.Errorf("inode %d: attribute block %d: %w", ino, a.acl, err)
+	list, err := x.g.BlockXattrs(b)
+	if err != nil {
+		return fmt.Errorf("inode %d: attribute block %d: %w", a.ino, a.acl, err)
 	}
-	return a, nil
+	a.list[inBlock] = list
+	return nil
+}
+
+// both joins two errors, of which there may be one or none.
+func both(a, b error) error {
+	switch {
+	case a == nil:
+		return b
+	case b == nil:
+		return a
+	}
+	return fmt.Errorf("%w; %w", a, b)
 }
 
 func (x *Store) blockRef(p layout.Pblk) buf.Ref {
@@ -127,17 +146,18 @@ func (a *attrs) find(index uint8, name string) (where, i int, ok bool) {
 	return 0, 0, false
 }
 
-// Get returns a copy of an attribute's value. The error is ErrNoData if there is no such attribute.
+// Get returns a copy of an attribute's value. The error is ErrNoData if there is no such attribute. One that can be read
+// is, whatever is wrong with others.
 func (x *Store) Get(r journal.Reader, ino layout.Ino, name string) ([]byte, error) {
 	index, suffix, ok := layout.SplitXattrName(name)
 	if !ok {
 		return nil, fmt.Errorf("inode %d: attribute %q: %w", ino, name, syscall.EOPNOTSUPP)
 	}
 	a, err := x.load(r, ino)
-	if err != nil {
+	where, i, ok := a.find(index, suffix)
+	if !ok && err != nil {
 		return nil, err
 	}
-	where, i, ok := a.find(index, suffix)
 	if !ok {
 		return nil, fmt.Errorf("inode %d: attribute %q: %w", ino, name, ErrNoData)
 	}
@@ -168,13 +188,10 @@ func (x *Store) value(r journal.Reader, a *attrs, where, i int) ([]byte, error) 
 	return v, nil
 }
 
-// List returns the names of an inode's attributes and the sizes of their values: first those in the record, then
-// those in the block, each in the order in which they are stored.
+// List returns the names of an inode's attributes and the sizes of their values: those in the record first, then
+// those in the block, each as they are stored. With an error, which names what cannot be read, come the others.
 func (x *Store) List(r journal.Reader, ino layout.Ino) ([]Attr, error) {
 	a, err := x.load(r, ino)
-	if err != nil {
-		return nil, err
-	}
 	var out []Attr
 	for _, list := range a.list {
 		for _, e := range list {
@@ -183,7 +200,7 @@ func (x *Store) List(r journal.Reader, ino layout.Ino) ([]Attr, error) {
 			}
 		}
 	}
-	return out, nil
+	return out, err
 }
 
 // private reports whether attributes with this prefix are hidden from users.
