@@ -3,7 +3,6 @@ package main
 import (
 	"errors"
 	"io/fs"
-	"runtime/debug"
 
 	"ext4img/aio"
 	"ext4img/ext4"
@@ -26,18 +25,11 @@ const (
 	writing
 )
 
-// readingMemory is what a command that reads gets along with: from there on the garbage collector works harder. What is in
-// use at the same time, the names of directories and the cache, is less.
-const readingMemory = 192 << 20
-
 // openImage opens the file system on the image at path.
 func openImage(e *env, path string, how access) (*image, error) {
 	dev, err := openDevice(e, path, how)
 	if err != nil {
 		return nil, err
-	}
-	if how == reading {
-		debug.SetMemoryLimit(readingMemory)
 	}
 	o := ext4.Options{ReadOnly: how == reading}
 	if o.Clock, err = clock(); err != nil {
