@@ -24,6 +24,10 @@ const (
 const verifyName = "verify"
 
 func main() {
+	if err := checkDescriptors(); err != nil {
+		complain(os.Stderr, "%v", err)
+		os.Exit(exitFailed)
+	}
 	limitMemory()
 	signals := make(chan os.Signal, 1)
 	signal.Notify(signals, os.Interrupt, syscall.SIGTERM)
