@@ -2,11 +2,12 @@ package main
 
 import (
 	"os"
-	"os/exec"
 	"path/filepath"
 	"strings"
 	"syscall"
 	"testing"
+
+	"ext4img/testimages/judge"
 )
 
 // TestImportUnreadable: an ordinary user imports a tree of which a part is not for them: each file and directory that cannot
@@ -22,7 +23,7 @@ func TestImportUnreadable(t *testing.T) {
 	defer os.RemoveAll(dir)
 	program, img, src := filepath.Join(dir, "ext4img"), newImage(t, "16M"), filepath.Join(dir, "src")
 	mine := filepath.Join(dir, "img")
-	build := exec.Command("go", "build", "-o", program, ".")
+	build := judge.Command(t, "go", "build", "-o", program, ".")
 	if out, err := build.CombinedOutput(); err != nil {
 		t.Fatalf("go build: %v: %s", err, out)
 	}
@@ -36,7 +37,7 @@ func TestImportUnreadable(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	c := exec.Command(program, "import", src, mine, "/")
+	c := judge.Command(t, program, "import", src, mine, "/")
 	c.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: 65534, Gid: 65534}}
 	out, _ := c.CombinedOutput()
 	if c.ProcessState == nil || c.ProcessState.ExitCode() != 1 || strings.Count(string(out), "\n") != 3 {

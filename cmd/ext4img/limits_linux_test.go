@@ -3,10 +3,11 @@ package main
 import (
 	"fmt"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"ext4img/testimages/judge"
 )
 
 // TestLimits runs commands with few file descriptors and little address space: they do their work or say what is missing,
@@ -18,7 +19,7 @@ import (
 func TestLimits(t *testing.T) {
 	dir := t.TempDir()
 	program, src := filepath.Join(dir, "ext4img"), filepath.Join(dir, "src")
-	build := exec.Command("go", "build", "-o", program, ".")
+	build := judge.Command(t, "go", "build", "-o", program, ".")
 	build.Env = append(os.Environ(), "CGO_ENABLED=0")
 	if out, err := build.CombinedOutput(); err != nil {
 		t.Fatalf("go build: %v: %s", err, out)
@@ -40,7 +41,7 @@ func TestLimits(t *testing.T) {
 		for _, line := range []string{"ls IMG /", "cat IMG /f", "info IMG", "verify IMG", "put SRC IMG /g", "fallocate -l 1M IMG /h",
 			"write --from SRC IMG /w", "export --tar IMG / OUT"} {
 			line = strings.NewReplacer("IMG", img, "SRC", src, "OUT", filepath.Join(dir, "out.tar")).Replace(line)
-			c := exec.Command("sh", "-c", "ulimit "+limit+" && exec "+program+" "+line)
+			c := judge.Command(t, "sh", "-c", "ulimit "+limit+" && exec "+program+" "+line)
 			out, err := c.CombinedOutput()
 			starts := strings.HasPrefix(limit, "-n") || limit == "-v 8000000"
 			switch {

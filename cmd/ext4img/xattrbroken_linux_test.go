@@ -4,10 +4,11 @@ import (
 	"encoding/json"
 	"fmt"
 	"os"
-	"os/exec"
 	"regexp"
 	"strings"
 	"testing"
+
+	"ext4img/testimages/judge"
 )
 
 // TestXattrBroken: of a file one of whose two places of attributes is broken, those in the other are listed, got and
@@ -34,18 +35,18 @@ func TestXattrBroken(t *testing.T) {
 		}
 		ok(t, "xattr set", img, "/f", "user.small", "one")
 		ok(t, "xattr set", img, "/f", "user.big", big)
-		stat, err := exec.Command("debugfs", "-R", "stat /f", img).Output()
+		stat, err := judge.Command(t, "debugfs", "-R", "stat /f", img).Output()
 		m := regexp.MustCompile(`File ACL: (\d+)`).FindSubmatch(stat)
 		if err != nil || m == nil || string(m[1]) == "0" {
 			t.Fatalf("%s: %v: no attribute block: %s", name, err, stat)
 		}
 		for _, line := range c.spoil {
-			if out, err := exec.Command("debugfs", "-w", "-R", strings.ReplaceAll(line, "B", string(m[1])), img).CombinedOutput(); err != nil || strings.Contains(string(out), "sage") {
+			if out, err := judge.Command(t, "debugfs", "-w", "-R", strings.ReplaceAll(line, "B", string(m[1])), img).CombinedOutput(); err != nil || strings.Contains(string(out), "sage") {
 				t.Fatalf("%s: debugfs: %v: %s", line, err, out)
 			}
 		}
 		if !c.small {
-			out, err := exec.Command("debugfs", "-R", "imap /f", img).Output()
+			out, err := judge.Command(t, "debugfs", "-R", "imap /f", img).Output()
 			var at, off int64
 			if i := strings.Index(string(out), "located at block "); err == nil && i > 0 {
 				_, err = fmt.Sscanf(string(out)[i:], "located at block %d, offset 0x%x", &at, &off)

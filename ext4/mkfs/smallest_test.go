@@ -3,19 +3,19 @@ package mkfs
 import (
 	"errors"
 	"fmt"
-	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
 
 	"ext4img/aio/simdev"
+	"ext4img/testimages/judge"
 )
 
 // TestTooSmall: whatever the size of a tiny device, with all sizes of blocks and numbers of inodes, either there is a file
 // system that e2fsck calls clean, or a refusal that names the size and the smallest one that will do. That one does, and
 // a block less does not.
 func TestTooSmall(t *testing.T) {
-	judge(t, "e2fsck")
+	judge.Need(t, "e2fsck")
 	image := filepath.Join(t.TempDir(), "image")
 	clean := func(size int64, o Options) error {
 		o.Zeroed = true
@@ -26,7 +26,7 @@ func TestTooSmall(t *testing.T) {
 		if err := dev.Save(image); err != nil {
 			t.Fatal(err)
 		}
-		if out, err := exec.Command("e2fsck", "-fn", image).CombinedOutput(); err != nil {
+		if out, err := judge.Command(t, "e2fsck", "-fn", image).CombinedOutput(); err != nil {
 			t.Errorf("%d bytes, %+v: e2fsck: %v\n%s", size, o, err, out)
 		}
 		return nil
