@@ -165,32 +165,35 @@ func (s *Space) flip(h *journal.Handle, group layout.Group, x span, k kind, use 
 	return d, s.count(h, d, n, x.n, k, use)
 }
 
-// count stores a group's new number of free bits, and changes the total by the number of bits flipped.
+// count stores a group's new number of free bits, and changes the total by the number of bits flipped. A total that is
+// wrong already stops at what is possible: it keeps nothing from being freed, since the kernel counts it anew from the
+// groups whenever it mounts.
 func (s *Space) count(h *journal.Handle, d layout.Desc, free, flipped uint32, k kind, use bool) error {
 	super, err := s.EditSuper(h)
 	if err != nil {
 		return err
 	}
-	delta := int64(flipped)
-	if use {
-		delta = -delta
-	}
 	if k == inodes {
 		d.SetFreeInodes(free)
-		total := int64(super.FreeInodesCount()) + delta
-		if total < 0 || total > int64(s.g.Inodes) {
-			return layout.Corruptf("superblock: %d inodes free of %d", total, s.g.Inodes)
-		}
+		total, err := s.total("inodes", uint64(super.FreeInodesCount()), uint64(flipped), uint64(s.g.Inodes), use)
 		super.SetFreeInodesCount(uint32(total))
-		return nil
+		return err
 	}
 	d.SetFreeClusters(free)
-	total := int64(super.FreeBlocksCount()) + delta*int64(s.g.ClusterRatio)
-	if total < 0 {
-		return layout.Corruptf("superblock: %d blocks free", total)
+	total, err := s.total("blocks", super.FreeBlocksCount(), uint64(flipped)*uint64(s.g.ClusterRatio), s.g.Blocks, use)
+	super.SetFreeBlocksCount(total)
+	return err
+}
+
+// total is a total of the superblock after n of most have been taken (use) or given back.
+func (s *Space) total(what string, was, n, most uint64, use bool) (uint64, error) {
+	switch {
+	case use && n > was:
+		return was, layout.Corruptf("superblock: %d %s free, taking %d", was, what, n)
+	case use:
+		return was - n, nil
 	}
-	super.SetFreeBlocksCount(uint64(total))
-	return nil
+	return max(was, min(was+n, most)), nil
 }
 
 func (s *Space) flipError(group layout.Group, at uint32, k kind, use bool) error {

@@ -73,6 +73,34 @@ func (s *Space) InodeInUse(r journal.Reader, ino layout.Ino) (bool, error) {
 	return nextOne(b, at, at+1) == at, nil
 }
 
+// MayFreeInode returns an error of kind layout.ErrCorrupt for a number that FreeInode would refuse. dir says whether it
+// is a directory's.
+func (s *Space) MayFreeInode(r journal.Reader, ino layout.Ino, dir bool) error {
+	used, err := s.InodeInUse(r, ino)
+	if err != nil {
+		return err
+	}
+	group, at := s.g.InodeGroup(ino)
+	if !used {
+		return s.flipError(group, at, inodes, false)
+	}
+	d, err := s.Desc(r, group)
+	if err != nil {
+		return err
+	}
+	return s.mayFreeInode(d, ino, dir)
+}
+
+func (s *Space) mayFreeInode(d layout.Desc, ino layout.Ino, dir bool) error {
+	if ino < s.g.FirstIno {
+		return layout.Corruptf("free inode %d: not one of %d to %d", ino, s.g.FirstIno, s.g.Inodes)
+	}
+	if group, _ := s.g.InodeGroup(ino); dir && d.UsedDirs() == 0 {
+		return layout.Corruptf("descriptor of group %d: no directories, freeing directory %d", group, ino)
+	}
+	return nil
+}
+
 // ClaimInode takes an inode number that must be free, and otherwise does the same as AllocInode.
 func (s *Space) ClaimInode(h *journal.Handle, ino layout.Ino, dir bool) error {
 	if !s.g.ValidIno(ino) || ino < s.g.FirstIno {

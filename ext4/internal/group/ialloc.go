@@ -148,13 +148,16 @@ func (s *Space) zeroRecords(h *journal.Handle, group layout.Group, d layout.Desc
 }
 
 // FreeInode gives an inode number back; dir says whether it was a directory. If the number is reserved or already
-// free, it returns layout.ErrCorrupt.
+// free, or its group has no directories, it returns layout.ErrCorrupt; MayFreeInode tells before.
 func (s *Space) FreeInode(h *journal.Handle, ino layout.Ino, dir bool) error {
-	if !s.g.ValidIno(ino) || ino < s.g.FirstIno {
-		return layout.Corruptf("free inode %d: not one of %d to %d", ino, s.g.FirstIno, s.g.Inodes)
+	if !s.g.ValidIno(ino) {
+		return layout.Corruptf("free inode %d of %d", ino, s.g.Inodes)
 	}
 	group, at := s.g.InodeGroup(ino)
 	d, err := s.Desc(h, group)
+	if err == nil {
+		err = s.mayFreeInode(d, ino, dir)
+	}
 	if err != nil {
 		return err
 	}
@@ -167,9 +170,6 @@ func (s *Space) FreeInode(h *journal.Handle, ino layout.Ino, dir bool) error {
 		return fmt.Errorf("free inode %d: %w", ino, err)
 	}
 	if dir {
-		if d.UsedDirs() == 0 {
-			return layout.Corruptf("descriptor of group %d: no directories, freeing directory %d", group, ino)
-		}
 		d.SetUsedDirs(d.UsedDirs() - 1)
 	}
 	tid := h.TID()

@@ -265,6 +265,18 @@ func inherited(flags uint32, mode uint16) uint32 {
 	return flags & otherFlags
 }
 
+// InspectTranslator checks the block of the Hurd's translator, if the inode has one, before FreeTranslator frees it.
+func (t *Table) InspectTranslator(r journal.Reader, ino layout.Ino) error {
+	in, err := t.Read(r, ino)
+	if err != nil || t.g.Translator(in) == 0 {
+		return err
+	}
+	if err := t.s.InUse(r, t.g.Translator(in), 1); err != nil {
+		return fmt.Errorf("inode %d: h_i_translator: %w", ino, err)
+	}
+	return nil
+}
+
 // FreeTranslator frees the block of the Hurd's translator, if the inode has one.
 func (t *Table) FreeTranslator(h *journal.Handle, ino layout.Ino) error {
 	in, err := t.Read(h, ino)

@@ -101,12 +101,15 @@ func (v *Volume) lookAtOrphan(ino layout.Ino) (links uint16, size int64, mapped 
 // blocks of its map and its attributes. Without the check, an inode that cannot be freed would stay among the
 // orphans.
 func (v *Volume) MayFree(r journal.Reader, ino layout.Ino) error {
-	used, err := v.Space.InodeInUse(r, ino)
-	if err == nil && !used {
-		err = layout.Corruptf("inode %d: free in the inode bitmap", ino)
+	rec, err := v.Inodes.Read(r, ino)
+	if err == nil {
+		err = v.Space.MayFreeInode(r, ino, rec.IsDir())
 	}
 	if err == nil {
-		err = v.Extents.Inspect(r, ino, 0, ^layout.Lblk(0))
+		err = v.Inodes.InspectTranslator(r, ino)
+	}
+	if err == nil {
+		err = v.Extents.InspectAll(r, ino)
 	}
 	if err == nil {
 		err = v.Attrs.Inspect(r, ino)

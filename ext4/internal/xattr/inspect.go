@@ -15,12 +15,16 @@ func (x *Store) Inspect(r journal.Reader, ino layout.Ino) error {
 	if err != nil {
 		return err
 	}
+	refs := map[layout.Ino]int{}
+	for _, list := range a.list {
+		count(refs, list, 1)
+	}
 	for _, list := range a.list {
 		for _, e := range list {
 			if e.Inum == 0 {
 				continue
 			}
-			if err := x.inspectValue(r, ino, e.Inum); err != nil {
+			if err := x.inspectValue(r, ino, e.Inum, refs[e.Inum]); err != nil {
 				return fmt.Errorf("inode %d: attribute %q: %w", ino, e.FullName(), err)
 			}
 		}
@@ -41,7 +45,7 @@ func (x *Store) Inspect(r journal.Reader, ino layout.Ino) error {
 	return nil
 }
 
-func (x *Store) inspectValue(r journal.Reader, owner, ino layout.Ino) error {
+func (x *Store) inspectValue(r journal.Reader, owner, ino layout.Ino, refs int) error {
 	if ino == owner {
 		return layout.Corruptf("value in the inode itself")
 	}
@@ -49,13 +53,10 @@ func (x *Store) inspectValue(r journal.Reader, owner, ino layout.Ino) error {
 	if err != nil {
 		return err
 	}
-	if in.EARefs() == 0 {
-		return layout.Corruptf("inode %d: no references to its value", ino)
+	if have := in.EARefs(); have < uint64(refs) {
+		return layout.Corruptf("inode %d: %d references to its value, the attributes have %d", ino, have, refs)
 	}
-	if used, err := x.s.InodeInUse(r, ino); err != nil || !used {
-		if err == nil {
-			err = layout.Corruptf("inode %d: free in the inode bitmap", ino)
-		}
+	if err := x.s.MayFreeInode(r, ino, in.IsDir()); err != nil {
 		return err
 	}
 	return x.m.Inspect(r, ino, 0, ^layout.Lblk(0))
