@@ -151,10 +151,14 @@ func (f *FS) xattrsAt(s names.Spot, follow bool) ([]string, error) {
 // empty, is removed, as in the kernel; flags are for other attributes. Capabilities, which the next change of the file
 // takes away, must be of revision 2 or 3.
 func (f *FS) SetXattr(name, attr string, value []byte, flags int, follow bool) error {
+	return f.setXattrAt(root(name), attr, value, flags, follow)
+}
+
+func (f *FS) setXattrAt(s names.Spot, attr string, value []byte, flags int, follow bool) error {
 	if err := names.CheckXattr(attr, len(value)); err != nil {
-		return pathError("setxattr", name, err)
+		return pathError("setxattr", s.String(), err)
 	}
-	return f.change("setxattr", root(name), follow, f.names.AttrCredits(len(value)), func(h *journal.Handle, ino layout.Ino) error {
+	return f.change("setxattr", s, follow, f.names.AttrCredits(len(value)), func(h *journal.Handle, ino layout.Ino) error {
 		if attr == XattrCapability {
 			f.capabilitySet(ino)
 		}
@@ -164,10 +168,14 @@ func (f *FS) SetXattr(name, attr string, value []byte, flags int, follow bool) e
 
 // RemoveXattr removes an attribute: ErrNoXattr if there is none, but for access control lists.
 func (f *FS) RemoveXattr(name, attr string, follow bool) error {
+	return f.removeXattrAt(root(name), attr, follow)
+}
+
+func (f *FS) removeXattrAt(s names.Spot, attr string, follow bool) error {
 	if err := names.CheckXattr(attr, 0); err != nil {
-		return pathError("removexattr", name, err)
+		return pathError("removexattr", s.String(), err)
 	}
-	return f.change("removexattr", root(name), follow, f.names.AttrCredits(0), func(h *journal.Handle, ino layout.Ino) error {
+	return f.change("removexattr", s, follow, f.names.AttrCredits(0), func(h *journal.Handle, ino layout.Ino) error {
 		return f.names.RemoveXattr(h, ino, attr)
 	})
 }

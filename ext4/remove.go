@@ -139,19 +139,23 @@ func (f *FS) Move(oldname, newname string, flags RenameFlags) error {
 }
 
 func (f *FS) rename(oldname, newname string, flags RenameFlags, merge bool) error {
+	return f.renameAt(root(oldname), root(newname), flags, merge)
+}
+
+func (f *FS) renameAt(old, next names.Spot, flags RenameFlags, merge bool) error {
 	if err := names.CheckRename(names.RenameFlags(flags)); err != nil {
-		return pathError("rename", oldname, err)
+		return pathError("rename", old.String(), err)
 	}
 	err := f.takeName(f.names.Credits(), func(h *journal.Handle) (layout.Ino, error) {
-		from, err := f.names.WalkParent(h, root(oldname))
+		from, err := f.names.WalkParent(h, old)
 		if err != nil {
 			return 0, err
 		}
-		to, err := f.names.WalkParent(h, root(newname))
+		to, err := f.names.WalkParent(h, next)
 		if err != nil {
 			return 0, err
 		}
 		return f.names.Rename(h, from, to, names.RenameFlags(flags), merge)
 	})
-	return pathError("rename", oldname, err)
+	return pathError("rename", old.String(), err)
 }

@@ -56,7 +56,7 @@ func commands() []*cli.Command {
 	return []*cli.Command{
 		infoCommand(), lsCommand(), statCommand(), catCommand(), treeCommand(), extentsCommand(),
 		fallocateCommand(), writeCommand(), stressCommand(), truncateCommand(),
-		verifyCommand(), mkfsCommand(), demoCommand(), dumpCommand(), journalCommand(), xattrCommand(), importCommand(), exportCommand(),
+		verifyCommand(), mkfsCommand(), mountCommand(), demoCommand(), dumpCommand(), journalCommand(), xattrCommand(), importCommand(), exportCommand(),
 		putCommand(), getCommand(), mkdirCommand(), rmCommand(), mvCommand(), lnCommand(),
 		chmodCommand(), chownCommand(), touchCommand(), completionCommand(), manCommand(),
 	}

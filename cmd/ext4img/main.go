@@ -72,6 +72,10 @@ func run(args []string, std stdio, signals chan os.Signal) int {
 
 // runApp parses the arguments and runs the command.
 func runApp(ctx context.Context, args []string, std stdio) error {
+	args, fake := helperLine(args)
+	if fake {
+		return nil
+	}
 	app := newApp(std)
 	if len(args) < 2 {
 		app.Writer = std.err

@@ -237,6 +237,9 @@ func (s Superblock) GrpQuotaInum() uint32 { return le.Uint32(s[580:]) }
 // SetGrpQuotaInum sets s_grp_quota_inum.
 func (s Superblock) SetGrpQuotaInum(v uint32) { le.PutUint32(s[580:], v) }
 
+// OverheadClusters is s_overhead_clusters: clusters taken by metadata at creation; 0 when not known.
+func (s Superblock) OverheadClusters() uint32 { return le.Uint32(s[584:]) }
+
 // SetOverheadClusters sets s_overhead_clusters.
 func (s Superblock) SetOverheadClusters(v uint32) { le.PutUint32(s[584:], v) }
 

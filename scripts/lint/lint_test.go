@@ -44,6 +44,7 @@ var imports = map[string][]string{
 	"ext4/internal/fastcommit":    {"ext4img/ext4/layout", "ext4img/journal", "ext4img/ext4/internal/volume", "ext4img/ext4/internal/names", "ext4img/ext4/internal/group", "ext4img/ext4/internal/inode"},
 	"ext4/internal/stack":         {"ext4img/aio/simdev", "ext4img/ext4/internal/...", "ext4img/testimages/bare", "ext4img/testimages/judge"},
 	"ext4":                        {"ext4img/aio", "ext4img/journal", "ext4img/ext4/layout", "ext4img/ext4/internal/..."},
+	"ext4/mount":                  {"ext4img/ext4", "ext4img/ext4/layout", "ext4img/aio", "github.com/hanwen/go-fuse/v2/fuse", "golang.org/x/sys/unix"},
 	"ext4/check":                  {"ext4img/aio", "ext4img/journal", "ext4img/ext4/layout"},
 	"ext4/mkfs":                   {"ext4img/aio", "ext4img/journal", "ext4img/ext4/layout"},
 	"testimages/judge":            {"ext4img/aio/simdev"},

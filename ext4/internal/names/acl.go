@@ -137,6 +137,12 @@ func (n *Names) aclOf(r journal.Reader, ino layout.Ino, attr string) (ACL, error
 	return ParseACL(v)
 }
 
+// HasDefaultACL tells whether new files in a directory begin with a list of its own: then no umask counts.
+func (n *Names) HasDefaultACL(r journal.Reader, dir layout.Ino) (bool, error) {
+	list, err := n.aclOf(r, dir, XattrACLDefault)
+	return len(list) > 0, err
+}
+
 // putACL stores a list, or none, and tells whether that is a change. An access list that says no more than i_mode is not
 // stored.
 func (n *Names) putACL(h *journal.Handle, ino layout.Ino, attr string, list ACL) (changed bool, err error) {
