@@ -12,8 +12,9 @@ import (
 	"ext4img/journal"
 )
 
-// inode takes a record over, all but what belongs to structures that are not in fast commits: the map, the block of
-// attributes, i_blocks, the link of the orphan list; of a directory also what its names decide.
+// inode applies a record, without the fields that belong to structures which fast commits do not contain: the map,
+// the block of attributes, i_blocks, and the link of the orphan list. In a directory it also leaves the fields that
+// follow from its names.
 func (r *replay) inode(ino layout.Ino, raw []byte) error {
 	in := make(layout.Inode, r.Geo.InodeSize)
 	length := copy(in, raw)
@@ -39,13 +40,13 @@ func (r *replay) inode(ino layout.Ino, raw []byte) error {
 	return nil
 }
 
-// The fields of a record before and behind i_block.
+// The fields of a record before and after i_block.
 const (
 	inodeHead = 0x28
 	inodeTail = 0x64
 )
 
-// copyRecord copies what surrounds i_block, but for the fields that stay.
+// copyRecord copies the bytes around i_block, except for the fields that must stay.
 func copyRecord(to, from layout.Inode, length int) {
 	keep := append(layout.Inode(nil), to...)
 	copy(to[:inodeHead], from)
@@ -56,7 +57,7 @@ func copyRecord(to, from layout.Inode, length int) {
 	to.SetDtime(keep.Dtime())
 }
 
-// begin fills an empty record. A directory waits for its name: that says what its parent is.
+// begin fills an empty record. A directory is completed when it gets its name, which says what its parent is.
 func (r *replay) begin(h *journal.Handle, ino layout.Ino, in layout.Inode, length int) error {
 	rec, err := r.Inodes.Edit(h, ino)
 	if err != nil {
@@ -117,7 +118,7 @@ func (r *replay) takeOver(h *journal.Handle, ino layout.Ino, in layout.Inode, le
 	return nil
 }
 
-// reborn begins the next life of an inode number: what the last one had goes.
+// reborn starts the next life of an inode number: everything that belonged to the last one is removed.
 func (r *replay) reborn(h *journal.Handle, ino layout.Ino, in layout.Inode, length int) error {
 	if err := r.touch(h, ino); err != nil {
 		return err
@@ -158,8 +159,8 @@ func (r *replay) reborn(h *journal.Handle, ino layout.Ino, in layout.Inode, leng
 	return r.begin(h, ino, in, length)
 }
 
-// onMap changes the map of a file that is there. Where a record that follows turns inline data into a map, that
-// comes first.
+// onMap changes the map of a file that exists. If a later record turns inline data into a map, that record is applied
+// first.
 func (r *replay) onMap(number uint32, rest []journal.FastRecord, fn func(h *journal.Handle, ino layout.Ino) error) error {
 	ino := layout.Ino(number)
 	v := r.Journal.View()
@@ -188,7 +189,7 @@ func (r *replay) onMap(number uint32, rest []journal.FastRecord, fn func(h *jour
 	return nil
 }
 
-// addRange maps an extent, whatever was there before.
+// addRange maps an extent, and unmaps what was mapped there before.
 func (r *replay) addRange(h *journal.Handle, ino layout.Ino, e layout.Extent) error {
 	for l := uint64(e.Lblk); l < e.End(); {
 		old, err := r.Extents.Lookup(h, ino, layout.Lblk(l))
@@ -216,7 +217,7 @@ func (r *replay) addRange(h *journal.Handle, ino layout.Ino, e layout.Extent) er
 	return nil
 }
 
-// unmap takes a range out of a map. The blocks stay in use until settle.
+// unmap removes a range from a map. The blocks stay in use until settle.
 func (r *replay) unmap(h *journal.Handle, ino layout.Ino, from, to layout.Lblk) error {
 	for done := from >= to; !done; {
 		var gone []group.Run
@@ -234,8 +235,8 @@ func (r *replay) unmap(h *journal.Handle, ino layout.Ino, from, to layout.Lblk) 
 	return nil
 }
 
-// touch counts what an inode has before its map is changed here. Directories count for themselves, until their number
-// is used again.
+// touch counts the blocks of an inode before its map is first changed here. Directories count their own blocks, until
+// their number is used again.
 func (r *replay) touch(h *journal.Handle, ino layout.Ino) error {
 	if _, ok := r.had[ino]; ok {
 		return nil
@@ -247,7 +248,7 @@ func (r *replay) touch(h *journal.Handle, ino layout.Ino) error {
 	return err
 }
 
-// clusters is the blocks of data of an inode, in whole clusters.
+// clusters returns the data blocks of an inode, in whole clusters.
 func (r *replay) clusters(v journal.Reader, ino layout.Ino) (out []group.Run, err error) {
 	ratio := layout.Pblk(r.Geo.ClusterRatio)
 	err = r.Extents.Walk(v, ino, 0, func(e layout.Extent) (bool, error) {
@@ -258,7 +259,7 @@ func (r *replay) clusters(v journal.Reader, ino layout.Ino) (out []group.Run, er
 	return join(out), err
 }
 
-// join sorts runs and makes one of those that touch or overlap.
+// join sorts runs, and merges those that touch or overlap.
 func join(runs []group.Run) []group.Run {
 	slices.SortFunc(runs, func(a, b group.Run) int { return cmp.Compare(a.Start, b.Start) })
 	out := runs[:0]
@@ -273,7 +274,7 @@ func join(runs []group.Run) []group.Run {
 	return out
 }
 
-// without is the blocks of a that are not in b, both joined.
+// without returns the blocks of a that are not in b. Both must be joined.
 func without(a, b []group.Run) (out []group.Run) {
 	for _, x := range a {
 		at, end := x.Start, x.Start+layout.Pblk(x.Len)
@@ -300,7 +301,7 @@ func count(runs []group.Run) (n int64) {
 	return n
 }
 
-// settle puts i_blocks right and frees what no file has in the end.
+// settle corrects i_blocks and frees the blocks that no file has in the end.
 func (r *replay) settle() error {
 	var have []group.Run
 	for _, ino := range slices.Sorted(maps.Keys(r.had)) {

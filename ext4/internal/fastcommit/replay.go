@@ -23,17 +23,17 @@ func Apply(v *volume.Volume, fast []journal.FastCommit) error {
 }
 
 // replay applies fast commits. Their records name what the writer had in memory: the number of each new inode, the
-// block of each new extent. What they do not name, nodes of extent trees and blocks of directories, is allocated
-// anew; so all that is named is taken first, and data that is unmapped is given back last, when it is known what the
+// block of each new extent. Nodes of extent trees and blocks of directories are not named, and are allocated anew. So
+// replay first takes all blocks and inodes that are named. It frees unmapped data last, when it is known what the
 // files have in the end.
 //
-// A record whose inode or directory is not there is passed over: it was deleted later in the same transaction, and
-// what was recorded of its making was dropped then.
+// A record whose inode or directory does not exist is passed over. That inode was deleted later in the same
+// transaction, and the writer then dropped the record that made it.
 type replay struct {
 	*names.Names
-	had   map[layout.Ino]int64 // the clusters of data of each inode before it was first touched
-	named []layout.Ino         // inodes that have lost a link or been made
-	gone  []group.Run          // taken at first, or unmapped
+	had   map[layout.Ino]int64 // the number of data clusters of each inode before it was first touched
+	named []layout.Ino         // inodes that were made or have lost a link
+	gone  []group.Run          // blocks that were taken at first, or unmapped
 }
 
 func (r *replay) run(fast []journal.FastCommit) error {
@@ -99,7 +99,7 @@ func (r *replay) record(rec journal.FastRecord, rest []journal.FastRecord) error
 	return nil
 }
 
-// exists reads an inode's record; nil if it is not in use.
+// exists reads an inode's record. It returns nil if the inode is not in use.
 func (r *replay) exists(v journal.Reader, ino layout.Ino) (layout.Inode, error) {
 	used, err := r.Space.InodeInUse(v, ino)
 	if err != nil || !used {
@@ -112,7 +112,7 @@ func (r *replay) exists(v journal.Reader, ino layout.Ino) (layout.Inode, error) 
 	return rec, nil
 }
 
-// parties reads the directory and the inode that a record names; nil if either is not there.
+// parties reads the directory and the inode that a record names. It returns nil if one of them does not exist.
 func (r *replay) parties(h *journal.Handle, parent, ino uint32) (rec layout.Inode, err error) {
 	dir, err := r.exists(h, layout.Ino(parent))
 	if err != nil || dir == nil || !dir.IsDir() {
@@ -121,7 +121,7 @@ func (r *replay) parties(h *journal.Handle, parent, ino uint32) (rec layout.Inod
 	return r.exists(h, layout.Ino(ino))
 }
 
-// link enters a name. A new directory gets its first block with it, a new file the link that the name is.
+// link adds a name. A new directory also gets its first block, and a new file the link of the name.
 func (r *replay) link(parent, number uint32, name string, made bool) error {
 	dir, ino := layout.Ino(parent), layout.Ino(number)
 	_, err := r.Update(r.Credits(), func(h *journal.Handle) error {
@@ -190,7 +190,8 @@ func (r *replay) unlink(parent, number uint32, name string) error {
 	return nil
 }
 
-// drop removes a name that leads to an inode, and the link that it was. An inode without links stays for now: another
+// drop removes a name that leads to an inode, and its link. An inode without links stays for now, because another
+// record may give it one.
 // record may give it one.
 func (r *replay) drop(h *journal.Handle, dir, ino layout.Ino, name string) error {
 	if _, err := r.Dirs.Remove(h, dir, name); err != nil {
@@ -213,7 +214,7 @@ func (r *replay) drop(h *journal.Handle, dir, ino layout.Ino, name string) error
 	return r.DirChanged(h, dir)
 }
 
-// orphans notes the inodes that have no links in the end, for the deletion that follows every recovery.
+// orphans adds the inodes that have no links in the end to the orphans, which every recovery then deletes.
 func (r *replay) orphans() error {
 	for _, ino := range r.named {
 		_, err := r.Update(inode.OrphanCredits, func(h *journal.Handle) error {

@@ -16,22 +16,22 @@ import (
 // The attributes that hold POSIX access control lists, in the form of Linux's xattr interface.
 const (
 	XattrACLAccess  = "system.posix_acl_access"
-	XattrACLDefault = "system.posix_acl_default" // of a directory: what new files in it begin with
+	XattrACLDefault = "system.posix_acl_default" // of a directory: the list that new files in it inherit
 )
 
 // An ACL is a POSIX access control list (acl(5)).
 type ACL []ACLEntry
 
-// An ACLEntry is one line of a list: for whom it is, and the permissions rwx.
+// An ACLEntry is one line of a list: its kind, the user or group it names, and the permissions rwx.
 type ACLEntry struct {
 	Tag, Perm uint16
-	ID        uint32 // of the user or group of an entry for one
+	ID        uint32 // the user or group, in an entry for one
 }
 
 // IsACL tells whether an attribute is an access control list.
 func IsACL(attr string) bool { return attr == XattrACLAccess || attr == XattrACLDefault }
 
-// aclTags are those that there are, in the order of a list.
+// aclTags are all tags, in the order of a list.
 var aclTags = []uint16{layout.ACLUserObj, layout.ACLUser, layout.ACLGroupObj, layout.ACLGroup, layout.ACLMask, layout.ACLOther}
 
 // Named tells whether an entry is for one user or group.
@@ -62,8 +62,8 @@ func ParseACL(v []byte) (ACL, error) {
 	return list, nil
 }
 
-// Valid tells whether a list has the entries it must have, each once and in order: owner, users, group, groups, mask,
-// others. Users and groups need a mask.
+// Valid reports whether a list has the required entries, each once and in order: owner, users, group, groups, mask,
+// others. If there are users or groups, a mask is required.
 func (a ACL) Valid() bool {
 	count, last := map[uint16]int{}, 0
 	for _, e := range a {
@@ -79,7 +79,7 @@ func (a ACL) Valid() bool {
 		(count[layout.ACLMask] == 1 || !needsMask)
 }
 
-// Encode is the form of Linux's xattr interface.
+// Encode returns the list in the form of Linux's xattr interface.
 func (a ACL) Encode() []byte {
 	v := binary.LittleEndian.AppendUint32(nil, layout.ACLVersion)
 	for _, e := range a {
@@ -90,8 +90,8 @@ func (a ACL) Encode() []byte {
 	return v
 }
 
-// Classes calls fn with the entries that i_mode's permissions stand for, and by how much they are shifted there: owner,
-// mask or, without one, group, and others.
+// Classes calls fn with the entries for which i_mode has permissions, and with the shift of those permissions in
+// i_mode: owner, mask (or group, if there is no mask), and others.
 func (a ACL) Classes(fn func(e *ACLEntry, shift int)) {
 	group := uint16(layout.ACLGroupObj)
 	if a.Has(layout.ACLMask) {
@@ -114,18 +114,18 @@ func (a ACL) Has(tag uint16) bool {
 	return slices.ContainsFunc(a, func(e ACLEntry) bool { return e.Tag == tag })
 }
 
-// Perm is what i_mode says of a list.
+// Perm returns the permissions in i_mode that correspond to a list.
 func (a ACL) Perm() (perm uint16) {
 	a.Classes(func(e *ACLEntry, shift int) { perm |= e.Perm << shift })
 	return perm
 }
 
-// SetPerm makes a list say what i_mode says.
+// SetPerm sets the entries of a list to the permissions of i_mode.
 func (a ACL) SetPerm(perm uint16) {
 	a.Classes(func(e *ACLEntry, shift int) { e.Perm = perm >> shift & 7 })
 }
 
-// aclOf reads a list of an inode, nil if it has none.
+// aclOf reads a list of an inode; nil if it has none.
 func (n *Names) aclOf(r journal.Reader, ino layout.Ino, attr string) (ACL, error) {
 	v, err := n.Attrs.Get(r, ino, attr)
 	if errors.Is(err, xattr.ErrNoData) {
@@ -143,8 +143,8 @@ func (n *Names) HasDefaultACL(r journal.Reader, dir layout.Ino) (bool, error) {
 	return len(list) > 0, err
 }
 
-// putACL stores a list, or none, and tells whether that is a change. An access list that says no more than i_mode is not
-// stored.
+// putACL stores a list, or removes it, and reports whether that is a change. An access list that says no more than
+// i_mode is not stored.
 func (n *Names) putACL(h *journal.Handle, ino layout.Ino, attr string, list ACL) (changed bool, err error) {
 	old, err := n.Attrs.Get(h, ino, attr)
 	if err != nil && !errors.Is(err, xattr.ErrNoData) {
@@ -160,12 +160,12 @@ func (n *Names) putACL(h *journal.Handle, ino layout.Ino, attr string, list ACL)
 	return true, n.Attrs.Remove(h, ino, attr)
 }
 
-// Storable tells whether a list says more than i_mode.
+// Storable reports whether a list says more than i_mode, and so must be stored.
 func (a ACL) Storable(attr string) bool {
 	return len(a) > 0 && (attr == XattrACLDefault || a.Has(layout.ACLMask) || slices.ContainsFunc(a, ACLEntry.Named))
 }
 
-// SetACL is setxattr(2) of a list: with an access list go the permissions.
+// SetACL is setxattr(2) of a list. An access list also changes the permissions.
 func (n *Names) SetACL(h *journal.Handle, ino layout.Ino, rec layout.Inode, attr string, value []byte) error {
 	list, err := ParseACL(value)
 	switch {
@@ -189,7 +189,7 @@ func (n *Names) SetACL(h *journal.Handle, ino layout.Ino, rec layout.Inode, attr
 	return err
 }
 
-// ChmodACL has the access list of an inode, if there is one, say what its new mode says.
+// ChmodACL changes the access list of an inode, if there is one, to agree with its new mode.
 func (n *Names) ChmodACL(h *journal.Handle, ino layout.Ino, mode uint16) error {
 	list, err := n.aclOf(h, ino, XattrACLAccess)
 	if err != nil || len(list) == 0 {
@@ -200,8 +200,8 @@ func (n *Names) ChmodACL(h *journal.Handle, ino layout.Ino, mode uint16) error {
 	return err
 }
 
-// InheritACL gives a new inode what its directory's default list says: the list itself to a directory, and an access
-// list, of which no more remains than the mode asked for, to all but symbolic links.
+// InheritACL gives a new inode the default list of its directory. A directory gets the list itself as its default
+// list. All inodes except symbolic links get it as their access list, limited by the mode asked for.
 func (n *Names) InheritACL(h *journal.Handle, dir, ino layout.Ino) error {
 	list, err := n.aclOf(h, dir, XattrACLDefault)
 	if err != nil || len(list) == 0 {

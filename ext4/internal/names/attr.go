@@ -9,7 +9,7 @@ import (
 	"ext4img/journal"
 )
 
-// ErrSame is a change to what is there already: it leaves the time of change as it is, and is no error.
+// ErrSame says that a change would change nothing: the time of change stays as it is. It is not reported as an error.
 var ErrSame = errors.New("nothing changes")
 
 // change edits an inode and sets its change time.
@@ -31,7 +31,8 @@ func (n *Names) change(h *journal.Handle, ino layout.Ino, fn func(rec layout.Ino
 	return nil
 }
 
-// AttrCredits is what a change of what an inode says of itself changes as a rule, with an attribute of size bytes.
+// AttrCredits is the number of blocks that a change of an inode's attributes usually changes; size is that of an
+// extended attribute, bytes.
 func (n *Names) AttrCredits(size int) int { return n.Attrs.Credits(size) + 2 }
 
 // Chmod sets the permissions, set-uid, set-gid and sticky bit, as i_mode has them. An access control list changes with them.
@@ -42,7 +43,7 @@ func (n *Names) Chmod(h *journal.Handle, ino layout.Ino, perm uint16) error {
 	})
 }
 
-// CheckOwner judges the arguments of Chown alone.
+// CheckOwner checks only the arguments of Chown.
 func CheckOwner(uid, gid int) error {
 	if uid < -1 || gid < -1 || int64(max(uid, gid)) > 1<<32-2 {
 		return syscall.EINVAL
@@ -50,7 +51,7 @@ func CheckOwner(uid, gid int) error {
 	return nil
 }
 
-// Chown sets owner and group; -1 leaves one as it is. As in Linux, set-uid, set-gid and capabilities go with it.
+// Chown sets owner and group; -1 leaves one as it is. As in Linux, it removes set-uid, set-gid and capabilities.
 func (n *Names) Chown(h *journal.Handle, ino layout.Ino, uid, gid int) error {
 	if err := CheckOwner(uid, gid); err != nil {
 		return err
@@ -83,7 +84,7 @@ func (n *Names) Chtimes(h *journal.Handle, ino layout.Ino, atime, mtime time.Tim
 	})
 }
 
-// DropSetID takes the bits away from a file that a change of owner takes away: set-uid, and set-gid where it means that.
+// DropSetID clears the bits that a change of owner clears: set-uid, and set-gid if the group may execute the file.
 func DropSetID(rec layout.Inode) {
 	const groupExec = 0o010
 	mode := rec.Mode()

@@ -7,12 +7,12 @@ import (
 	"ext4img/journal"
 )
 
-// XattrCapability is the attribute with what a program may do that its user may not. The next change of the file takes it
-// away.
+// XattrCapability is the attribute with the capabilities that a program has beyond those of its user. The next change
+// of the file removes it.
 const XattrCapability = "security.capability"
 
-// CapabilityOK judges a value of the attribute as the kernel does: revision 2, or 3 with the root it is meant for. An
-// empty one is stored, and means nothing.
+// CapabilityOK checks a value of the attribute as the kernel does: it must be of revision 2, or of revision 3, which
+// names the root user for which it is meant. An empty value is stored, and has no effect.
 func CapabilityOK(value []byte) bool {
 	const effective, revision2, revision3 = 1, 0x02000000, 0x03000000
 	switch len(value) {
@@ -26,13 +26,13 @@ func CapabilityOK(value []byte) bool {
 	return false
 }
 
-// Capable tells whether a file has capabilities.
+// Capable reports whether a file has capabilities.
 func (n *Names) Capable(r journal.Reader, ino layout.Ino) bool {
 	value, err := n.Attrs.Get(r, ino, XattrCapability)
 	return err == nil && len(value) > 0
 }
 
-// DropCapability takes the capabilities of a file away, if it has any.
+// DropCapability removes the capabilities of a file, if it has any.
 func (n *Names) DropCapability(h *journal.Handle, ino layout.Ino) error {
 	if !n.Capable(h, ino) {
 		return nil

@@ -10,16 +10,17 @@ import (
 	"ext4img/journal"
 )
 
-// LinkMax is the most links an inode may have; a directory beyond it, with dir_nlink, says 1: "not counted".
+// LinkMax is the most links an inode may have. With dir_nlink, a directory that has more stores 1, for "not counted".
 const LinkMax = 65000
 
-// Attr is who owns a new inode and what it may do.
+// Attr is the owner and the permissions of a new inode.
 type Attr struct {
 	Perm     uint16 // permission bits, set-uid, set-gid and sticky bit of i_mode
 	UID, GID uint32
 }
 
-// Credits is what an operation on names changes as a rule: two directories, a few inodes, an allocation of each kind.
+// Credits is the number of blocks that an operation on names usually changes: two directories, a few inodes, an
+// allocation of each kind.
 func (n *Names) Credits() int {
 	return 2*n.Dirs.Credits() + n.Space.InodeCredits() + 2*inode.OrphanCredits + 12
 }
@@ -45,14 +46,14 @@ func FileType(mode uint16) uint8 {
 	return layout.FTUnknown
 }
 
-// Fill completes a new inode before it gets its name, in the directory dir.
+// Fill completes a new inode before it gets its name in the directory dir.
 type Fill func(h *journal.Handle, dir, ino layout.Ino, rec layout.Inode) error
 
-// CreateCredits is what making one inode with a name changes as a rule.
+// CreateCredits is the number of blocks that making one inode with a name usually changes.
 func (n *Names) CreateCredits() int { return n.Credits() + n.Attrs.Credits(0) }
 
-// Create makes an inode with a name that does not exist yet, and gives it what its directory's default list says. mode is
-// its type; fill, which may be nil, completes it.
+// Create makes an inode with a name that does not exist yet, and applies the default list of its directory. mode is
+// its type. fill, which may be nil, completes it.
 func (n *Names) Create(h *journal.Handle, p Place, mode uint16, a Attr, fill Fill) (layout.Ino, error) {
 	ino, err := n.CreateBare(h, p, mode, a, fill)
 	if err != nil {
@@ -61,7 +62,7 @@ func (n *Names) Create(h *journal.Handle, p Place, mode uint16, a Attr, fill Fil
 	return ino, n.InheritACL(h, p.Dir, ino)
 }
 
-// CreateBare is Create of an inode that inherits no list.
+// CreateBare is Create for an inode that inherits no list.
 func (n *Names) CreateBare(h *journal.Handle, p Place, mode uint16, a Attr, fill Fill) (layout.Ino, error) {
 	if err := n.MayChangeDir(h, p.Dir, false); err != nil {
 		return 0, err
@@ -76,7 +77,7 @@ func (n *Names) CreateBare(h *journal.Handle, p Place, mode uint16, a Attr, fill
 	return ino, n.DirChanged(h, p.Dir)
 }
 
-// New makes an inode with one link, whose name in dir comes next.
+// New makes an inode with one link. The caller then gives it a name in dir.
 func (n *Names) New(h *journal.Handle, dir layout.Ino, mode uint16, a Attr, fill Fill) (layout.Ino, error) {
 	ino, rec, err := n.Inodes.New(h, dir, mode|a.Perm&layout.ModePermMask)
 	if err != nil {
@@ -96,7 +97,8 @@ func (n *Names) New(h *journal.Handle, dir layout.Ino, mode uint16, a Attr, fill
 	return ino, nil
 }
 
-// InheritGroup gives a new inode what a directory with the set-gid bit passes on: its group, to directories the bit as well.
+// InheritGroup gives a new inode what a directory with the set-gid bit passes on: its group and, to directories, the
+// bit.
 func (n *Names) InheritGroup(r journal.Reader, dir layout.Ino, rec layout.Inode) error {
 	parent, err := n.Inodes.Read(r, dir)
 	if err != nil || parent.Mode()&layout.ModeSetGID == 0 {
@@ -109,7 +111,8 @@ func (n *Names) InheritGroup(r journal.Reader, dir layout.Ino, rec layout.Inode)
 	return nil
 }
 
-// MayChangeDir refuses directories whose flags or features forbid a change; removing tells that a name goes.
+// MayChangeDir returns an error if the flags or features of a directory forbid a change. removing says that a name is
+// to be removed.
 func (n *Names) MayChangeDir(r journal.Reader, dir layout.Ino, removing bool) error {
 	rec, err := n.Inodes.Read(r, dir)
 	if err != nil {
@@ -150,7 +153,7 @@ func (n *Names) InitDir(h *journal.Handle, ino layout.Ino, rec layout.Inode, par
 	return n.AddLink(h, parent, 1)
 }
 
-// AddLink changes an inode's link count. A directory with too many links says 1, where dir_nlink allows that.
+// AddLink changes an inode's link count. With dir_nlink, a directory with too many links stores 1.
 func (n *Names) AddLink(h *journal.Handle, ino layout.Ino, delta int) error {
 	rec, err := n.Inodes.Edit(h, ino)
 	if err != nil {
@@ -159,7 +162,7 @@ func (n *Names) AddLink(h *journal.Handle, ino layout.Ino, delta int) error {
 	links := int(rec.Links())
 	rec.SetCtime(n.Inodes.Clock())
 	if rec.IsDir() && links == 1 {
-		return nil // not counted any more
+		return nil // its links are no longer counted
 	}
 	links += delta
 	switch {
@@ -190,7 +193,7 @@ func (n *Names) InitSpecial(rec layout.Inode, mode uint16, major, minor uint32) 
 	return nil
 }
 
-// Link gives a file a name that does not exist yet. Directories cannot have one more.
+// Link gives a file a name that does not exist yet. A directory cannot have a second name.
 func (n *Names) Link(h *journal.Handle, ino layout.Ino, p Place) error {
 	if err := n.MayChangeDir(h, p.Dir, false); err != nil {
 		return err
@@ -208,7 +211,7 @@ func (n *Names) Link(h *journal.Handle, ino layout.Ino, p Place) error {
 	return n.DirChanged(h, p.Dir)
 }
 
-// mayLink judges whether an inode may get one more name, and returns its record.
+// mayLink checks whether an inode may get one more name, and returns its record.
 func (n *Names) mayLink(r journal.Reader, ino layout.Ino) (layout.Inode, error) {
 	rec, err := n.Inodes.Read(r, ino)
 	if err == nil && (rec.IsDir() || rec.HasFlag(layout.FlagImmutable|layout.FlagAppend)) {

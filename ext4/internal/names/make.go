@@ -14,12 +14,12 @@ func (n *Names) Mkdir(h *journal.Handle, p Place, a Attr) (layout.Ino, error) {
 	})
 }
 
-// Symlink makes a symbolic link to target: short ones in the inode, others in a block of their own.
+// Symlink makes a symbolic link to target. A short target is stored in the inode, a long one in a block of its own.
 func (n *Names) Symlink(h *journal.Handle, p Place, target string, a Attr) (layout.Ino, error) {
 	return n.Create(h, p, layout.ModeSymlink, linkAttr(a), n.fillSymlink(target))
 }
 
-// linkAttr gives the attributes of a symbolic link the permissions that all of them have.
+// linkAttr sets the permissions that all symbolic links have.
 func linkAttr(a Attr) Attr {
 	a.Perm = 0o777
 	return a
@@ -38,7 +38,8 @@ func (n *Names) Mknod(h *journal.Handle, p Place, mode uint16, a Attr, major, mi
 	})
 }
 
-// Tmpfile makes a regular file without a name, near a directory: one of the orphans, until LinkTmpfile gives it a name.
+// Tmpfile makes a regular file without a name, near a directory. It is one of the orphans until LinkTmpfile gives it
+// a name.
 func (n *Names) Tmpfile(h *journal.Handle, near layout.Ino, a Attr) (layout.Ino, layout.Inode, error) {
 	ino, rec, err := n.Inodes.New(h, near, layout.ModeRegular|a.Perm&layout.ModePermMask)
 	if err != nil {
@@ -50,8 +51,8 @@ func (n *Names) Tmpfile(h *journal.Handle, near layout.Ino, a Attr) (layout.Ino,
 	return ino, rec, n.Inodes.AddOrphan(h, ino)
 }
 
-// LinkTmpfileOver gives a file of Tmpfile the name p, and takes it from what it led to, old: not a directory, and 0 for
-// nothing. The file inherits what a new one does.
+// LinkTmpfileOver gives a file of Tmpfile the name p. The inode that had the name, old, loses it; it is not a
+// directory, and 0 if there is none. The file inherits lists like a new one.
 func (n *Names) LinkTmpfileOver(h *journal.Handle, ino layout.Ino, p Place, old layout.Ino) error {
 	rec, err := n.Inodes.Edit(h, ino)
 	if err != nil {
@@ -70,7 +71,8 @@ func (n *Names) LinkTmpfileOver(h *journal.Handle, ino layout.Ino, p Place, old 
 	return n.InheritACL(h, p.Dir, ino)
 }
 
-// LinkTmpfile gives a file of Tmpfile a name that does not exist yet: fs.ErrExist also if the file has one already.
+// LinkTmpfile gives a file of Tmpfile a name that does not exist yet. If the file already has a name, the error is
+// fs.ErrExist too.
 func (n *Names) LinkTmpfile(h *journal.Handle, ino layout.Ino, p Place) error {
 	if err := n.MayChangeDir(h, p.Dir, false); err != nil {
 		return err

@@ -1,16 +1,16 @@
-// Package names is the operations on names and attributes of an open file system: each by the number of an inode, or by a
-// name in a directory that is given by its number, and each in a handle of the caller's, or under a view. Walking a path
-// to get there is one file on top of them.
+// Package names holds the operations on names and attributes of an open file system. Each takes the number of an
+// inode, or a name in a directory given by its number, and runs in the caller's handle or under a view. Only path.go
+// knows paths: it finds the inodes for the others.
 //
 //	path.go                          Spot → Place (a name in a directory) → inode
-//	create.go make.go over.go        what makes names
-//	remove.go rename.go              what takes them away or moves them
-//	attr.go acl.go xattr.go          what an inode says of itself
+//	create.go make.go over.go        operations that make names
+//	remove.go rename.go              operations that remove or move names
+//	attr.go acl.go xattr.go          attributes of an inode
 //	capability.go symlink.go
 //
-// It owns no bytes: it drives dir, inode and xattr, and owns the rules about what may be done with which. An operation
-// that fails leaves its handle to be cancelled. What an operation took the last link from is among the orphans; the caller
-// deletes it (volume.Delete) when nobody uses it any more.
+// It owns no bytes: it drives dir, inode and xattr, and owns the rules about which operations are allowed. If an
+// operation fails, the caller cancels its handle. If an operation removes the last link of an inode, the inode
+// becomes an orphan; the caller deletes it (volume.Delete) once it is not in use any more.
 package names
 
 import (
@@ -28,13 +28,13 @@ type Names struct {
 	held func(ino layout.Ino) bool
 }
 
-// New makes Names over a volume. held tells whether an inode is in use although it may have no links: it is called under
-// a handle or view.
+// New makes Names over a volume. held reports whether an inode is in use although it may have no links. It is called
+// under a handle or a view.
 func New(v *volume.Volume, held func(ino layout.Ino) bool) *Names { return &Names{v, held} }
 
-// InUse judges an inode that a name leads to, or that a caller has the number of. One that is free is no file, nor is
-// one of the file system's own, which no name leads to in a sound file system. One without links is in use as long as
-// somebody has it open; and where nothing is changed, if only its count of links says that it is free.
+// InUse checks an inode that a name leads to, or whose number a caller has. A free inode is no file, and neither is
+// an inode of the file system's own, to which no name leads in a sound file system. An inode without links is in use
+// as long as it is held. For reading, an inode whose link count alone says that it is free is accepted too.
 func (n *Names) InUse(r journal.Reader, ino layout.Ino) error {
 	rec, err := n.Inodes.Read(r, ino)
 	switch {

@@ -19,7 +19,7 @@ import (
 	"ext4img/testimages/judge"
 )
 
-// world is a file system in memory, without files that are open and without queues.
+// world is a file system in memory, without open files and queues.
 type world struct {
 	*testing.T
 	*names.Names
@@ -47,7 +47,7 @@ func (w *world) do(fn func(h *journal.Handle) error) error {
 	return err
 }
 
-// must is do for what must not fail.
+// must is do for changes that must succeed: an error ends the test.
 func (w *world) must(fn func(h *journal.Handle) error) {
 	w.Helper()
 	if err := w.do(fn); err != nil {
@@ -65,7 +65,7 @@ func (w *world) made(fn func(h *journal.Handle) (layout.Ino, error)) (ino layout
 	return ino
 }
 
-// refused runs fn, which must fail with an error, and judges that.
+// refused runs fn, which must fail with the error want.
 func (w *world) refused(want error, fn func(h *journal.Handle) error) {
 	w.Helper()
 	if err := w.do(fn); !errors.Is(err, want) {
@@ -73,7 +73,7 @@ func (w *world) refused(want error, fn func(h *journal.Handle) error) {
 	}
 }
 
-// gone deletes what an operation has taken the last link from.
+// gone runs fn, which removes the last link of an inode, and deletes that inode.
 func (w *world) gone(fn func(h *journal.Handle) (layout.Ino, error)) {
 	w.Helper()
 	ino := w.made(fn)
@@ -114,7 +114,7 @@ func (w *world) list(ino layout.Ino) string {
 	return strings.Join(out, " ")
 }
 
-// end closes the file system, and has e2fsck judge it. It returns its path.
+// end closes the file system, has e2fsck judge it, and returns its path.
 func (w *world) end() string {
 	w.Helper()
 	if err := w.Close(); err != nil {
@@ -127,8 +127,7 @@ func (w *world) end() string {
 
 func at(dir layout.Ino, name string) names.Place { return names.Place{Dir: dir, Name: name} }
 
-// TestByInode carries out every operation on names by the number of an inode. e2fsck and debugfs judge what is there in
-// the end.
+// TestByInode runs every operation on names by the number of an inode. e2fsck and debugfs judge the result.
 func TestByInode(t *testing.T) {
 	for name, options := range map[string][]string{"default": nil, "ext2": {"-t", "ext2"}, "inline": {"-O", "inline_data"}} {
 		t.Run(name, func(t *testing.T) {
@@ -215,7 +214,7 @@ func byInodeRename(w *world, d, sub, deep layout.Ino) {
 		_, err := w.Rename(h, at(sub, "deep"), at(d, "empty"), names.RenameNoReplace, false)
 		return err
 	})
-	w.gone(func(h *journal.Handle) (layout.Ino, error) { // deep is empty, and takes the place of a directory
+	w.gone(func(h *journal.Handle) (layout.Ino, error) { // deep is empty, and replaces a directory
 		return w.Rename(h, at(sub, "deep"), at(d, "empty"), 0, false)
 	})
 	w.gone(func(h *journal.Handle) (layout.Ino, error) {

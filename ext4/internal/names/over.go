@@ -8,12 +8,13 @@ import (
 	"ext4img/journal"
 )
 
-// ErrSameFile says that a name cannot be replaced by what it is already.
+// ErrSameFile says that a name cannot be replaced by the file that it already names.
 var ErrSameFile = errors.New("the same file")
 
-// LinkOver gives an inode, found at from, the name p, and takes it from what it led to, there: not a directory, and 0 for
-// nothing. A p that is from, or the only name of the inode, is ErrSameFile; another name of the same inode stays as it is.
-// from is empty if the inode was not found by a name. gone is what has lost a link, 0 for nothing.
+// LinkOver gives an inode the name p. The inode that had the name, there, loses it; it is not a directory, and 0 if
+// there is none. from is the name by which the inode was found, or empty. If p is from, or the only name of the
+// inode, the error is ErrSameFile; if p is another name of the same inode, nothing changes. gone is the inode that
+// has lost a link, or 0.
 func (n *Names) LinkOver(h *journal.Handle, ino layout.Ino, from, p Place, there layout.Ino) (gone layout.Ino, err error) {
 	if there == ino {
 		return 0, n.sameFile(h, from, p, ino)
@@ -28,8 +29,8 @@ func (n *Names) LinkOver(h *journal.Handle, ino layout.Ino, from, p Place, there
 	return there, n.NameOver(h, p, ino, FileType(rec.Mode()), there)
 }
 
-// NameOver lets a name lead to an inode, whose link is counted already; what it led to, old, which may be nothing (0), loses
-// a link.
+// NameOver makes a name lead to an inode, whose link is counted already. The inode that had the name, old, loses a
+// link; it may be 0.
 func (n *Names) NameOver(h *journal.Handle, p Place, ino layout.Ino, ftype uint8, old layout.Ino) error {
 	if old == 0 {
 		if err := n.Dirs.Add(h, p.Dir, p.Name, ino, ftype); err != nil {
@@ -46,7 +47,7 @@ func (n *Names) NameOver(h *journal.Handle, p Place, ino layout.Ino, ftype uint8
 	return n.DirChanged(h, p.Dir)
 }
 
-// sameFile judges a link of a file, found at from, over one of its own names, at p.
+// sameFile decides about a link of a file, found at from, over one of its own names, at p.
 func (n *Names) sameFile(r journal.Reader, from, p Place, ino layout.Ino) error {
 	rec, err := n.Inodes.Read(r, ino)
 	if err != nil {
@@ -59,8 +60,8 @@ func (n *Names) sameFile(r journal.Reader, from, p Place, ino layout.Ino) error 
 	return err
 }
 
-// samePlace tells whether two places that lead to one inode are, or may be, one name: in a casefolded directory names that
-// are written differently may be.
+// samePlace reports whether two places that lead to one inode are, or may be, the same name. In a casefolded
+// directory, names that are written differently may be.
 func (n *Names) samePlace(r journal.Reader, a, b Place) (bool, error) {
 	if a.Dir != b.Dir || a.Name == b.Name {
 		return a.Dir == b.Dir, nil
@@ -69,8 +70,9 @@ func (n *Names) samePlace(r journal.Reader, a, b Place) (bool, error) {
 	return err == nil && rec.HasFlag(layout.FlagCasefold), err
 }
 
-// SymlinkOver makes a symbolic link with the name p, and takes it from what it led to, there: not a directory, and 0 for
-// nothing. A link that would replace the very file it is to lead to is ErrSameFile. gone is what has lost a link.
+// SymlinkOver makes a symbolic link with the name p. The inode that had the name, there, loses it; it is not a
+// directory, and 0 if there is none. If the link would replace the very file to which it leads, the error is
+// ErrSameFile. gone is the inode that has lost a link.
 func (n *Names) SymlinkOver(h *journal.Handle, p Place, target string, a Attr, there layout.Ino) (made, gone layout.Ino, err error) {
 	if there != 0 && n.leadsTo(h, p, target) == there {
 		from, err := n.WalkParent(h, Spot{p.Dir, target})
@@ -88,7 +90,7 @@ func (n *Names) SymlinkOver(h *journal.Handle, p Place, target string, a Attr, t
 	return made, there, n.NameOver(h, p, made, layout.FTSymlink, there)
 }
 
-// leadsTo is where a symbolic link at p to target would lead as things are; 0 for nowhere.
+// leadsTo is the inode to which a symbolic link at p to target would lead now, or 0.
 func (n *Names) leadsTo(r journal.Reader, p Place, target string) layout.Ino {
 	w := walker{n: n, r: r}
 	to, err := w.parent(p.Dir, target)
@@ -102,8 +104,8 @@ func (n *Names) leadsTo(r journal.Reader, p Place, target string) layout.Ino {
 	return ino
 }
 
-// WalkOver finds a name that is to be made or replaced, and what it leads to; 0 for nothing. What cannot be replaced is
-// refused.
+// WalkOver finds a name that is to be made or replaced, and the inode it leads to, or 0. It refuses names that cannot
+// be replaced.
 func (n *Names) WalkOver(r journal.Reader, s Spot) (p Place, there layout.Ino, err error) {
 	w := walker{n: n, r: r}
 	if p, err = w.start(s); err != nil {

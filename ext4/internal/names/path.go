@@ -24,16 +24,17 @@ func Split(name string) []string {
 	return strings.FieldsFunc(name, func(r rune) bool { return r == '/' })
 }
 
-// A Spot is what an operation is for: a path, from the root or from a directory on; with an empty path, an inode itself.
+// A Spot says which inode an operation is for: a path, from the root or from a directory on. With an empty path it is
+// the inode At itself.
 type Spot struct {
 	At   layout.Ino // 0: the root, and the path may not be empty
 	Path string
 }
 
-// Root is the spot of a path from the root.
+// Root is the spot of a path that starts at the root.
 func Root(path string) Spot { return Spot{Path: path} }
 
-// String is the spot for errors.
+// String is the spot in the form that errors show.
 func (s Spot) String() string {
 	switch {
 	case s.At == 0:
@@ -44,18 +45,18 @@ func (s Spot) String() string {
 	return fmt.Sprintf("inode %d: %s", s.At, s.Path)
 }
 
-// A Place is where a path leads, up to its last name.
+// A Place is a directory and a name in it: the last name of a path.
 type Place struct {
 	Dir   layout.Ino
-	Name  string // empty for the root; "." and ".." are no names that can be made or taken away
+	Name  string // empty for the root; "." and ".." cannot be made or removed
 	Slash bool   // the path ends in a slash: a directory
 }
 
-// Named tells whether the name is one that can be made or taken away.
+// Named reports whether the name can be made or removed.
 func (p Place) Named() bool { return p.Name != "" && p.Name != "." && p.Name != ".." }
 
-// Walk finds the inode of a spot. A symbolic link on the way is followed, one at the end only if follow, or a slash
-// behind it, says so.
+// Walk finds the inode of a spot. Symbolic links on the way are followed. One at the end is followed only if follow
+// is set, or if a slash comes after it.
 func (n *Names) Walk(r journal.Reader, s Spot, follow bool) (layout.Ino, error) {
 	if s.At != 0 && s.Path == "" {
 		return s.At, n.InUse(r, s.At)
@@ -74,7 +75,7 @@ func (n *Names) WalkParent(r journal.Reader, s Spot) (Place, error) {
 	return w.start(s)
 }
 
-// WalkNew is WalkParent for a name that is to be made, and so must not exist; dir: of a directory.
+// WalkNew is WalkParent for a name that is to be made and so must not exist. dir says that it is to be a directory.
 func (n *Names) WalkNew(r journal.Reader, s Spot, dir bool) (Place, error) {
 	w := walker{n: n, r: r}
 	p, err := w.start(s)
@@ -95,8 +96,8 @@ func (n *Names) WalkNew(r journal.Reader, s Spot, dir bool) (Place, error) {
 	return p, nil
 }
 
-// WalkOpen finds what is to be opened, with the flags of package os, or the place where it is to be made: the error
-// is then fs.ErrNotExist, and the place has a name. A symbolic link that leads to nothing is made to lead to a file.
+// WalkOpen finds the inode to be opened with the flags of package os. If it does not exist and may be made, the error
+// is fs.ErrNotExist, and the place has a name. If a symbolic link leads to nothing, the place is where it leads.
 func (n *Names) WalkOpen(r journal.Reader, s Spot, flag int) (Place, layout.Ino, error) {
 	if s.At != 0 && s.Path == "" {
 		return Place{}, s.At, n.InUse(r, s.At)
@@ -127,7 +128,7 @@ func (n *Names) WalkOpen(r journal.Reader, s Spot, flag int) (Place, layout.Ino,
 	return Place{}, 0, err
 }
 
-// CheckName judges a name alone: syscall.ENAMETOOLONG, or EINVAL for one with a zero byte.
+// CheckName checks only a name: the error is syscall.ENAMETOOLONG, or EINVAL for a name with a zero byte.
 func CheckName(name string) error {
 	switch {
 	case len(name) > MaxName:
@@ -138,7 +139,7 @@ func CheckName(name string) error {
 	return nil
 }
 
-// WalkDir finds the directory that a path leads to, through a symbolic link at its end as well.
+// WalkDir finds the directory to which a path leads. A symbolic link at its end is followed.
 func (n *Names) WalkDir(r journal.Reader, path string) (layout.Ino, error) {
 	w := walker{n: n, r: r}
 	p, err := w.parent(layout.RootIno, path)
@@ -149,13 +150,13 @@ func (n *Names) WalkDir(r journal.Reader, path string) (layout.Ino, error) {
 	return w.finish(p, true)
 }
 
-// Lookup is what a name in a directory leads to: an inode that is in use.
+// Lookup returns the inode to which a name in a directory leads. It must be in use.
 func (n *Names) Lookup(r journal.Reader, p Place) (layout.Ino, error) {
 	w := walker{n: n, r: r}
 	return w.step(p)
 }
 
-// walker is one path resolution; links bounds it.
+// walker resolves one path; links bounds the symbolic links that it follows.
 type walker struct {
 	n     *Names
 	r     journal.Reader
@@ -193,7 +194,7 @@ func (w *walker) parent(at layout.Ino, name string) (p Place, err error) {
 	return Place{at, parts[last], strings.HasSuffix(name, "/")}, nil
 }
 
-// step looks up the last name of a place. What it leads to is in use.
+// step looks up the last name of a place. The inode must be in use.
 func (w *walker) step(p Place) (layout.Ino, error) {
 	if p.Name == "" || p.Name == "." {
 		return p.Dir, nil
@@ -208,7 +209,7 @@ func (w *walker) step(p Place) (layout.Ino, error) {
 	return ino, w.n.InUse(w.r, ino)
 }
 
-// finish finds where a place leads to.
+// finish finds the inode to which a place leads.
 func (w *walker) finish(p Place, follow bool) (layout.Ino, error) {
 	ino, err := w.step(p)
 	if err != nil || !follow && !p.Slash {
@@ -224,8 +225,8 @@ func (w *walker) finish(p Place, follow bool) (layout.Ino, error) {
 	return w.finish(next, true)
 }
 
-// link resolves a symbolic link up to the last name of its text; link is false for anything else, which must be a
-// directory if the path goes on behind it.
+// link resolves a symbolic link up to the last name of its text. For any other inode, link is false; if the path goes
+// on, that inode must be a directory.
 func (w *walker) link(p Place, ino layout.Ino) (next Place, link bool, err error) {
 	rec, err := w.n.Inodes.Read(w.r, ino)
 	switch {

@@ -7,7 +7,7 @@ import (
 	"ext4img/journal"
 )
 
-// Remove takes away a name: of a file, or of an empty directory. gone is what it led to, which has lost a link.
+// Remove removes a name of a file, or of an empty directory. gone is the inode that has lost a link.
 func (n *Names) Remove(h *journal.Handle, p Place) (gone layout.Ino, err error) {
 	return n.remove(h, p, func(layout.Inode) error { return nil })
 }
@@ -35,7 +35,7 @@ func (n *Names) Rmdir(h *journal.Handle, p Place) (gone layout.Ino, err error) {
 	})
 }
 
-// NoName is why a directory whose path does not end in a name cannot be removed.
+// NoName returns the reason why a directory cannot be removed whose path does not end in a name.
 func NoName(p Place) error {
 	switch p.Name {
 	case ".":
@@ -46,7 +46,7 @@ func NoName(p Place) error {
 	return syscall.EBUSY // the root
 }
 
-// remove takes a name away if judge has nothing against what it leads to.
+// remove removes a name unless judge returns an error for its inode.
 func (n *Names) remove(h *journal.Handle, p Place, judge func(layout.Inode) error) (layout.Ino, error) {
 	if !p.Named() {
 		return 0, NoName(p)
@@ -68,8 +68,8 @@ func (n *Names) remove(h *journal.Handle, p Place, judge func(layout.Inode) erro
 	return ino, n.RemoveFrom(h, p, ino)
 }
 
-// RemoveFrom takes a name, which leads to ino, out of its directory and a link from the inode, which becomes an orphan with
-// the last one.
+// RemoveFrom removes a name, which leads to ino, from its directory, and a link from the inode. If that was the last
+// link, the inode becomes an orphan.
 func (n *Names) RemoveFrom(h *journal.Handle, p Place, ino layout.Ino) error {
 	if err := n.MayRemove(h, p.Dir, ino); err != nil {
 		return err
@@ -83,7 +83,7 @@ func (n *Names) RemoveFrom(h *journal.Handle, p Place, ino layout.Ino) error {
 	return n.dropLink(h, p.Dir, ino)
 }
 
-// dropLink takes away the link that a name in dir was.
+// dropLink removes the link that belonged to a name in dir.
 func (n *Names) dropLink(h *journal.Handle, dir, ino layout.Ino) error {
 	rec, err := n.Inodes.Edit(h, ino)
 	if err != nil {
@@ -113,7 +113,7 @@ func (n *Names) dropLink(h *journal.Handle, dir, ino layout.Ino) error {
 	return n.Inodes.AddOrphan(h, ino)
 }
 
-// MayRemove judges whether a name that leads to ino may go.
+// MayRemove checks whether a name that leads to ino may be removed.
 func (n *Names) MayRemove(r journal.Reader, dir, ino layout.Ino) error {
 	if err := n.MayChangeDir(r, dir, true); err != nil {
 		return err

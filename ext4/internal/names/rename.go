@@ -18,9 +18,10 @@ const (
 	RenameExchange  RenameFlags = 2 // both names exist and change places
 )
 
-// Rename gives what is at from the name to, in one step: a name that exists is replaced, a directory only by a
-// directory and only if it is empty. Two names of one file stay as they are, or with merge, as mv(1) does it, the old one
-// goes, and a file onto itself is ErrSameFile. gone is what has lost a link, 0 for nothing.
+// Rename gives the file or directory at from the name to, in one step. A name that exists is replaced; a directory
+// only by a directory, and only if it is empty. If both are names of one file, both stay. With merge, as in mv(1),
+// the old one is removed instead, and a file onto itself is ErrSameFile. gone is the inode that has lost a link, or
+// 0.
 func (n *Names) Rename(h *journal.Handle, from, to Place, flags RenameFlags, merge bool) (gone layout.Ino, err error) {
 	if err := CheckRename(flags); err != nil {
 		return 0, err
@@ -33,7 +34,7 @@ func (n *Names) Rename(h *journal.Handle, from, to Place, flags RenameFlags, mer
 	return r.gone, err
 }
 
-// CheckRename judges flags alone: syscall.EINVAL.
+// CheckRename checks only the flags: the error is syscall.EINVAL.
 func CheckRename(flags RenameFlags) error {
 	if flags&^(RenameNoReplace|RenameExchange) != 0 || flags == RenameNoReplace|RenameExchange {
 		return syscall.EINVAL
@@ -46,13 +47,13 @@ type rename struct {
 	n     *Names
 	h     *journal.Handle
 	flags RenameFlags
-	merge bool // of two names of one file the old one goes
+	merge bool // of two names of one file, remove the old one
 	from  entry
 	to    entry      // ino 0 if the name is free
-	gone  layout.Ino // what has lost a link; 0 for nothing
+	gone  layout.Ino // the inode that has lost a link, or 0
 }
 
-// entry is a name in a directory and where it leads.
+// entry is a name in a directory and the inode it leads to.
 type entry struct {
 	Place
 	ino layout.Ino
@@ -110,7 +111,7 @@ func (r *rename) run() error {
 	return r.takeOld()
 }
 
-// mergeNames takes the old one of two names of a file away.
+// mergeNames removes the old one of two names of a file.
 func (r *rename) mergeNames() error {
 	same, err := r.n.samePlace(r.h, r.from.Place, r.to.Place)
 	switch {
@@ -124,7 +125,7 @@ func (r *rename) mergeNames() error {
 	return r.n.RemoveFrom(r.h, r.from.Place, r.from.ino)
 }
 
-// judge refuses what rename(2) refuses.
+// judge refuses everything that rename(2) refuses.
 func (r *rename) judge() error {
 	n := r.n
 	if err := r.judgeNames(); err != nil || r.to.ino == r.from.ino {
@@ -151,7 +152,7 @@ func (r *rename) judge() error {
 	return n.MayRemove(r.h, r.to.Dir, r.to.ino)
 }
 
-// judgeNames looks at what exists and where, before any permission.
+// judgeNames checks which names exist and where they lead, before any permission.
 func (r *rename) judgeNames() error {
 	swap := r.flags == RenameExchange
 	switch {
@@ -180,7 +181,7 @@ func (r *rename) judgeNames() error {
 	return nil
 }
 
-// inside tells whether a directory is top, or below it.
+// inside reports whether a directory is top, or is below it.
 func (r *rename) inside(top entry, dir layout.Ino) (bool, error) {
 	if !top.isDir() {
 		return false, nil
@@ -202,7 +203,7 @@ func (r *rename) inside(top entry, dir layout.Ino) (bool, error) {
 	return false, layout.Corruptf("directory %d: its parents are a circle", dir)
 }
 
-// takeOld removes the old name and moves what a directory says of its parent.
+// takeOld removes the old name, and updates ".." of a directory that moves.
 func (r *rename) takeOld() error {
 	if _, err := r.n.Dirs.Remove(r.h, r.from.Dir, r.from.Name); err != nil {
 		return err
@@ -213,7 +214,7 @@ func (r *rename) takeOld() error {
 	return r.stamp()
 }
 
-// moved lets a directory know its new parent, and both parents how many directories they have.
+// moved changes ".." of a directory to its new parent, and the link counts of both parents.
 func (r *rename) moved(e entry, to layout.Ino) error {
 	rec, err := r.n.Inodes.Edit(r.h, e.ino)
 	if err != nil {
@@ -240,7 +241,7 @@ func (r *rename) stamp() error {
 	return r.n.DirChanged(r.h, r.to.Dir)
 }
 
-// replace lets newname lead to the file; what it led to loses a link.
+// replace makes the new name lead to the file. The inode that had the name loses a link.
 func (r *rename) replace() error {
 	n := r.n
 	if _, err := n.Dirs.Replace(r.h, r.to.Dir, r.to.Name, r.from.ino, FileType(r.from.rec.Mode())); err != nil {
@@ -253,7 +254,7 @@ func (r *rename) replace() error {
 	return r.takeOld()
 }
 
-// exchange lets each name lead to the other's inode.
+// exchange makes each name lead to the other's inode.
 func (r *rename) exchange() error {
 	n := r.n
 	if _, err := n.Dirs.Replace(r.h, r.to.Dir, r.to.Name, r.from.ino, FileType(r.from.rec.Mode())); err != nil {

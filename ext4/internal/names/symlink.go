@@ -9,7 +9,7 @@ import (
 	"ext4img/journal"
 )
 
-// CheckTarget judges the text of a symbolic link.
+// CheckTarget checks the text of a symbolic link.
 func CheckTarget(target string) error {
 	switch {
 	case target == "":
@@ -94,7 +94,7 @@ func (n *Names) text(r journal.Reader, ino layout.Ino, rec layout.Inode) (string
 	return string(p), nil
 }
 
-// linkRef is the block of a symbolic link's text: metadata, as in the kernel.
+// linkRef refers to the block with a symbolic link's text, which is metadata, as in the kernel.
 func (n *Names) linkRef(p layout.Pblk) journal.Ref {
 	return journal.Ref{Block: uint64(p), Len: n.Geo.BlockSize, Type: layout.PlainType{Name: "symbolic link"}}
 }

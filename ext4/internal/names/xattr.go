@@ -16,7 +16,7 @@ const (
 	maxXattrValue = 65536
 )
 
-// CheckXattr judges the arguments alone.
+// CheckXattr checks only the arguments.
 func CheckXattr(attr string, size int) error {
 	switch {
 	case attr == "" || len(attr) > maxXattrName:
@@ -27,8 +27,8 @@ func CheckXattr(attr string, size int) error {
 	return nil
 }
 
-// MayXattr judges whether an inode can have such an attribute: those of users are for files and directories, and
-// otherwise the error is none.
+// MayXattr checks whether an inode can have an attribute of that name. Attributes of users are only for files and
+// directories; for other inodes the error is none.
 func MayXattr(rec layout.Inode, attr string, none error) error {
 	if strings.HasPrefix(attr, "user.") && !rec.IsRegular() && !rec.IsDir() {
 		return none
@@ -40,7 +40,8 @@ func MayXattr(rec layout.Inode, attr string, none error) error {
 	return nil
 }
 
-// Xattr is the value of an attribute, named with its prefix: "user.note". xattr.ErrNoData if there is none.
+// Xattr returns the value of an attribute, named with its prefix: "user.note". The error is xattr.ErrNoData if there
+// is none.
 func (n *Names) Xattr(r journal.Reader, ino layout.Ino, attr string) ([]byte, error) {
 	rec, err := n.Inodes.Read(r, ino)
 	if err != nil {
@@ -65,9 +66,9 @@ func (n *Names) Xattrs(r journal.Reader, ino layout.Ino) ([]string, error) {
 	return names, err
 }
 
-// SetXattr sets an attribute, whose arguments have passed CheckXattr. An access control list changes the permissions with
-// it, and what is no more than them, or empty, is removed, as in the kernel; flags, xattr.Create and xattr.Replace, are for
-// other attributes. Capabilities must be of revision 2 or 3.
+// SetXattr sets an attribute, whose arguments must have passed CheckXattr. An access control list also changes the
+// permissions. A list that says no more than the permissions, or is empty, is removed, as in the kernel. flags are
+// xattr.Create and xattr.Replace; they do not apply to lists. Capabilities must be of revision 2 or 3.
 func (n *Names) SetXattr(h *journal.Handle, ino layout.Ino, attr string, value []byte, flags int) error {
 	return n.change(h, ino, func(rec layout.Inode) error {
 		if err := MayXattr(rec, attr, syscall.EPERM); err != nil {
@@ -86,7 +87,7 @@ func (n *Names) SetXattr(h *journal.Handle, ino layout.Ino, attr string, value [
 	})
 }
 
-// RemoveXattr removes an attribute: xattr.ErrNoData if there is none, but for access control lists.
+// RemoveXattr removes an attribute. If there is none, the error is xattr.ErrNoData, except for access control lists.
 func (n *Names) RemoveXattr(h *journal.Handle, ino layout.Ino, attr string) error {
 	return n.change(h, ino, func(rec layout.Inode) error {
 		if err := MayXattr(rec, attr, syscall.EPERM); err != nil {
