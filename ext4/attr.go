@@ -32,7 +32,7 @@ func (f *FS) chmodAt(s names.Spot, perm uint16) error {
 	})
 }
 
-// Chown sets owner and group; -1 leaves one as it is. As in Linux, set-uid, set-gid and capabilities go with it. A
+// Chown sets owner and group; -1 leaves one as it is. As in Linux, it removes set-uid, set-gid and capabilities. A
 // symbolic link is followed.
 func (f *FS) Chown(name string, uid, gid int) error {
 	return f.chown("chown", root(name), uid, gid, true)
@@ -94,24 +94,24 @@ func (f *FS) Truncate(name string, size int64) error {
 // The attributes that hold POSIX access control lists, in the form of Linux's xattr interface.
 const (
 	XattrACLAccess  = names.XattrACLAccess
-	XattrACLDefault = names.XattrACLDefault // of a directory: what new files in it begin with
+	XattrACLDefault = names.XattrACLDefault // of a directory: the list that new files in it inherit
 )
 
-// XattrCapability is the attribute with what a program may do that its user may not. The next change of the file takes it
-// away.
+// XattrCapability is the attribute with the capabilities that a program has beyond those of its user. The next change
+// of the file removes it.
 const XattrCapability = names.XattrCapability
 
 // Flags of SetXattr, with the values of setxattr(2).
 const (
 	XattrCreate  = xattr.Create  // the attribute must not exist
-	XattrReplace = xattr.Replace // it must
+	XattrReplace = xattr.Replace // the attribute must exist
 )
 
 // ErrNoXattr says that a file has no such attribute: syscall.ENODATA.
 const ErrNoXattr = xattr.ErrNoData
 
-// Xattr returns the value of an attribute, named with its prefix: "user.note". follow: of what a symbolic link at the
-// end leads to.
+// Xattr returns the value of an attribute, named with its prefix: "user.note". If follow is set, a symbolic link at
+// the end of the path is followed.
 func (f *FS) Xattr(name, attr string, follow bool) ([]byte, error) {
 	return f.xattrAt(root(name), attr, follow)
 }
@@ -147,9 +147,9 @@ func (f *FS) xattrsAt(s names.Spot, follow bool) ([]string, error) {
 	return list, pathError("listxattr", s.String(), err)
 }
 
-// SetXattr sets an attribute. An access control list changes the permissions with it, and what is no more than them, or
-// empty, is removed, as in the kernel; flags are for other attributes. Capabilities, which the next change of the file
-// takes away, must be of revision 2 or 3.
+// SetXattr sets an attribute. An access control list also changes the permissions. A list that says no more than the
+// permissions, or is empty, is removed, as in the kernel. flags do not apply to lists. Capabilities must be of
+// revision 2 or 3; the next change of the file removes them.
 func (f *FS) SetXattr(name, attr string, value []byte, flags int, follow bool) error {
 	return f.setXattrAt(root(name), attr, value, flags, follow)
 }
@@ -166,7 +166,7 @@ func (f *FS) setXattrAt(s names.Spot, attr string, value []byte, flags int, foll
 	})
 }
 
-// RemoveXattr removes an attribute: ErrNoXattr if there is none, but for access control lists.
+// RemoveXattr removes an attribute. If there is none, the error is ErrNoXattr, except for access control lists.
 func (f *FS) RemoveXattr(name, attr string, follow bool) error {
 	return f.removeXattrAt(root(name), attr, follow)
 }

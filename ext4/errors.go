@@ -9,12 +9,12 @@ import (
 	"ext4img/ext4/layout"
 )
 
-// The kinds of failure that an image can cause; errors.Is tells them. Others are fs.ErrNotExist, fs.ErrExist,
-// syscall.ENOSPC and their like, and the I/O error itself.
+// The kinds of failure that an image can cause, for errors.Is. Other errors are fs.ErrNotExist, fs.ErrExist,
+// syscall.ENOSPC and the like, and I/O errors.
 var (
 	// ErrCorrupt says that the image is wrong.
 	ErrCorrupt = layout.ErrCorrupt
-	// ErrUnsupported says that the image is right and this package is not able.
+	// ErrUnsupported says that the image is right but this package cannot handle it.
 	ErrUnsupported = layout.ErrUnsupported
 	// ErrNoInodes says that no inode is free, although blocks may be: it is a kind of syscall.ENOSPC.
 	ErrNoInodes = group.ErrNoInodes
@@ -32,5 +32,5 @@ func pathError(op, path string, err error) error {
 	return &fs.PathError{Op: op, Path: path, Err: kind(err)}
 }
 
-// kind makes the journal's kinds of failure known under the names of this package.
+// kind translates the journal's kinds of failure to those of this package.
 func kind(err error) error { return volume.Kind(err) }

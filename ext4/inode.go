@@ -8,12 +8,12 @@ import (
 	"ext4img/ext4/layout"
 )
 
-// An Inode is an inode by its number, and so without a path: paths are limited to 4,096 bytes, trees are not. It is a
-// value, holds nothing open and costs nothing; an Open file keeps its inode from being removed and its number from being
-// used again.
+// An Inode is an inode identified by its number instead of a path. (Paths are limited to 4,096 bytes; trees are not.)
+// It is a value, holds nothing open and costs nothing. Only an open File keeps its inode from being removed and its
+// number from being used again.
 //
-// Errors are *fs.PathError with a path such as "inode 12"; callers that know a better one replace it. An inode that is
-// free is syscall.ESTALE and ErrCorrupt.
+// Errors are *fs.PathError with a path such as "inode 12", which callers may replace by a better one. The error for a
+// free inode is syscall.ESTALE and ErrCorrupt.
 type Inode struct {
 	fs  *FS
 	ino layout.Ino
@@ -22,10 +22,10 @@ type Inode struct {
 // RootIno is the number of the root directory.
 const RootIno = uint32(layout.RootIno)
 
-// Inode is the inode with a number.
+// Inode returns the inode with a number.
 func (f *FS) Inode(ino uint32) Inode { return Inode{f, layout.Ino(ino)} }
 
-// Find is what a path leads to; follow: a symbolic link at its end is followed.
+// Find returns the inode to which a path leads. If follow is set, a symbolic link at its end is followed.
 func (f *FS) Find(name string, follow bool) (Inode, error) {
 	v := f.vol.Journal.View()
 	defer v.Close()
@@ -38,7 +38,7 @@ func (i Inode) Ino() uint32 { return uint32(i.ino) }
 
 func (i Inode) spot() names.Spot { return names.Spot{At: i.ino} }
 
-// Lookup is what a name in a directory leads to.
+// Lookup returns the inode to which a name in a directory leads.
 func (i Inode) Lookup(name string) (Inode, error) {
 	v := i.fs.vol.Journal.View()
 	defer v.Close()
@@ -46,7 +46,7 @@ func (i Inode) Lookup(name string) (Inode, error) {
 	return Inode{i.fs, ino}, pathError("lookup", names.Spot{At: i.ino, Path: name}.String(), err)
 }
 
-// Stat describes the inode. name is what the FileInfo says as its name.
+// Stat describes the inode. name becomes the name of the FileInfo.
 func (i Inode) Stat(name string) (*FileInfo, error) {
 	v := i.fs.vol.Journal.View()
 	defer v.Close()
@@ -61,8 +61,8 @@ func (i Inode) Stat(name string) (*FileInfo, error) {
 // Readlink returns the text of a symbolic link.
 func (i Inode) Readlink() (string, error) { return i.fs.readlinkAt(i.spot()) }
 
-// Open opens a regular file or a directory with the flags of OpenFile; it creates nothing. name is what errors of the
-// File say.
+// Open opens a regular file or a directory with the flags of OpenFile; it creates nothing. name is the path in errors
+// of the File.
 func (i Inode) Open(name string, flag int) (*File, error) {
 	n, err := i.fs.lookupNode(i.spot(), flag)
 	if err != nil {
@@ -96,29 +96,29 @@ func (i Inode) Symlink(target, name string, a Attr) (Inode, error) {
 	return Inode{i.fs, ino}, err
 }
 
-// Mknod is FS.Mknod of a name in the directory.
+// Mknod is FS.Mknod for a name in the directory.
 func (i Inode) Mknod(name string, mode uint16, a Attr, major, minor uint32) (Inode, error) {
 	ino, err := i.fs.mknodAt(names.Spot{At: i.ino, Path: name}, mode, a, major, minor)
 	return Inode{i.fs, ino}, err
 }
 
-// Link gives the inode one more name, in the directory dir.
+// Link gives the inode another name, in the directory dir.
 func (i Inode) Link(dir Inode, name string) error {
 	return i.fs.linkAt(i.spot(), names.Spot{At: dir.ino, Path: name})
 }
 
-// LinkOver is FS.LinkOver of the inode and a name in the directory dir.
+// LinkOver is FS.LinkOver for the inode and a name in the directory dir.
 func (i Inode) LinkOver(dir Inode, name string) error {
 	return i.fs.linkOver(i.spot(), names.Spot{At: dir.ino, Path: name})
 }
 
-// SymlinkOver is FS.SymlinkOver of a name in the directory.
+// SymlinkOver is FS.SymlinkOver for a name in the directory.
 func (i Inode) SymlinkOver(target, name string, a Attr) (Inode, error) {
 	ino, err := i.fs.symlinkOver(target, names.Spot{At: i.ino, Path: name}, a)
 	return Inode{i.fs, ino}, err
 }
 
-// Remove is FS.Remove of a name in the directory.
+// Remove is FS.Remove for a name in the directory.
 func (i Inode) Remove(name string) error {
 	s := names.Spot{At: i.ino, Path: name}
 	return pathError("remove", s.String(), i.fs.remove(s, i.fs.names.Remove))
@@ -128,15 +128,15 @@ func (i Inode) Remove(name string) error {
 type DirEntry struct {
 	Name string
 	Ino  uint32
-	Type fs.FileMode // as the directory stores it; fs.ModeIrregular where it stores none
+	Type fs.FileMode // the type in the directory; fs.ModeIrregular if it stores none
 }
 
-// Entries calls fn with each name of a directory but "." and "..", in the order of their bytes, until it returns an
-// error. They take about 14 bytes of memory each besides their own bytes, 48 MiB at most: a larger
-// directory is read several times. What is read once is as it was at one moment.
+// Entries calls fn with each name of a directory, without "." and "..", in the order of their bytes, until fn returns
+// an error. A name takes about 14 bytes of memory in addition to its own bytes, and all names together at most 48
+// MiB: a larger directory is read several times. The names of one reading are those at one moment.
 //
-// What is wrong with a part of the directory is told to bad, before the first name, and the rest comes even so, unless bad
-// returns an error. With a nil bad the first such error ends it.
+// If a part of the directory is wrong, Entries calls bad before the first name, and goes on unless bad returns an
+// error. If bad is nil, the first such error ends it.
 func (i Inode) Entries(ctx context.Context, fn func(DirEntry) error, bad func(error) error) error {
 	l, parts, err := i.fs.listNames(ctx, i.ino, nameMax)
 	if err != nil {

@@ -7,7 +7,7 @@ import (
 	"ext4img/journal"
 )
 
-// maxLabel is the most bytes of a volume name.
+// maxLabel is the greatest length of a volume name, bytes.
 const maxLabel = 16
 
 // SetLabel sets the name of the volume: at most 16 bytes, none of them zero.

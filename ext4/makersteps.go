@@ -10,8 +10,8 @@ import (
 	"ext4img/journal"
 )
 
-// inSteps makes an entry whose content and attributes are more than a transaction holds, for which cause is the error. A file
-// gets them, a handle for each, before it gets its name; a directory after.
+// inSteps makes an entry whose content and attributes do not fit into a transaction; cause is the error that said so.
+// Each part gets a handle of its own: for a file before it gets its name, for a directory after it.
 func (m *Maker) inSteps(e *Entry, cause error) (made int, err error) {
 	kind := e.Mode & layout.ModeTypeMask
 	if len(e.Data)+len(e.Xattrs) == 0 || e.LinkTo != "" || e.File != nil && len(e.Xattrs) == 0 {
@@ -80,7 +80,7 @@ func (m *Maker) dirInSteps(e Entry, cause error) error {
 	if err := m.alone(e, cause); err != nil {
 		return err
 	}
-	for _, name := range slices.Sorted(maps.Keys(all)) { // a directory over a directory changes what its inode says
+	for _, name := range slices.Sorted(maps.Keys(all)) { // a directory over a directory changes its attributes
 		e.Xattrs = map[string][]byte{name: all[name]}
 		if err := m.alone(e, cause); err != nil {
 			return err
@@ -89,7 +89,7 @@ func (m *Maker) dirInSteps(e Entry, cause error) error {
 	return nil
 }
 
-// alone makes one entry in one handle, after those for what is missing on its way.
+// alone makes one entry in one handle, after those for missing directories on its way.
 func (m *Maker) alone(e Entry, cause error) error {
 	for {
 		var s *making

@@ -9,7 +9,7 @@ import (
 	"ext4img/ext4/layout"
 )
 
-// pathParts cuts a path beneath a Maker's directory at its slashes.
+// pathParts splits a path beneath a Maker's directory at its slashes.
 func pathParts(name string) ([]string, error) {
 	var parts []string
 	for _, part := range names.Split(name) {
@@ -27,8 +27,8 @@ func pathParts(name string) ([]string, error) {
 	return parts, nil
 }
 
-// dir finds the directory that parts lead to, and makes what is missing if make says so. It begins where the last call
-// ended, as far as that is the same way.
+// dir finds the directory to which parts lead; if make is set it makes missing directories. It begins where the last
+// call ended, as far as the way is the same.
 func (s *making) dir(parts []string, make bool) (layout.Ino, error) {
 	k := 0
 	for k < len(parts) && k < len(s.names) && parts[k] == s.names[k] {
@@ -51,7 +51,7 @@ func (s *making) dir(parts []string, make bool) (layout.Ino, error) {
 	return s.inos[len(parts)], nil
 }
 
-// forget drops the way to a directory that is gone.
+// forget forgets the way to a directory that was removed.
 func (s *making) forget() { s.names, s.inos = nil, s.inos[:1] }
 
 // child looks up a name in a directory.
@@ -68,11 +68,11 @@ func (s *making) child(dir layout.Ino, name string, make bool) (layout.Ino, layo
 	return ino, rec, err
 }
 
-// through goes on behind the last directory of the way where a symbolic link comes next.
+// through continues after the last directory of the way, where the next part is a symbolic link.
 func (s *making) through(parts []string, make bool) (layout.Ino, error) {
 	stack := append([]layout.Ino(nil), s.inos...)
 	links := 0
-	own := len(parts) // so many at the end are of the path, those before of links
+	own := len(parts) // that many parts at the end are of the path; the parts before them are of links
 	for todo := parts; len(todo) > 0; {
 		name := todo[0]
 		top := stack[len(stack)-1]
@@ -128,7 +128,7 @@ func (s *making) target(name string, ino layout.Ino, rec layout.Inode) (string, 
 	return target, err
 }
 
-// linkParts cuts the text of a link at its slashes.
+// linkParts splits the text of a link at its slashes.
 func linkParts(target string) []string {
 	var parts []string
 	for _, part := range names.Split(target) {
@@ -139,7 +139,7 @@ func linkParts(target string) []string {
 	return parts
 }
 
-// leadsAstray tells whether the text of a link may lead out of the directory that the link is in.
+// leadsAstray reports whether the text of a link may lead out of the directory that the link is in.
 func leadsAstray(target string) bool {
 	if strings.HasPrefix(target, "/") {
 		return true

@@ -11,8 +11,9 @@ import (
 	"ext4img/ext4/layout"
 )
 
-// nameList is the names of a directory, compactly: records of six bytes and a name, in pieces that never move. Its memory is
-// bounded: of a larger directory it holds the first names, and reads the directory anew for those that follow.
+// nameList holds the names of a directory compactly: records of six bytes and a name, in pieces that never move. Its
+// memory is bounded. Of a larger directory it holds the first names, and reads the directory again for those that
+// follow.
 type nameList struct {
 	fs  *FS
 	ctx context.Context
@@ -20,11 +21,11 @@ type nameList struct {
 	max int // bytes
 
 	pieces [][]byte
-	order  []uint64 // where each record is: its piece, and its offset there
-	at     int      // how many next has returned
+	order  []uint64 // place of each record: its piece, and its offset there
+	at     int      // number of names that next has returned
 	size   int      // bytes of records and order
-	after  []byte   // the names come after this one; nil: all
-	upTo   []byte   // and go up to this one; nil: to the last
+	after  []byte   // all names come after this one; nil: no bound
+	upTo   []byte   // the names go up to this one; nil: to the last
 	faults int      // parts that could not be read
 	err    error    // why it ended early
 	buf    []byte   // for the record that is added
@@ -36,11 +37,11 @@ const (
 	nameMax   = 48 << 20
 )
 
-// maxBad is how many errors of one directory are told one by one.
+// maxBad is the number of errors of one directory that are reported one by one.
 const maxBad = 100
 
-// listNames reads a directory's names but "." and "..", sorted, and what cannot be read of it. err is that of ctx. The list
-// takes at most max bytes.
+// listNames reads a directory's names, without "." and "..", sorted, and the errors of parts that cannot be read. err
+// is that of ctx. The list takes at most max bytes.
 func (f *FS) listNames(ctx context.Context, ino layout.Ino, max int) (l *nameList, bad []error, err error) {
 	l = &nameList{fs: f, ctx: ctx, ino: ino, max: max}
 	bad, err = l.fill()
@@ -101,8 +102,8 @@ func (l *nameList) sort() {
 	slices.SortFunc(l.order, func(a, b uint64) int { return bytes.Compare(l.name(a), l.name(b)) })
 }
 
-// halve keeps the first names, half of the memory's worth, and leaves the others for later. Names that are equal, as in a
-// directory that is damaged, stay together unless they fill the memory alone.
+// halve keeps the first names, up to half of the memory, and leaves the others for later. Equal names, which only a
+// damaged directory has, stay together unless they alone fill the memory.
 func (l *nameList) halve() {
 	l.sort()
 	from := nameList{pieces: l.pieces, order: l.order}
@@ -119,7 +120,7 @@ func (l *nameList) halve() {
 	}
 }
 
-// drop gives the memory back; next reads the directory anew.
+// drop frees the memory; next then reads the directory again.
 func (l *nameList) drop() {
 	if !l.done() {
 		if l.at == 0 {
@@ -130,7 +131,7 @@ func (l *nameList) drop() {
 	l.pieces, l.order, l.at, l.size = nil, nil, 0, 0
 }
 
-// refill goes on where the names that are held end.
+// refill reads the names after those that are held.
 func (l *nameList) refill() {
 	told := l.faults
 	l.after, l.upTo = l.upTo, nil
@@ -149,7 +150,7 @@ func (l *nameList) name(at uint64) []byte {
 	return p[nameHead : nameHead+int(p[nameHead-1])]
 }
 
-// next is the next name; false at the end, and where err says why it ended early.
+// next returns the next name. It returns false at the end, and if reading ended early: then err says why.
 func (l *nameList) next() (DirEntry, bool) {
 	if l.at >= len(l.order) && l.upTo != nil {
 		l.refill()
@@ -167,5 +168,5 @@ func (l *nameList) next() (DirEntry, bool) {
 	return e, true
 }
 
-// done tells that next has returned all names.
+// done reports whether next has returned all names.
 func (l *nameList) done() bool { return l.at >= len(l.order) && l.upTo == nil }

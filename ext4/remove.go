@@ -10,8 +10,8 @@ import (
 	"ext4img/journal"
 )
 
-// Remove takes away a name: of a file, or of an empty directory. The last name of a file takes the file with it, as soon
-// as nobody has it open.
+// Remove removes a name of a file, or of an empty directory. When the last name of a file is removed, the file is
+// deleted as soon as no goroutine has it open.
 func (f *FS) Remove(name string) error {
 	return pathError("remove", name, f.remove(root(name), f.names.Remove))
 }
@@ -26,7 +26,7 @@ func (f *FS) Rmdir(name string) error {
 	return pathError("rmdir", name, f.remove(root(name), f.names.Rmdir))
 }
 
-// remove takes a name away in the way of fn.
+// remove runs fn, which removes a name.
 func (f *FS) remove(s names.Spot, fn func(h *journal.Handle, p names.Place) (gone layout.Ino, err error)) error {
 	return f.takeName(f.names.Credits(), func(h *journal.Handle) (layout.Ino, error) {
 		p, err := f.names.WalkParent(h, s)
@@ -37,8 +37,8 @@ func (f *FS) remove(s names.Spot, fn func(h *journal.Handle, p names.Place) (gon
 	})
 }
 
-// RemoveAll removes a path and everything below it. A path that does not exist is no error. What cannot be removed stays,
-// with the directories above it, and the rest goes; the error is the first.
+// RemoveAll removes a path and everything below it. A path that does not exist is no error. Entries that cannot be
+// removed stay, with the directories above them, and the rest is removed. It returns the first error.
 func (f *FS) RemoveAll(name string) error {
 	var first error
 	err := f.RemoveTree(context.Background(), name, func(path string, err error) error {
@@ -53,14 +53,15 @@ func (f *FS) RemoveAll(name string) error {
 	return err
 }
 
-// RemoveTree removes a path and everything below it, however deep. What cannot be removed stays, with the directories
-// above it, and is told to bad; the rest goes unless bad returns an error, which ends it as the end of ctx does.
+// RemoveTree removes a path and everything below it, however deep. For each entry that cannot be removed it calls
+// bad; the entry and the directories above it stay. The rest is removed, unless bad returns an error, or ctx ends:
+// that ends RemoveTree.
 func (f *FS) RemoveTree(ctx context.Context, name string, bad func(path string, err error) error) error {
 	top, err := f.removable(name)
 	if err != nil {
 		return pathError("remove", name, err)
 	}
-	stuck := 0 // how deep something is that stays; 0: nothing in the directory that is left next
+	stuck := 0 // depth of an entry that stays; 0: nothing stays in the directory that is left next
 	remove := func(v *Visit) error {
 		err := error(nil)
 		if v.Depth == 0 {
@@ -83,7 +84,7 @@ func (f *FS) RemoveTree(ctx context.Context, name string, bad func(path string, 
 			return remove(v)
 		},
 		Leave: func(v *Visit) error {
-			if stuck > v.Depth { // it is not empty, and why has been said
+			if stuck > v.Depth { // it is not empty, and the reason was reported already
 				stuck = v.Depth
 				return nil
 			}
@@ -91,7 +92,7 @@ func (f *FS) RemoveTree(ctx context.Context, name string, bad func(path string, 
 		},
 		Bad: func(v *Visit, err error) error {
 			stuck = v.Depth
-			if v.Info != nil && !errors.As(err, new(*LoopError)) { // a part of it that cannot be read may have names
+			if v.Info != nil && !errors.As(err, new(*LoopError)) { // a part that cannot be read may have names
 				stuck++
 			}
 			return bad(v.Path(), err)
@@ -100,7 +101,7 @@ func (f *FS) RemoveTree(ctx context.Context, name string, bad func(path string, 
 	return w.Run(ctx, top, name)
 }
 
-// removable is what a path leads to that ends in a name, and may be removed with all that is below it.
+// removable returns the inode of a path that ends in a name and may be removed with everything below it.
 func (f *FS) removable(name string) (Inode, error) {
 	v := f.vol.Journal.View()
 	defer v.Close()
@@ -127,13 +128,13 @@ const (
 	RenameExchange  = RenameFlags(names.RenameExchange)  // both names exist and change places
 )
 
-// Rename gives a file or directory another name, in one step: a newname that exists is replaced, a directory only by a
-// directory and only if it is empty. Two names of one file stay as they are.
+// Rename gives a file or directory another name, in one step. A newname that exists is replaced; a directory only by
+// a directory, and only if it is empty. If both are names of one file, both stay.
 func (f *FS) Rename(oldname, newname string, flags RenameFlags) error {
 	return f.rename(oldname, newname, flags, false)
 }
 
-// Move is Rename as mv(1) does it: of two names of one file oldname goes; a file onto itself is ErrSameFile.
+// Move is Rename as in mv(1): if both are names of one file, oldname is removed; a file onto itself is ErrSameFile.
 func (f *FS) Move(oldname, newname string, flags RenameFlags) error {
 	return f.rename(oldname, newname, flags, true)
 }

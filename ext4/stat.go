@@ -11,22 +11,22 @@ import (
 	"ext4img/journal"
 )
 
-// Stat is what an inode says of itself, and what FileInfo.Sys returns.
+// Stat holds the attributes of an inode. FileInfo.Sys returns it.
 type Stat struct {
 	Ino          uint32
 	Mode         uint16 // i_mode: type and permissions
 	Links        uint16
 	UID, GID     uint32
 	Size         int64  // bytes
-	Blocks       uint64 // of 512 bytes
+	Blocks       uint64 // in units of 512 bytes
 	Flags        uint32 // i_flags
 	Generation   uint32
 	Project      uint32
-	Major, Minor uint32 // of a device
+	Major, Minor uint32 // numbers of a device
 	Atime        time.Time
 	Mtime        time.Time
 	Ctime        time.Time
-	Crtime       time.Time // zero where the inode has none
+	Crtime       time.Time // zero if the inode has none
 }
 
 // FileInfo describes a file; it is an fs.FileInfo.
@@ -50,7 +50,7 @@ func (i *FileInfo) IsDir() bool { return i.Mode().IsDir() }
 // Sys returns a *Stat.
 func (i *FileInfo) Sys() any { return &i.stat }
 
-// Stat returns everything the inode says.
+// Stat returns all attributes of the inode.
 func (i *FileInfo) Stat() *Stat { return &i.stat }
 
 // Mode is the type and the permissions.
@@ -113,7 +113,7 @@ func isNotExist(err error) bool { return errors.Is(err, fs.ErrNotExist) }
 // Stat describes what a path leads to; a symbolic link at its end is followed.
 func (f *FS) Stat(name string) (fs.FileInfo, error) { return f.statPath("stat", name, true) }
 
-// Lstat describes what a path leads to; a symbolic link at its end is described itself.
+// Lstat describes the inode to which a path leads. A symbolic link at its end is not followed.
 func (f *FS) Lstat(name string) (fs.FileInfo, error) { return f.statPath("lstat", name, false) }
 
 func (f *FS) statPath(op, name string, follow bool) (fs.FileInfo, error) {
@@ -183,8 +183,8 @@ func (e *dirEntry) Info() (fs.FileInfo, error) {
 	return e.f.Lstat(e.path + "/" + e.name)
 }
 
-// list reads a directory's names but "." and "..", in the order of its blocks. An error names the parts of the directory
-// that cannot be read; what can be read is returned with it.
+// list reads a directory's names, without "." and "..", in the order of its blocks. If parts of the directory cannot
+// be read, the error names them; the names in the other parts are returned with it.
 func (f *FS) list(r journal.Reader, ino layout.Ino, path string) (out []fs.DirEntry, err error) {
 	var bad []error
 	faults := 0
@@ -212,8 +212,8 @@ func (f *FS) list(r journal.Reader, ino layout.Ino, path string) (out []fs.DirEn
 	return out, errors.Join(bad...)
 }
 
-// entryMode is the type of a directory entry: as it stores it, else as the inode does; fs.ModeIrregular if that cannot be
-// read, which Info tells.
+// entryMode is the type of a directory entry: the one that it stores, or else that of the inode. It is
+// fs.ModeIrregular if the inode cannot be read; Info then returns the error.
 func (f *FS) entryMode(r journal.Reader, e dir.Entry) fs.FileMode {
 	if mode, ok := storedMode(e.Type); ok {
 		return mode
@@ -225,7 +225,7 @@ func (f *FS) entryMode(r journal.Reader, e dir.Entry) fs.FileMode {
 	return typeMode(rec.Mode())
 }
 
-// storedMode is the type that a directory entry stores; false where it stores none.
+// storedMode is the type that a directory entry stores. It returns false if the entry stores none.
 func storedMode(ftype uint8) (fs.FileMode, bool) {
 	types := [...]uint16{layout.FTRegular: layout.ModeRegular, layout.FTDir: layout.ModeDir, layout.FTChar: layout.ModeCharDev,
 		layout.FTBlock: layout.ModeBlockDev, layout.FTFifo: layout.ModeFIFO, layout.FTSocket: layout.ModeSocket, layout.FTSymlink: layout.ModeSymlink}

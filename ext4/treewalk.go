@@ -10,43 +10,45 @@ import (
 	"ext4img/ext4/layout"
 )
 
-// A Walk goes over a tree: a file or directory and everything below it, names in the order of their bytes. It goes from
-// inode to inode, so the tree may be deeper than a path can be long, and enters each directory once. Symbolic links are
-// not followed.
+// A Walk visits a tree: a file or directory and everything below it, names in the order of their bytes. It goes from
+// inode to inode, so the tree may be deeper than a path can be long. It enters each directory once, and does not
+// follow symbolic links.
 //
-// Memory: the names of the directories between the top and the entry that the walk is at, at most what Inode.Entries takes
-// for one of them and as much for the others: names that were given up are read again. And a bit for each inode number.
+// Memory: the names of the directories on the way to the current entry. Those of one directory take at most what
+// Inode.Entries takes, and those of all others together at most as much again; names that were given up are read
+// again. In addition there is one bit for each inode number.
 type Walk struct {
-	// Visit is called with each file and directory, before what is in it. fs.SkipDir leaves out what is in it; another
-	// error ends the walk.
+	// Visit is called with each file and directory, before the entries in it. If it returns fs.SkipDir, those are
+	// left out; another error ends the walk.
 	Visit func(v *Visit) error
 	// Changing says that the functions change what they are called with. Then a directory whose ".." does not lead back to
 	// the directory that the walk comes from is a *LoopError: its name is a way out of the tree.
 	Changing bool
-	// Leave, if not nil, is called with each directory that was entered, after what is in it. An error ends the walk.
+	// Leave, if not nil, is called with each directory that was entered, after the entries in it. An error ends the
+	// walk.
 	Leave func(v *Visit) error
-	// Bad is called with what cannot be visited, and with a directory of which a part cannot be read: after its Visit,
-	// before what can be read of it. The rest goes on unless Bad returns an error. With a nil Bad such an error ends the
-	// walk. A second way into a directory is a *LoopError.
+	// Bad is called with an entry that cannot be visited, and with a directory of which a part cannot be read: after
+	// its Visit, before the entries that can be read. The walk goes on unless Bad returns an error. If Bad is nil,
+	// such an error ends the walk. For a second way into a directory the error is a *LoopError.
 	Bad func(v *Visit, err error) error
 
 	names int // bytes of names; 0: nameMax
 }
 
-// A Visit is one step of a Walk. It is good until the function that it was given to returns.
+// A Visit is one step of a Walk. It is valid until the function to which it was passed returns.
 type Visit struct {
-	Name  string    // the name in its directory; of the top, the path that Run was given
+	Name  string    // the name in its directory; for the top, the path that was passed to Run
 	Depth int       // 0 for the top
-	Dir   Inode     // the directory that the name is in; for the top, its own inode
-	Inode Inode     // what the name leads to
+	Dir   Inode     // the directory with the name; for the top, its own inode
+	Inode Inode     // the inode to which the name leads
 	Info  *FileInfo // nil if the inode cannot be read
 	Last  bool      // no other name follows in its directory
 
 	run *walkRun
-	end int // of the directory's path, or the top's own, in run.path
+	end int // end of the directory's path, or of the top's own, in run.path
 }
 
-// Path is the path of the entry: that of the top, and the names from there on.
+// Path is the path of the entry: the path of the top, and the names below it.
 func (v *Visit) Path() string {
 	if v.Depth == 0 {
 		return string(v.run.path[:v.end])
@@ -58,7 +60,7 @@ func (v *Visit) Path() string {
 	return string(append(p, v.Name...))
 }
 
-// LoopError says that a directory is reached in a second way, which no tree has.
+// LoopError says that a directory is reached by a second way, which no valid tree has.
 type LoopError struct {
 	Ino    uint32 // the directory
 	Parent uint32 // what its ".." leads to, where that is not what the walk comes from; else 0
@@ -76,11 +78,11 @@ func (e *LoopError) Error() string {
 	return fmt.Sprintf("inode %d: a directory that was entered by another name already", e.Ino)
 }
 
-// Is makes it an ErrCorrupt.
+// Is makes a LoopError an ErrCorrupt.
 func (e *LoopError) Is(target error) bool { return target == ErrCorrupt }
 
-// Run walks over top and what is below it. name is the path of top: paths begin with it. It returns the cause when ctx
-// ends; fs.SkipAll from a function ends the walk without an error.
+// Run walks over top and everything below it. name is the path of top; all paths begin with it. If ctx ends, Run
+// returns its cause. If a function returns fs.SkipAll, the walk ends without an error.
 func (w *Walk) Run(ctx context.Context, top Inode, name string) error {
 	r := &walkRun{Walk: w, ctx: ctx, path: []byte(name), max: cmp.Or(w.names, nameMax), entered: map[uint32]*[enteredPiece / 64]uint64{}}
 	err := r.visit(Visit{Name: name, Dir: top, Inode: top, run: r, end: len(name), Last: true})
@@ -98,23 +100,23 @@ type walkRun struct {
 	*Walk
 	ctx     context.Context
 	stack   []walkDir
-	path    []byte // of the directory that the walk is in
+	path    []byte // path of the current directory
 	entered map[uint32]*[enteredPiece / 64]uint64
-	max     int // bytes of names: of one directory, and, the one that the walk is in aside, of all
+	max     int // bound for the bytes of names: of one directory, and of all but the current one together
 	held    int // bytes of names in stack
-	dropped int // how many of stack, from the top, gave their names back
+	dropped int // number of directories in stack, from the top, that gave up their names
 }
 
-// walkDir is a directory that the walk is in.
+// walkDir is a directory on the way to the current entry.
 type walkDir struct {
 	visit Visit
 	names *nameList
 }
 
-// enteredPiece is how many inode numbers share a piece of memory that says which directories were entered.
+// enteredPiece is the number of inode numbers in one piece of the bitmap of directories that were entered.
 const enteredPiece = 1 << 15
 
-// step goes on to the next name of the directory that the walk is in, or leaves it.
+// step goes on to the next name of the current directory, or leaves the directory.
 func (r *walkRun) step() error {
 	if r.ctx.Err() != nil {
 		return context.Cause(r.ctx)
@@ -221,7 +223,7 @@ func (r *walkRun) bad(v *Visit, err error) error {
 	return r.Bad(v, reason(err))
 }
 
-// enteredBit tells whether a directory was entered, and if set notes that it is.
+// enteredBit reports whether a directory was entered, and if set is true records that it was.
 func (r *walkRun) enteredBit(ino layout.Ino, set bool) bool {
 	piece, at := uint32(ino)/enteredPiece, uint32(ino)%enteredPiece
 	p := r.entered[piece]
@@ -239,7 +241,7 @@ func (r *walkRun) enteredBit(ino layout.Ino, set bool) bool {
 	return was
 }
 
-// reason is an error without its path.
+// reason returns an error without its path.
 func reason(err error) error {
 	var pe *fs.PathError
 	if errors.As(err, &pe) {
