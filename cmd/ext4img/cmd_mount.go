@@ -105,8 +105,10 @@ func (o mountOptions) serve(e *env, img *image) error {
 	defer closeLog()
 	served := o.Options
 	served.Log = log
-	if served.Source, err = filepath.Abs(o.image); err != nil {
-		return err
+	if served.Source == "" {
+		if served.Source, err = filepath.Abs(o.image); err != nil {
+			return err
+		}
 	}
 	s, err := mount.Serve(img.fs, o.dir, served)
 	if err != nil {

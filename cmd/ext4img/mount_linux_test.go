@@ -136,6 +136,9 @@ func TestMountOptions(t *testing.T) {
 			t.Errorf("%s: status %d: %s", line, r.status, r.err)
 		}
 	}
+	if o, err := parseMountFlags([]string{"ro,fsname=x", "rw,suid,nosuid,dev,commit=0"}); err != nil || o.readOnly || o.Source != "x" || o.commit != commitInterval || len(o.Flags) != 1 {
+		t.Errorf("%+v, %v", o, err)
+	}
 	if line, fake := helperLine([]string{"/sbin/mount.fuse.ext4img", "a", "b", "-f", "-o", "ro"}); !fake || strings.Join(line, " ") != "ext4img mount a b -o ro" {
 		t.Errorf("%q, %v", line, fake)
 	}

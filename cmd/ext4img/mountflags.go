@@ -101,7 +101,9 @@ func (o *mountFlags) setValue(key, value string) error {
 		}
 	case "partition", "journal":
 		o.global[key] = value
-	case "fsname", "subtype":
+	case "fsname":
+		o.Source = value
+	case "subtype":
 	default:
 		return fmt.Errorf("unknown option %q", key)
 	}
