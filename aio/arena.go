@@ -104,16 +104,4 @@ func (a *Arena) offset(b []byte) (int, bool) {
 	return int(at - base), true
 }
 
-// AlignedBuf allocates n zeroed bytes on the Go heap, at a multiple of align (a power of two).
-func AlignedBuf(n, align int) []byte {
-	b := make([]byte, n+align-1)
-	skip := int(-uintptr(unsafe.Pointer(unsafe.SliceData(b))) & uintptr(align-1))
-	return b[skip : skip+n : skip+n]
-}
-
 func roundUp(n, align int) int { return (n + align - 1) &^ (align - 1) }
-
-// isAligned says whether the buffer's address is a multiple of align.
-func isAligned(b []byte, align int) bool {
-	return uintptr(unsafe.Pointer(unsafe.SliceData(b)))&uintptr(align-1) == 0
-}

@@ -2,8 +2,10 @@
 
 package aio
 
+import "ext4img/aio/block"
+
 func mapMemory(n int) (mem, mapped []byte, err error) {
-	mem = AlignedBuf(n, 4096)
+	mem = block.Aligned(n, 4096)
 	return mem, mem, nil
 }
 

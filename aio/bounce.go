@@ -4,6 +4,8 @@ import (
 	"errors"
 	"io"
 	"os"
+
+	"ext4img/aio/block"
 )
 
 const (
@@ -28,7 +30,7 @@ func newBouncer(align int) bouncer {
 func (b *bouncer) get() []byte {
 	p := <-b.free
 	if p == nil {
-		p = AlignedBuf(max(bounceSize, 2*b.align), b.align)
+		p = block.Aligned(max(bounceSize, 2*b.align), b.align)
 	}
 	return p
 }

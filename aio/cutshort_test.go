@@ -7,6 +7,7 @@ import (
 	"testing"
 
 	"ext4img/aio"
+	"ext4img/aio/block"
 )
 
 // cutWrite writes a block through a queue and flushes.
@@ -17,7 +18,7 @@ func cutWrite(t *testing.T, d aio.Device, off int64) error {
 		t.Fatal(err)
 	}
 	defer q.Close()
-	for _, r := range []*aio.Request{{Op: aio.Write, Buf: aio.AlignedBuf(4096, 4096), Off: off}, {Op: aio.Flush}} {
+	for _, r := range []*aio.Request{{Op: aio.Write, Buf: block.Aligned(4096, 4096), Off: off}, {Op: aio.Flush}} {
 		if err := q.Submit(r); err != nil {
 			t.Fatal(err)
 		}

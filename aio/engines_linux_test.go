@@ -9,6 +9,7 @@ import (
 	"testing"
 	"unsafe"
 
+	"ext4img/aio/block"
 	"ext4img/testimages/effort"
 
 	"golang.org/x/sys/unix"
@@ -184,7 +185,7 @@ func shortTransfers(t *testing.T, q Queue, depth, length int) {
 	for _, op := range []Op{Write, Read} {
 		var reqs []*Request
 		for i := range depth {
-			buf := AlignedBuf(length, 4096)
+			buf := block.Aligned(length, 4096)
 			for j := range buf {
 				if op == Write {
 					buf[j] = byte(j>>12 + i)
@@ -223,7 +224,7 @@ func TestNoAllocations(t *testing.T) {
 		}
 		var reqs []*Request
 		for i := range 8 {
-			reqs = append(reqs, &Request{Op: Op(i % 2), Buf: AlignedBuf(4096, 4096), Off: int64(i) * 4096})
+			reqs = append(reqs, &Request{Op: Op(i % 2), Buf: block.Aligned(4096, 4096), Off: int64(i) * 4096})
 		}
 		n := testing.AllocsPerRun(100, func() {
 			if err := q.Submit(reqs...); err != nil {
@@ -253,7 +254,7 @@ func TestRefusedByKernel(t *testing.T) {
 		} else {
 			f.f.Close()
 		}
-		reqs := []*Request{{Op: Read, Buf: AlignedBuf(4096, 4096)}, {Op: Flush}, {Op: Write, Buf: AlignedBuf(4096, 4096)}}
+		reqs := []*Request{{Op: Read, Buf: block.Aligned(4096, 4096)}, {Op: Flush}, {Op: Write, Buf: block.Aligned(4096, 4096)}}
 		if err := q.Submit(reqs...); err != nil {
 			t.Fatal(err)
 		}

@@ -6,6 +6,8 @@ import (
 	"io/fs"
 	"os"
 	"sync"
+
+	"ext4img/aio/block"
 )
 
 // file is a regular file or a block device.
@@ -86,7 +88,7 @@ func (f *file) Align() int  { return max(f.align, f.memAlign) }
 
 // aligned says whether a transfer may go to the file as it is.
 func (f *file) aligned(p []byte, off int64) bool {
-	return !f.direct || (off|int64(len(p)))&int64(f.align-1) == 0 && isAligned(p, f.memAlign)
+	return !f.direct || (off|int64(len(p)))&int64(f.align-1) == 0 && block.IsAligned(p, f.memAlign)
 }
 
 // ReadAt implements io.ReaderAt.

@@ -1,6 +1,10 @@
 package aio
 
-import "testing"
+import (
+	"testing"
+
+	"ext4img/aio/block"
+)
 
 // TestArenaHuge: an arena that fills half a huge page or more starts at a huge page, and has no more room than asked
 // for.
@@ -11,8 +15,8 @@ func TestArenaHuge(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if !isAligned(a.mem, huge) || a.Size() != size {
-			t.Errorf("%d bytes: %d, at a huge page %v", size, a.Size(), isAligned(a.mem, huge))
+		if !block.IsAligned(a.mem, huge) || a.Size() != size {
+			t.Errorf("%d bytes: %d, at a huge page %v", size, a.Size(), block.IsAligned(a.mem, huge))
 		}
 		p, err := a.Alloc(size)
 		if err != nil {

@@ -4,6 +4,8 @@ import (
 	"errors"
 	"math/rand"
 	"testing"
+
+	"ext4img/aio/block"
 )
 
 // TestArena cuts and returns buffers at random: they are aligned, do not overlap, and all room comes back.
@@ -32,7 +34,7 @@ func TestArena(t *testing.T) {
 		if errors.Is(err, ErrArenaFull) {
 			continue
 		}
-		if err != nil || !isAligned(b, 4096) {
+		if err != nil || !block.IsAligned(b, 4096) {
 			t.Fatalf("buffer %p: %v", b, err)
 		}
 		mark := byte(r.Int())

@@ -16,6 +16,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"ext4img/aio"
+	"ext4img/aio/block"
 	"ext4img/aio/devtest"
 	"ext4img/testimages/judge"
 )
@@ -258,7 +259,7 @@ func fullDisk(t *testing.T, d aio.Device, blocks int) {
 	defer q.Close()
 	var reqs []*aio.Request
 	for i := range blocks {
-		buf := aio.AlignedBuf(4096, 4096)
+		buf := block.Aligned(4096, 4096)
 		buf[0] = byte(i)
 		reqs = append(reqs, &aio.Request{Op: aio.Write, Buf: buf, Off: int64(i) * 4096, User: i})
 	}
@@ -291,7 +292,7 @@ func TestShrunk(t *testing.T) {
 		}
 		var reqs []*aio.Request
 		for _, off := range []int64{0, 1<<19 - 4096, 1<<19 - 2048, 1<<19 + 4096} {
-			reqs = append(reqs, &aio.Request{Op: aio.Read, Buf: aio.AlignedBuf(4096, 4096), Off: off})
+			reqs = append(reqs, &aio.Request{Op: aio.Read, Buf: block.Aligned(4096, 4096), Off: off})
 		}
 		if err := q.Submit(reqs...); err != nil {
 			t.Fatal(err)
@@ -324,7 +325,7 @@ func TestShrunkDevice(t *testing.T) {
 		}
 		var reqs []*aio.Request
 		for i := range 16 {
-			reqs = append(reqs, &aio.Request{Op: aio.Op(i % 2), Buf: aio.AlignedBuf(4096, 4096), Off: int64(i) << 18})
+			reqs = append(reqs, &aio.Request{Op: aio.Op(i % 2), Buf: block.Aligned(4096, 4096), Off: int64(i) << 18})
 		}
 		if err := q.Submit(reqs...); err != nil {
 			t.Fatal(err)
@@ -364,7 +365,7 @@ func TestBadSectors(t *testing.T) {
 		var reqs []*aio.Request
 		for i := range 16 {
 			op := aio.Op(i % 2)
-			reqs = append(reqs, &aio.Request{Op: op, Buf: aio.AlignedBuf(4096, 4096), Off: int64(i/2) * 196608, User: i})
+			reqs = append(reqs, &aio.Request{Op: op, Buf: block.Aligned(4096, 4096), Off: int64(i/2) * 196608, User: i})
 		}
 		if err := q.Submit(reqs...); err != nil {
 			t.Fatal(err)

@@ -10,6 +10,7 @@ import (
 	"testing"
 
 	"ext4img/aio"
+	"ext4img/aio/block"
 	"ext4img/ext4/layout"
 	"ext4img/testimages/judge"
 )
@@ -185,7 +186,7 @@ func scatteredWrites(t *testing.T, img string) {
 	must(t, err)
 	free := make([]*Request, depth)
 	for i := range free {
-		free[i] = &Request{Buf: aio.AlignedBuf(bs, 4096)}
+		free[i] = &Request{Buf: block.Aligned(bs, 4096)}
 	}
 	order := rnd.Perm(size / bs)[:writes]
 	for len(order) > 0 || len(free) < depth {

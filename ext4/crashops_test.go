@@ -9,7 +9,7 @@ import (
 	"strings"
 	"testing"
 
-	"ext4img/aio"
+	"ext4img/aio/block"
 	"ext4img/aio/simdev"
 )
 
@@ -119,7 +119,7 @@ func queueWrites(f *File) error {
 	}
 	var reqs []*Request
 	for i := range 8 {
-		p := aio.AlignedBuf(4096, 4096)
+		p := block.Aligned(4096, 4096)
 		copy(p, bytes.Repeat([]byte{'a' + byte(i)}, len(p)))
 		reqs = append(reqs, &Request{File: f, Op: OpWrite, Buf: p, Off: int64(i*5%16) * 4096})
 	}

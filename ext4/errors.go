@@ -5,7 +5,6 @@ import (
 	"io/fs"
 
 	"ext4img/ext4/internal/group"
-	"ext4img/ext4/internal/volume"
 	"ext4img/ext4/layout"
 )
 
@@ -29,8 +28,5 @@ func pathError(op, path string, err error) error {
 	if errors.As(err, &pe) {
 		return err
 	}
-	return &fs.PathError{Op: op, Path: path, Err: kind(err)}
+	return &fs.PathError{Op: op, Path: path, Err: err}
 }
-
-// kind translates the journal's kinds of failure to those of this package.
-func kind(err error) error { return volume.Kind(err) }

@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 
 	"ext4img/aio"
+	"ext4img/aio/block"
 	"ext4img/ext4"
 	"ext4img/ext4/layout"
 	"ext4img/ext4/mkfs"
@@ -109,8 +110,8 @@ func ExampleFS_NewQueue() {
 		log.Fatal(err)
 	}
 	var writes []*ext4.Request
-	for _, block := range []int64{200, 3, 90, 4} {
-		writes = append(writes, &ext4.Request{File: f, Op: ext4.OpWrite, Buf: aio.AlignedBuf(4096, 4096), Off: block * 4096})
+	for _, lblk := range []int64{200, 3, 90, 4} {
+		writes = append(writes, &ext4.Request{File: f, Op: ext4.OpWrite, Buf: block.Aligned(4096, 4096), Off: lblk * 4096})
 	}
 	if err := q.Submit(writes...); err != nil {
 		log.Fatal(err)

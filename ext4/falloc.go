@@ -7,6 +7,7 @@ import (
 	"syscall"
 
 	"ext4img/aio"
+	"ext4img/aio/block"
 	"ext4img/ext4/layout"
 	"ext4img/journal"
 )
@@ -323,7 +324,7 @@ func (n *node) collapseRange(off, length int64) error {
 // commitShift makes the new map durable. What follows may overwrite blocks that have moved, in place: a crash that
 // brought the old map back would show the new bytes where they were never written.
 func (n *node) commitShift() error {
-	return kind(n.fs.vol.Journal.Commit(journal.TID(n.tid.Load())))
+	return n.fs.vol.Journal.Commit(journal.TID(n.tid.Load()))
 }
 
 // insertRange moves what follows off to the right and leaves a hole. The size grows first, so that nothing ever lies
@@ -395,7 +396,7 @@ func (n *node) digHoles(off, length int64) error {
 	}
 	bs := int64(n.fs.vol.Geo.BlockSize)
 	first, end := n.inner(off, length)
-	buf := aio.AlignedBuf(exclusiveChunk, max(n.fs.vol.Dev.Align(), 1))
+	buf := block.Aligned(exclusiveChunk, max(n.fs.vol.Dev.Align(), 1))
 	for first < end {
 		e, err := n.lookup(first)
 		if err != nil {

@@ -54,11 +54,11 @@ func Open(dev aio.Device, o Options) (*FS, error) {
 		FastCommits: fastcommit.Apply,
 	})
 	if err != nil {
-		return nil, fmt.Errorf("open: %w", volume.Kind(err))
+		return nil, fmt.Errorf("open: %w", err)
 	}
 	f := over(v)
 	if err := v.Finish(f.cut); err != nil {
-		return nil, fmt.Errorf("open: %w", volume.Kind(err))
+		return nil, fmt.Errorf("open: %w", err)
 	}
 	return f, nil
 }
@@ -127,7 +127,7 @@ func (fs *FS) Sync() error {
 		return first
 	}
 	if err := fs.vol.Journal.CommitAll(); err != nil && first == nil {
-		first = fmt.Errorf("sync: %w", kind(err))
+		first = fmt.Errorf("sync: %w", err)
 	}
 	return first
 }

@@ -1,7 +1,7 @@
 package ext4
 
 import (
-	"ext4img/aio"
+	"ext4img/aio/block"
 	"ext4img/ext4/layout"
 	"ext4img/journal"
 )
@@ -33,7 +33,7 @@ func (n *node) moveOutOfInode() error {
 		if size > uint64(fs.vol.Geo.BlockSize) {
 			return layout.Corruptf("inode %d: %d bytes inline", n.ino, size)
 		}
-		data := aio.AlignedBuf(fs.vol.Geo.BlockSize, max(fs.vol.Dev.Align(), 1))
+		data := block.Aligned(fs.vol.Geo.BlockSize, max(fs.vol.Dev.Align(), 1))
 		if err := n.fs.vol.Attrs.ReadInline(h, n.ino, rec, data[:size], 0); err != nil {
 			return err
 		}

@@ -338,7 +338,7 @@ func (i Inode) Sync() error {
 // that was recorded where the superblock asks for errors=remount-ro is syscall.EROFS.
 func (f *FS) Failed() error {
 	if err := f.vol.Journal.Err(); err != nil {
-		return kind(err)
+		return err
 	}
 	return f.vol.Changeable()
 }

@@ -12,6 +12,7 @@ import (
 	"testing"
 
 	"ext4img/aio"
+	"ext4img/aio/block"
 	"ext4img/testimages/judge"
 )
 
@@ -136,7 +137,7 @@ func writeStamped(fs *FS, f *File, order []int, run uint64) error {
 	}
 	free := make([]*Request, depth)
 	for i := range free {
-		free[i] = &Request{File: f, Op: aio.Write, Buf: aio.AlignedBuf(bs, 4096)}
+		free[i] = &Request{File: f, Op: aio.Write, Buf: block.Aligned(bs, 4096)}
 	}
 	for len(order) > 0 || len(free) < depth {
 		k := min(len(free), len(order))

@@ -8,7 +8,7 @@ import (
 	"strings"
 	"syscall"
 
-	"ext4img/aio"
+	"ext4img/aio/block"
 	"ext4img/ext4/internal/names"
 	"ext4img/ext4/layout"
 	"ext4img/journal"
@@ -303,7 +303,7 @@ func (s *making) add(x layout.Extent, data []byte) {
 // write puts the content on the device, adjacent blocks in one go.
 func (s *making) write() error {
 	bs := s.m.fs.vol.Geo.BlockSize
-	buf := aio.AlignedBuf(writeAtOnce, max(s.m.fs.vol.Dev.Align(), 1))
+	buf := block.Aligned(writeAtOnce, max(s.m.fs.vol.Dev.Align(), 1))
 	for _, r := range s.runs {
 		off, n := int64(r.start)*int64(bs), 0
 		flush := func() error {

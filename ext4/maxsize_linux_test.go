@@ -9,7 +9,7 @@ import (
 	"syscall"
 	"testing"
 
-	"ext4img/aio"
+	"ext4img/aio/block"
 	"ext4img/ext4/layout"
 	"ext4img/testimages/judge"
 )
@@ -89,7 +89,7 @@ func edgeOurs(t *testing.T, img string, steps []edgeStep) (out []string) {
 			err = f.Truncate(s.off)
 		case "write":
 			if fs.wholeBlocks(s.off, int(s.n)) {
-				err = throughQueue(q, &Request{File: f, Op: OpWrite, Buf: aio.AlignedBuf(int(s.n), 4096), Off: s.off})
+				err = throughQueue(q, &Request{File: f, Op: OpWrite, Buf: block.Aligned(int(s.n), 4096), Off: s.off})
 			} else {
 				_, err = f.WriteAt(make([]byte, s.n), s.off)
 			}

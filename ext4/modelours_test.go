@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"ext4img/aio"
+	"ext4img/aio/block"
 	"ext4img/ext4/layout"
 )
 
@@ -192,13 +193,13 @@ func (d *ours) runOnFile(o *operation, f *File) (string, error) {
 		_, err := f.WriteAt(content(o.fill, int(o.n)), o.off)
 		return "", err
 	case opQRead:
-		r := &Request{File: f, Op: OpRead, Off: o.off, Buf: aio.AlignedBuf(int(o.n)+1, 4096)[:o.n]}
+		r := &Request{File: f, Op: OpRead, Off: o.off, Buf: block.Aligned(int(o.n)+1, 4096)[:o.n]}
 		err := d.queue(r)
 		return string(r.Buf[:r.N]), err
 	case opQWrite:
 		var rs []*Request
 		for _, p := range o.parts {
-			buf := aio.AlignedBuf(int(p.n), 4096)
+			buf := block.Aligned(int(p.n), 4096)
 			copy(buf, content(p.fill, int(p.n)))
 			rs = append(rs, &Request{File: f, Op: OpWrite, Off: p.off, Buf: buf})
 		}

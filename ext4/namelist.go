@@ -58,7 +58,7 @@ func (l *nameList) fill() (bad []error, err error) {
 		return true, l.ctx.Err()
 	}, func(err error) error {
 		if l.faults++; l.faults <= maxBad {
-			bad = append(bad, kind(err))
+			bad = append(bad, err)
 		}
 		return l.ctx.Err()
 	})
@@ -67,7 +67,7 @@ func (l *nameList) fill() (bad []error, err error) {
 		return nil, context.Cause(l.ctx)
 	case err != nil:
 		l.faults++
-		bad = append(bad, kind(err))
+		bad = append(bad, err)
 	case l.faults > maxBad:
 		bad = append(bad, layout.Corruptf("directory %d: %d more such parts", l.ino, l.faults-maxBad))
 	}

@@ -134,7 +134,7 @@ func (n *node) sync() error {
 		err = n.fs.vol.Journal.Err() // somebody else was told, but nothing is durable any more
 	}
 	if first == nil && err != nil {
-		first = fmt.Errorf("inode %d: %w", n.ino, kind(err))
+		first = fmt.Errorf("inode %d: %w", n.ino, err)
 	}
 	return first
 }

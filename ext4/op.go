@@ -181,7 +181,7 @@ func (o *op) finish(err error) {
 			o.n.fs.vol.Note(err)
 		}
 		o.req.N = 0
-		o.req.Err = fmt.Errorf("inode %d: %w", o.n.ino, kind(err))
+		o.req.Err = fmt.Errorf("inode %d: %w", o.n.ino, err)
 	}
 	o.q.finished(o)
 }

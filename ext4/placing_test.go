@@ -8,7 +8,7 @@ import (
 	"testing"
 	"time"
 
-	"ext4img/aio"
+	"ext4img/aio/block"
 	"ext4img/aio/simdev"
 	"ext4img/ext4/layout"
 	"ext4img/ext4/mkfs"
@@ -43,7 +43,7 @@ func TestLargeFile(t *testing.T) {
 			t.Skip("long: writes 1 GiB")
 		}
 		largeFile(t, func(f *File) {
-			buf := aio.AlignedBuf(1<<20, 4096)
+			buf := block.Aligned(1<<20, 4096)
 			for off := range int64(1 << 10) {
 				_, err := f.WriteAt(buf, off<<20)
 				must(t, err)

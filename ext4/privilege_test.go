@@ -7,6 +7,7 @@ import (
 	"testing"
 
 	"ext4img/aio"
+	"ext4img/aio/block"
 )
 
 // TestCapabilitiesEndWithAChange: whatever changes a file takes its capabilities away; what does not leaves them.
@@ -19,7 +20,7 @@ func TestCapabilitiesEndWithAChange(t *testing.T) {
 	q, err := fs.NewQueue(4)
 	must(t, err)
 	value := append([]byte{1, 0, 0, 2}, make([]byte, 16)...)
-	page := aio.AlignedBuf(4096, 4096)
+	page := block.Aligned(4096, 4096)
 	queued := func(op aio.Op) error {
 		if err := q.Submit(&Request{File: f, Op: op, Buf: page}); err != nil {
 			return err

@@ -190,7 +190,7 @@ func (f *FS) list(r journal.Reader, ino layout.Ino, path string) (out []fs.DirEn
 	faults := 0
 	tell := func(err error) error {
 		if faults++; faults <= maxBad {
-			bad = append(bad, kind(err))
+			bad = append(bad, err)
 		}
 		return nil
 	}
@@ -201,7 +201,7 @@ func (f *FS) list(r journal.Reader, ino layout.Ino, path string) (out []fs.DirEn
 		return true, nil
 	}, tell)
 	if err != nil {
-		return out, kind(err)
+		return out, err
 	}
 	if faults > maxBad {
 		bad = append(bad, layout.Corruptf("directory %d: %d more such parts", ino, faults-maxBad))

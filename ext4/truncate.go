@@ -92,7 +92,7 @@ func (n *node) clearTail(size int64) error {
 		return err
 	}
 	if err := n.fs.vol.Journal.Commit(journal.TID(n.tid.Load())); err != nil {
-		return kind(err)
+		return err
 	}
 	return n.zeroPart(size, size/bs*bs+bs)
 }

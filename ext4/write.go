@@ -3,7 +3,7 @@ package ext4
 import (
 	"io"
 
-	"ext4img/aio"
+	"ext4img/aio/block"
 	"ext4img/ext4/layout"
 	"ext4img/journal"
 )
@@ -43,7 +43,7 @@ func (n *node) writeChunk(p []byte, off int64) error {
 	fs := n.fs
 	bs := int64(fs.vol.Geo.BlockSize)
 	start, end := off/bs*bs, (off+int64(len(p))+bs-1)/bs*bs
-	whole := aio.AlignedBuf(int(end-start), max(fs.vol.Dev.Align(), 1))
+	whole := block.Aligned(int(end-start), max(fs.vol.Dev.Align(), 1))
 	if err := n.readEdges(whole, start, off, off+int64(len(p))); err != nil {
 		return err
 	}
@@ -187,7 +187,7 @@ func (n *node) zeroPart(from, to int64) error {
 	}
 	start := from / bs * bs
 	at := (int64(e.Pblk) + start/bs - int64(e.Lblk)) * bs
-	buf := aio.AlignedBuf(int(bs), max(fs.vol.Dev.Align(), 1))
+	buf := block.Aligned(int(bs), max(fs.vol.Dev.Align(), 1))
 	if _, err := fs.vol.Dev.ReadAt(buf, at); err != nil && err != io.EOF {
 		return err
 	}

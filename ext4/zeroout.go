@@ -4,7 +4,7 @@ import (
 	"errors"
 	"syscall"
 
-	"ext4img/aio"
+	"ext4img/aio/block"
 	"ext4img/ext4/layout"
 	"ext4img/journal"
 )
@@ -99,7 +99,7 @@ func (fs *FS) zeroOut(e layout.Extent) error {
 	}
 	bs := int64(fs.vol.Geo.BlockSize)
 	at, end := int64(e.Pblk)*bs, (int64(e.Pblk)+int64(e.Len))*bs
-	zeros := aio.AlignedBuf(int(min(end-at, exclusiveChunk)), max(fs.vol.Dev.Align(), 1))
+	zeros := block.Aligned(int(min(end-at, exclusiveChunk)), max(fs.vol.Dev.Align(), 1))
 	for at < end {
 		k := min(int64(len(zeros)), end-at)
 		if _, err := fs.vol.Dev.WriteAt(zeros[:k], at); err != nil {

@@ -5,7 +5,7 @@ import (
 	"sort"
 
 	"ext4img/aio"
-	"ext4img/journal/buf"
+	"ext4img/aio/block"
 )
 
 // A logDevice reads and writes log blocks by their number in the log.
@@ -95,7 +95,7 @@ func (l *logDevice) holds(b uint64) bool {
 
 // readSuper reads and checks the journal superblock.
 func (l *logDevice) readSuper() (super, error) {
-	s := super(buf.Aligned(l.blockSize, l.dev.Align()))
+	s := super(block.Aligned(l.blockSize, l.dev.Align()))
 	if err := l.read(l.super, s); err != nil {
 		return nil, fmt.Errorf("journal superblock: %w", err)
 	}

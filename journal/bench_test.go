@@ -7,6 +7,7 @@ import (
 	"testing"
 
 	"ext4img/aio"
+	"ext4img/aio/block"
 	"ext4img/journal/buf"
 )
 
@@ -38,7 +39,7 @@ func benchJournal(b *testing.B) (*Journal, aio.Device) {
 // BenchmarkCommit is a 4 KiB write and its fsync: the data, a handle that changes an inode, a commit.
 func BenchmarkCommit(b *testing.B) {
 	j, dev := benchJournal(b)
-	data := buf.Aligned(4096, 4096)
+	data := block.Aligned(4096, 4096)
 	for i := 0; b.Loop(); i++ {
 		if _, err := dev.WriteAt(data, int64(1000+i%1000)*4096); err != nil {
 			b.Fatal(err)

@@ -3,7 +3,7 @@ package journal
 import (
 	"fmt"
 
-	"ext4img/journal/buf"
+	"ext4img/aio/block"
 )
 
 // takeTurn waits until the caller is the committer and returns true. If until is given and that transaction becomes
@@ -141,7 +141,7 @@ func (j *Journal) layOut(t *transaction) *logWrite {
 	bs := j.cfg.BlockSize
 	blocks, revokes := sorted(t.dirty), sorted(t.revoked)
 	w := &logWrite{
-		buffer: buf.Aligned(j.need(len(blocks), len(revokes))*bs, max(bs, j.log.dev.Align())),
+		buffer: block.Aligned(j.need(len(blocks), len(revokes))*bs, max(bs, j.log.dev.Align())),
 		blocks: make([]frozenBlock, 0, len(blocks)),
 	}
 	at := 0

@@ -1,18 +1,8 @@
 package journal
 
-import (
-	"hash/crc32"
-)
+import "ext4img/aio/block"
 
-var (
-	castagnoli = crc32.MakeTable(crc32.Castagnoli)
-	bigEndian  = makeBigEndianTable()
-)
-
-// crc32c continues a CRC-32C without inverting it before and after, as jbd2 does.
-func crc32c(seed uint32, p []byte) uint32 {
-	return ^crc32.Update(^seed, castagnoli, p)
-}
+var bigEndian = makeBigEndianTable()
 
 // crc32be continues the CRC-32 with the most significant bit first: the checksum of version 1 commit blocks.
 func crc32be(seed uint32, p []byte) uint32 {
@@ -40,7 +30,7 @@ func makeBigEndianTable() (t [256]uint32) {
 // sumWithHole is the CRC-32C of p with the four bytes at off taken as zero.
 func sumWithHole(seed uint32, p []byte, off int) uint32 {
 	var zero [4]byte
-	seed = crc32c(seed, p[:off])
-	seed = crc32c(seed, zero[:])
-	return crc32c(seed, p[off+4:])
+	seed = block.Crc32c(seed, p[:off])
+	seed = block.Crc32c(seed, zero[:])
+	return block.Crc32c(seed, p[off+4:])
 }

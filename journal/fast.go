@@ -3,6 +3,8 @@ package journal
 import (
 	"encoding/binary"
 	"fmt"
+
+	"ext4img/aio/block"
 )
 
 // A FastCommit is what one fast commit recorded, in order. Its changes apply on top of the last full transaction and
@@ -140,7 +142,7 @@ func walkFast(log *logDevice, s super, fn func(at uint32, r FastRecord) (bool, e
 			whole := p[:fastTagSize+size]
 			p = p[len(whole):]
 			if tag == fastPad {
-				sum = crc32c(sum, whole)
+				sum = block.Crc32c(sum, whole)
 				continue
 			}
 			r := parseFast(tag, whole[fastTagSize:])
@@ -148,10 +150,10 @@ func walkFast(log *logDevice, s super, fn func(at uint32, r FastRecord) (bool, e
 				return nil
 			}
 			if tail, ok := r.(FastTail); ok {
-				tail.SumOK = crc32c(sum, whole[:fastTagSize+4]) == binary.LittleEndian.Uint32(whole[fastTagSize+4:])
+				tail.SumOK = block.Crc32c(sum, whole[:fastTagSize+4]) == binary.LittleEndian.Uint32(whole[fastTagSize+4:])
 				r, sum = tail, 0
 			} else {
-				sum = crc32c(sum, whole)
+				sum = block.Crc32c(sum, whole)
 			}
 			if more, err := fn(n, r); err != nil || !more {
 				return err

@@ -4,6 +4,8 @@ import (
 	"encoding/binary"
 	"fmt"
 	"strings"
+
+	"ext4img/aio/block"
 )
 
 // The on-disk records of jbd2, all big endian (Documentation/filesystems/ext4/journal.rst).
@@ -212,7 +214,7 @@ func (c *codec) dataSum(tid TID, p []byte) uint32 {
 	}
 	var seq [4]byte
 	putBE32(seq[:], uint32(tid))
-	sum := crc32c(crc32c(c.seed, seq[:]), p)
+	sum := block.Crc32c(block.Crc32c(c.seed, seq[:]), p)
 	if !c.csumV3() {
 		sum &= 0xFFFF
 	}

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"testing"
 
+	"ext4img/aio/block"
 	"ext4img/aio/simdev"
 )
 
@@ -158,7 +159,7 @@ func fastArea(tid uint32, records ...FastRecord) []byte {
 	at := len(p)
 	p = put(p, fastTail, make([]byte, testBlock-at-fastTagSize))
 	le.PutUint32(p[at+fastTagSize:], tid)
-	le.PutUint32(p[at+fastTagSize+4:], crc32c(0, p[:at+fastTagSize+4]))
+	le.PutUint32(p[at+fastTagSize+4:], block.Crc32c(0, p[:at+fastTagSize+4]))
 	return p
 }
 

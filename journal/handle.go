@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"fmt"
 
+	"ext4img/aio/block"
 	"ext4img/journal/buf"
 )
 
@@ -185,27 +186,27 @@ func (h *Handle) Revoke(block uint64) {
 }
 
 // hold adds the block to those that the handle holds, for one credit. If fresh is set, the block need not be read.
-func (h *Handle) hold(block uint64, fresh bool) (*held, error) {
-	if k := h.blocks[block]; k != nil {
+func (h *Handle) hold(at uint64, fresh bool) (*held, error) {
+	if k := h.blocks[at]; k != nil {
 		return k, nil
 	}
 	if err := h.Need(1); err != nil {
 		return nil, err
 	}
-	b := h.j.cache.Lookup(block)
+	b := h.j.cache.Lookup(at)
 	absent := b == nil && fresh
 	if absent {
-		b = h.j.cache.Insert(block, buf.Aligned(h.j.cfg.BlockSize, h.j.cfg.Device.Align()))
+		b = h.j.cache.Insert(at, block.Aligned(h.j.cfg.BlockSize, h.j.cfg.Device.Align()))
 	} else if b == nil {
 		var err error
-		if b, err = h.j.fetch(block); err != nil {
+		if b, err = h.j.fetch(at); err != nil {
 			return nil, err
 		}
 	}
 	h.j.cache.Pin(b)
 	k := h.j.newHeld()
 	k.b, k.absent = b, absent
-	h.blocks[block] = k
+	h.blocks[at] = k
 	h.order = append(h.order, k)
 	return k, nil
 }

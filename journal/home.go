@@ -4,6 +4,7 @@ import (
 	"fmt"
 
 	"ext4img/aio"
+	"ext4img/aio/block"
 	"ext4img/journal/buf"
 )
 
@@ -78,7 +79,7 @@ func newHomeWriter(dev aio.Device, blockSize, blocks int) (*homeWriter, error) {
 		return nil, err
 	}
 	batch := min(homeBatchBytes, max(1, blocks)*blockSize)
-	return &homeWriter{queue: q, blockSize: blockSize, batch: buf.Aligned(batch, max(blockSize, dev.Align()))}, nil
+	return &homeWriter{queue: q, blockSize: blockSize, batch: block.Aligned(batch, max(blockSize, dev.Align()))}, nil
 }
 
 // add takes a copy of the block's content p.
@@ -147,7 +148,7 @@ func UpdateHome(dev aio.Device, blockSize int, r buf.Ref, edit func([]byte) erro
 	if !r.In(blockSize) || r.Block >= uint64(dev.Size())/uint64(blockSize) {
 		return fmt.Errorf("%v: beyond the device: %w", r, ErrCorrupt)
 	}
-	data := buf.Aligned(blockSize, dev.Align())
+	data := block.Aligned(blockSize, dev.Align())
 	off := int64(r.Block) * int64(blockSize)
 	if err := readFull(dev, data, off); err != nil {
 		return fmt.Errorf("%v: %w", r, err)

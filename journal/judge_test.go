@@ -8,6 +8,7 @@ import (
 	"strings"
 	"testing"
 
+	"ext4img/aio/block"
 	"ext4img/aio/simdev"
 	"ext4img/journal/buf"
 	"ext4img/testimages/judge"
@@ -166,7 +167,7 @@ func needsRecovery(dev *simdev.Device, sum bool) error {
 	return UpdateHome(dev, 1024, buf.Ref{Block: 1, Len: 1024, Type: raw{}}, func(p []byte) error {
 		p[0x60] |= 4
 		if sum {
-			c := crc32c(^uint32(0), p[:0x3FC])
+			c := block.Crc32c(^uint32(0), p[:0x3FC])
 			p[0x3FC], p[0x3FD], p[0x3FE], p[0x3FF] = byte(c), byte(c>>8), byte(c>>16), byte(c>>24)
 		}
 		return nil

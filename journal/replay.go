@@ -6,7 +6,7 @@ import (
 	"slices"
 
 	"ext4img/aio"
-	"ext4img/journal/buf"
+	"ext4img/aio/block"
 )
 
 // replayBytes bounds how much of the log is in memory at once.
@@ -31,7 +31,7 @@ func replay(dev aio.Device, log *logDevice, latest map[uint64]copyInLog) (int, e
 	}
 	slices.SortFunc(places, func(a, b place) int { return cmp.Compare(a.log, b.log) })
 	most := max(1, replayBytes/log.blockSize)
-	in := buf.Aligned(min(most, len(places))*log.blockSize, max(log.blockSize, log.dev.Align()))
+	in := block.Aligned(min(most, len(places))*log.blockSize, max(log.blockSize, log.dev.Align()))
 	w, err := newHomeWriter(dev, log.blockSize, len(places))
 	if err != nil {
 		return 0, err

@@ -4,7 +4,7 @@ import (
 	"encoding/binary"
 	"fmt"
 
-	"ext4img/journal/buf"
+	"ext4img/aio/block"
 )
 
 // scanned is what the log holds.
@@ -332,7 +332,7 @@ const windowBytes = 1 << 20
 
 func newLogReader(log *logDevice, last uint32) *logReader {
 	blocks := min(uint32(max(1, windowBytes/log.blockSize)), max(1, last))
-	return &logReader{log: log, last: last, window: buf.Aligned(int(blocks)*log.blockSize, max(log.blockSize, log.dev.Align()))}
+	return &logReader{log: log, last: last, window: block.Aligned(int(blocks)*log.blockSize, max(log.blockSize, log.dev.Align()))}
 }
 
 // block returns log block n, valid until the next call.

@@ -2,6 +2,8 @@ package journal
 
 import (
 	"fmt"
+
+	"ext4img/aio/block"
 )
 
 // Offsets in the journal superblock (journal_superblock_t).
@@ -110,7 +112,7 @@ func (s super) codec(blockSize int) *codec {
 	c := &codec{blockSize: blockSize, features: s.features(), compat: s.compat()}
 	if !s.version1() {
 		copy(c.uuid[:], s[sUUID:])
-		c.seed = crc32c(^uint32(0), c.uuid[:])
+		c.seed = block.Crc32c(^uint32(0), c.uuid[:])
 	}
 	return c
 }

@@ -5,15 +5,16 @@ import (
 	"time"
 
 	"ext4img/aio"
+	"ext4img/aio/block"
 	"ext4img/journal/buf"
 )
 
 // Errors to be told apart with errors.Is.
 var (
 	// ErrCorrupt: the bytes on the device are wrong.
-	ErrCorrupt = errors.New("corrupt")
+	ErrCorrupt = block.ErrCorrupt
 	// ErrUnsupported: the bytes may be right, but this package cannot handle them.
-	ErrUnsupported = errors.New("unsupported")
+	ErrUnsupported = block.ErrUnsupported
 	// ErrNoCredits: the handle needs more blocks than it asked for, and the running transaction has no room for them. A
 	// handle with a transaction of its own, Start(Whole), may have the room.
 	ErrNoCredits = errors.New("no credits left in the transaction")

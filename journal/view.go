@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"sync/atomic"
 
+	"ext4img/aio/block"
 	"ext4img/journal/buf"
 )
 
@@ -76,12 +77,12 @@ func (j *Journal) read(r buf.Ref) ([]byte, error) {
 }
 
 // fetch brings a block into the cache: the copy that waits for its checkpoint, or else the bytes on the device.
-func (j *Journal) fetch(block uint64) (*buf.Buffer, error) {
-	data := buf.Aligned(j.cfg.BlockSize, j.cfg.Device.Align())
-	if p, ok := j.frozen[block]; ok {
+func (j *Journal) fetch(at uint64) (*buf.Buffer, error) {
+	data := block.Aligned(j.cfg.BlockSize, j.cfg.Device.Align())
+	if p, ok := j.frozen[at]; ok {
 		copy(data, p)
-	} else if err := readFull(j.cfg.Device, data, int64(block)*int64(j.cfg.BlockSize)); err != nil {
+	} else if err := readFull(j.cfg.Device, data, int64(at)*int64(j.cfg.BlockSize)); err != nil {
 		return nil, err
 	}
-	return j.cache.Insert(block, data), nil
+	return j.cache.Insert(at, data), nil
 }

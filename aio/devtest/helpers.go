@@ -5,12 +5,13 @@ import (
 	"testing"
 
 	"ext4img/aio"
+	"ext4img/aio/block"
 )
 
 // unit is the length of the blocks that the tests transfer: aligned for every device.
 func unit(dev aio.Device) int { return max(4096, dev.Align()) }
 
-func buffer(dev aio.Device, n int) []byte { return aio.AlignedBuf(n, unit(dev)) }
+func buffer(dev aio.Device, n int) []byte { return block.Aligned(n, unit(dev)) }
 
 func newQueue(t *testing.T, dev aio.Device, depth int) aio.Queue {
 	t.Helper()

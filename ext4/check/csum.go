@@ -3,6 +3,7 @@ package check
 import (
 	"hash/crc32"
 
+	"ext4img/aio/block"
 	"ext4img/ext4/layout"
 )
 
@@ -14,8 +15,8 @@ func (g *geometry) descChecksum(group uint32, d layout.Desc) uint16 {
 	le.PutUint32(num[:], group)
 	switch {
 	case g.csum():
-		s := layout.Crc32c(layout.Crc32c(g.csumSeed, num[:]), d[:bgChecksum])
-		return uint16(layout.Crc32c(layout.Crc32c(s, []byte{0, 0}), d[bgChecksum+2:]))
+		s := block.Crc32c(block.Crc32c(g.csumSeed, num[:]), d[:bgChecksum])
+		return uint16(block.Crc32c(block.Crc32c(s, []byte{0, 0}), d[bgChecksum+2:]))
 	case g.hasRO(layout.ROCompatGdtCsum):
 		s := layout.Crc16(layout.Crc16(layout.Crc16(0xFFFF, g.uuid[:]), num[:]), d[:bgChecksum])
 		return layout.Crc16(s, d[bgChecksum+2:])
@@ -25,7 +26,7 @@ func (g *geometry) descChecksum(group uint32, d layout.Desc) uint16 {
 
 // bitmapChecksum is the checksum of the first n bytes of a bitmap in the form in which the descriptor stores it.
 func (g *geometry) bitmapChecksum(p []byte, n uint32, wide int) uint32 {
-	return g.bitmapSum(layout.Crc32c(g.csumSeed, p[:min(int(n), len(p))]), wide)
+	return g.bitmapSum(block.Crc32c(g.csumSeed, p[:min(int(n), len(p))]), wide)
 }
 
 // bitmapSum is the part of a bitmap's checksum that a descriptor has room for: all of it if the descriptor is at
@@ -80,7 +81,7 @@ func inodeChecksum(seed uint32, p []byte, wide bool) uint32 {
 		high = le.Uint16(p[iChecksumHi:])
 		le.PutUint16(p[iChecksumHi:], 0)
 	}
-	s := layout.Crc32c(seed, p)
+	s := block.Crc32c(seed, p)
 	le.PutUint16(p[iChecksumLo:], low)
 	if wide {
 		le.PutUint16(p[iChecksumHi:], high)
@@ -94,18 +95,18 @@ func (g *geometry) extentNodeChecksumOK(seed uint32, p []byte, max int) bool {
 	if !g.csum() || tail+4 > len(p) {
 		return true
 	}
-	return layout.Crc32c(seed, p[:tail]) == le.Uint32(p[tail:])
+	return block.Crc32c(seed, p[:tail]) == le.Uint32(p[tail:])
 }
 
 // xattrBlockChecksumOK compares the checksum of an xattr block.
-func (g *geometry) xattrBlockChecksumOK(block uint64, p []byte) bool {
+func (g *geometry) xattrBlockChecksumOK(at uint64, p []byte) bool {
 	if !g.csum() {
 		return true
 	}
 	var num [8]byte
-	le.PutUint64(num[:], block)
-	s := layout.Crc32c(layout.Crc32c(g.csumSeed, num[:]), p[:hChecksum])
-	s = layout.Crc32c(layout.Crc32c(s, make([]byte, 4)), p[hChecksum+4:])
+	le.PutUint64(num[:], at)
+	s := block.Crc32c(block.Crc32c(g.csumSeed, num[:]), p[:hChecksum])
+	s = block.Crc32c(block.Crc32c(s, make([]byte, 4)), p[hChecksum+4:])
 	return s == le.Uint32(p[hChecksum:])
 }
 

@@ -3,6 +3,7 @@ package check
 import (
 	"encoding/binary"
 
+	"ext4img/aio/block"
 	"ext4img/ext4/layout"
 )
 
@@ -123,7 +124,7 @@ func (g *geometry) decodeGroups(s layout.Superblock, lenient bool) openResult {
 	if g.hasIncompat(layout.IncompatCsumSeed) {
 		g.csumSeed = s.CsumSeed()
 	} else {
-		g.csumSeed = layout.Crc32c(^uint32(0), g.uuid[:])
+		g.csumSeed = block.Crc32c(^uint32(0), g.uuid[:])
 	}
 	return superOK
 }

@@ -4,6 +4,7 @@ import (
 	"errors"
 
 	"ext4img/aio"
+	"ext4img/aio/block"
 	"ext4img/ext4/layout"
 	"ext4img/journal"
 )
@@ -183,8 +184,8 @@ func journalCsumProblem(s []byte) string {
 	case s[jsChecksumType] != 4:
 		return "checksum type " + hex(s[jsChecksumType])
 	}
-	h := layout.Crc32c(layout.Crc32c(^uint32(0), s[:jsChecksum]), make([]byte, 4))
-	if layout.Crc32c(h, s[jsChecksum+4:layout.SuperSize]) != be.Uint32(s[jsChecksum:]) {
+	h := block.Crc32c(block.Crc32c(^uint32(0), s[:jsChecksum]), make([]byte, 4))
+	if block.Crc32c(h, s[jsChecksum+4:layout.SuperSize]) != be.Uint32(s[jsChecksum:]) {
 		return "checksum"
 	}
 	return ""

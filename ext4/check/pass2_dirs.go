@@ -3,6 +3,7 @@ package check
 import (
 	"sync"
 
+	"ext4img/aio/block"
 	"ext4img/ext4/layout"
 )
 
@@ -205,7 +206,7 @@ func hasTail(p []byte) bool {
 func (g *geometry) dirBlockChecksumOK(rec *dirRecord, p []byte) bool {
 	seed := g.inodeSeed(rec.ino, rec.generation)
 	if hasTail(p) {
-		return layout.Crc32c(seed, p[:len(p)-12]) == le.Uint32(p[len(p)-4:])
+		return block.Crc32c(seed, p[:len(p)-12]) == le.Uint32(p[len(p)-4:])
 	}
 	at := indexTableAt(p)
 	if at == 0 {
@@ -220,8 +221,8 @@ func (g *geometry) dirBlockChecksumOK(rec *dirRecord, p []byte) bool {
 	if tail > len(p)-8 {
 		return false
 	}
-	s := layout.Crc32c(layout.Crc32c(seed, p[:at+8*count]), p[tail:tail+4])
-	return layout.Crc32c(s, make([]byte, 4)) == le.Uint32(p[tail+4:])
+	s := block.Crc32c(block.Crc32c(seed, p[:at+8*count]), p[tail:tail+4])
+	return block.Crc32c(s, make([]byte, 4)) == le.Uint32(p[tail+4:])
 }
 
 // indexTableAt returns the offset of the table in an index block, or 0 if the block does not look like one.

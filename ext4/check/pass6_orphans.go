@@ -1,6 +1,9 @@
 package check
 
-import "ext4img/ext4/layout"
+import (
+	"ext4img/aio/block"
+	"ext4img/ext4/layout"
+)
 
 // pass6 checks what is outside the tree of directories: orphans and quota files.
 func (c *checker) pass6() error {
@@ -71,7 +74,7 @@ func (c *checker) readOrphanFile(ino layout.Ino, rec []byte) (entries []uint32, 
 		var num [8]byte
 		le.PutUint64(num[:], b)
 		tail := p[g.bs-8:]
-		csum := layout.Crc32c(layout.Crc32c(seed, num[:]), p[:g.bs-8])
+		csum := block.Crc32c(block.Crc32c(seed, num[:]), p[:g.bs-8])
 		if !g.csum() {
 			csum = 0
 		}

@@ -1,17 +1,8 @@
 package layout
 
-import "hash/crc32"
+import "ext4img/aio/block"
 
-var (
-	castagnoli = crc32.MakeTable(crc32.Castagnoli)
-	crc16Table = makeCrc16Table()
-)
-
-// Crc32c continues the checksum seed over p the way ext4 and jbd2 do: CRC-32C without the inversions at the start and
-// the end. A fresh checksum starts with ^uint32(0).
-func Crc32c(seed uint32, p []byte) uint32 {
-	return ^crc32.Update(^seed, castagnoli, p)
-}
+var crc16Table = makeCrc16Table()
 
 // Crc16 continues the CRC-16 (polynomial 0x8005, reflected) that descriptors carry where uninit_bg is set without
 // metadata_csum. A fresh checksum starts with 0xFFFF.
@@ -41,5 +32,5 @@ func makeCrc16Table() (t [256]uint16) {
 func csum32(seed, v uint32) uint32 {
 	var b [4]byte
 	le.PutUint32(b[:], v)
-	return Crc32c(seed, b[:])
+	return block.Crc32c(seed, b[:])
 }

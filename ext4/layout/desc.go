@@ -1,6 +1,10 @@
 package layout
 
-import "fmt"
+import (
+	"fmt"
+
+	"ext4img/aio/block"
+)
 
 // Values of bg_flags.
 const (
@@ -116,8 +120,8 @@ func (g *Geometry) DescChecksum(group Group, d Desc) uint16 {
 	le.PutUint32(num[:], uint32(group))
 	switch {
 	case g.MetadataCsum():
-		c := Crc32c(Crc32c(g.CsumSeed, num[:]), d[:0x1E])
-		return uint16(Crc32c(Crc32c(c, []byte{0, 0}), d[0x20:]))
+		c := block.Crc32c(block.Crc32c(g.CsumSeed, num[:]), d[:0x1E])
+		return uint16(block.Crc32c(block.Crc32c(c, []byte{0, 0}), d[0x20:]))
 	case g.GdtCsum():
 		c := Crc16(0xFFFF, g.UUID[:])
 		return Crc16(Crc16(Crc16(c, num[:]), d[:0x1E]), d[0x20:])
@@ -221,7 +225,7 @@ func (g *Geometry) BitmapChecksum(p []byte, inodes bool) uint32 {
 	if inodes {
 		n = (g.InodesPerGroup + 7) / 8
 	}
-	c := Crc32c(g.CsumSeed, p[:min(int(n), len(p))])
+	c := block.Crc32c(g.CsumSeed, p[:min(int(n), len(p))])
 	if g.DescSize < MinDescSize64 {
 		c &= 0xFFFF
 	}

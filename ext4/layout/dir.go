@@ -3,6 +3,8 @@ package layout
 import (
 	"fmt"
 	"strings"
+
+	"ext4img/aio/block"
 )
 
 // MaxNameLen is EXT4_NAME_LEN: the longest name in a directory, bytes.
@@ -389,7 +391,7 @@ func (t DirBlockType) PutTail(p []byte) {
 }
 
 func (t DirBlockType) checksum(p []byte) uint32 {
-	return Crc32c(t.G.InodeSeed(t.Ino, t.Gen), p[:len(p)-direntTail])
+	return block.Crc32c(t.G.InodeSeed(t.Ino, t.Gen), p[:len(p)-direntTail])
 }
 
 // DirPartsType is the buf.Type of a DirBlockType whose records may be wrong, each by itself: for callers that check them one

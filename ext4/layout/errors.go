@@ -3,15 +3,17 @@ package layout
 import (
 	"errors"
 	"fmt"
+
+	"ext4img/aio/block"
 )
 
 // The kinds of failure that the format itself can cause. Everything else is an I/O error or one of the usual
 // fs and syscall errors.
 var (
 	// ErrCorrupt says that the disk is wrong.
-	ErrCorrupt = errors.New("corrupt")
+	ErrCorrupt = block.ErrCorrupt
 	// ErrUnsupported says that the disk is right but this program cannot handle it.
-	ErrUnsupported = errors.New("unsupported")
+	ErrUnsupported = block.ErrUnsupported
 )
 
 // Corruptf makes an error of kind ErrCorrupt. The text says what is wrong and where. PlaceOf takes the place from the

@@ -3,6 +3,8 @@ package layout
 import (
 	"fmt"
 	"math"
+
+	"ext4img/aio/block"
 )
 
 // Limits of extents and their trees.
@@ -360,6 +362,8 @@ func (t ExtentNodeType) parse(p []byte) (ExtentNode, error) {
 	return n, err
 }
 
-func (t ExtentNodeType) checksum(p []byte) uint32 { return Crc32c(t.G.InodeSeed(t.Ino, t.Gen), p) }
+func (t ExtentNodeType) checksum(p []byte) uint32 {
+	return block.Crc32c(t.G.InodeSeed(t.Ino, t.Gen), p)
+}
 
 func (n ExtentNode) tail() int { return extentHeaderSize + n.Max()*extentEntrySize }

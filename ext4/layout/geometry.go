@@ -1,6 +1,10 @@
 package layout
 
-import "math/bits"
+import (
+	"math/bits"
+
+	"ext4img/aio/block"
+)
 
 // Limits of the format.
 const (
@@ -68,7 +72,7 @@ func NewGeometry(s Superblock) (*Geometry, error) {
 			return nil, err
 		}
 	}
-	g.CsumSeed = Crc32c(^uint32(0), g.UUID[:])
+	g.CsumSeed = block.Crc32c(^uint32(0), g.UUID[:])
 	if g.Incompat&IncompatCsumSeed != 0 {
 		g.CsumSeed = s.CsumSeed()
 	}

@@ -3,6 +3,8 @@ package layout
 import (
 	"fmt"
 	"sort"
+
+	"ext4img/aio/block"
 )
 
 const (
@@ -263,7 +265,7 @@ func (n DxNode) tail() []byte {
 
 // checksum covers everything up to the last entry in use, and the tail with its checksum as zero.
 func (t DxType) checksum(n DxNode) uint32 {
-	c := Crc32c(t.G.InodeSeed(t.Ino, t.Gen), n.p[:n.at+n.Len()*dxEntry])
-	c = Crc32c(c, n.tail()[:4])
-	return Crc32c(c, []byte{0, 0, 0, 0})
+	c := block.Crc32c(t.G.InodeSeed(t.Ino, t.Gen), n.p[:n.at+n.Len()*dxEntry])
+	c = block.Crc32c(c, n.tail()[:4])
+	return block.Crc32c(c, []byte{0, 0, 0, 0})
 }

@@ -3,6 +3,8 @@ package layout
 import (
 	"fmt"
 	"time"
+
+	"ext4img/aio/block"
 )
 
 // File types and permission bits of i_mode.
@@ -335,17 +337,17 @@ func (g *Geometry) TwinGeneration(ino, of Ino, gen uint32) uint32 {
 // InodeChecksum computes the checksum of an inode record, in the form in which Checksum returns it.
 func (g *Geometry) InodeChecksum(ino Ino, i Inode) uint32 {
 	c := g.InodeSeed(ino, i.Generation())
-	c = Crc32c(c, i[:0x7C])
-	c = Crc32c(c, []byte{0, 0})
-	c = Crc32c(c, i[0x7E:GoodOldInodeSize])
+	c = block.Crc32c(c, i[:0x7C])
+	c = block.Crc32c(c, []byte{0, 0})
+	c = block.Crc32c(c, i[0x7E:GoodOldInodeSize])
 	if len(i) > GoodOldInodeSize {
-		c = Crc32c(c, i[GoodOldInodeSize:0x82])
+		c = block.Crc32c(c, i[GoodOldInodeSize:0x82])
 		if i.hasChecksumHi() {
-			c = Crc32c(c, []byte{0, 0})
+			c = block.Crc32c(c, []byte{0, 0})
 		} else {
-			c = Crc32c(c, i[0x82:0x84])
+			c = block.Crc32c(c, i[0x82:0x84])
 		}
-		c = Crc32c(c, i[0x84:])
+		c = block.Crc32c(c, i[0x84:])
 	}
 	if !i.hasChecksumHi() {
 		c &= 0xFFFF

@@ -5,11 +5,12 @@ import (
 	"testing"
 	"time"
 
+	"ext4img/aio/block"
 	"ext4img/testimages/judge"
 )
 
 func TestCrc32cKnownValue(t *testing.T) {
-	if got := ^Crc32c(^uint32(0), []byte("123456789")); got != 0xE3069283 {
+	if got := ^block.Crc32c(^uint32(0), []byte("123456789")); got != 0xE3069283 {
 		t.Errorf("Crc32c = %#x", got)
 	}
 	if got := Crc16(0, []byte("123456789")); got != 0xBB3D {

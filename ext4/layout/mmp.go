@@ -1,5 +1,7 @@
 package layout
 
+import "ext4img/aio/block"
+
 // Multi-mount protection: a computer that has the file system mounted writes a new number to one block again and
 // again.
 const (
@@ -49,7 +51,7 @@ func (m MMP) SetNames(node, device string) {
 func (m MMP) Checksum() uint32 { return le.Uint32(m[0x3FC:]) }
 
 // ComputeChecksum is what mmp_checksum should be. seed is the file system's checksum seed.
-func (m MMP) ComputeChecksum(seed uint32) uint32 { return Crc32c(seed, m[:0x3FC]) }
+func (m MMP) ComputeChecksum(seed uint32) uint32 { return block.Crc32c(seed, m[:0x3FC]) }
 
 // MMPType is the buf.Type of the block of multi-mount protection.
 type MMPType struct{ G *Geometry }

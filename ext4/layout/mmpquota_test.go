@@ -4,6 +4,7 @@ import (
 	"encoding/binary"
 	"testing"
 
+	"ext4img/aio/block"
 	"ext4img/ext4/layout"
 	"ext4img/testimages"
 )
@@ -16,7 +17,7 @@ func TestMMPBlockOfMke2fs(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	seed := layout.Crc32c(^uint32(0), s.UUID())
+	seed := block.Crc32c(^uint32(0), s.UUID())
 	if m.Magic() != layout.MMPMagic || m.Sequence() != layout.MMPClean || m.ComputeChecksum(seed) != m.Checksum() {
 		t.Errorf("magic %#x, sequence %#x, checksum %#x, want %#x", m.Magic(), m.Sequence(), m.Checksum(), m.ComputeChecksum(seed))
 	}

@@ -1,6 +1,10 @@
 package layout
 
-import "fmt"
+import (
+	"fmt"
+
+	"ext4img/aio/block"
+)
 
 // OrphanMagic is ob_magic, in the tail of each block of the orphan file.
 const OrphanMagic = 0x0B10CA04
@@ -74,5 +78,5 @@ func (t OrphanBlockType) Seal(p []byte) {
 func (t OrphanBlockType) checksum(p []byte) uint32 {
 	var num [8]byte
 	le.PutUint64(num[:], uint64(t.Block))
-	return Crc32c(Crc32c(t.G.InodeSeed(t.Ino, t.Gen), num[:]), p[:4*OrphanBlock(p).Slots()])
+	return block.Crc32c(block.Crc32c(t.G.InodeSeed(t.Ino, t.Gen), num[:]), p[:4*OrphanBlock(p).Slots()])
 }

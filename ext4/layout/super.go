@@ -1,6 +1,10 @@
 package layout
 
-import "strings"
+import (
+	"strings"
+
+	"ext4img/aio/block"
+)
 
 // SuperSize is the size of the superblock in bytes; SuperOffset is where the primary one starts on the device.
 const (
@@ -136,7 +140,7 @@ func (s Superblock) SetBackupBGs(g [2]uint32) {
 }
 
 // ComputeChecksum computes s_checksum.
-func (s Superblock) ComputeChecksum() uint32 { return Crc32c(^uint32(0), s[:0x3FC]) }
+func (s Superblock) ComputeChecksum() uint32 { return block.Crc32c(^uint32(0), s[:0x3FC]) }
 
 // Seal stores the checksum, if metadata_csum is set.
 func (s Superblock) Seal() {

@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+
+	"ext4img/aio/block"
 )
 
 // Limits of extended attributes.
@@ -335,6 +337,6 @@ func (t XattrBlockType) Seal(p []byte) {
 func (t XattrBlockType) checksum(p []byte) uint32 {
 	var num [8]byte
 	le.PutUint64(num[:], uint64(t.Block))
-	c := Crc32c(Crc32c(t.G.CsumSeed, num[:]), p[:16])
-	return Crc32c(Crc32c(c, []byte{0, 0, 0, 0}), p[20:])
+	c := block.Crc32c(block.Crc32c(t.G.CsumSeed, num[:]), p[:16])
+	return block.Crc32c(block.Crc32c(c, []byte{0, 0, 0, 0}), p[20:])
 }

@@ -1,7 +1,9 @@
 package layout
 
+import "ext4img/aio/block"
+
 // EAInodeHash is the hash of a value that has an inode of its own (ext4_xattr_inode_hash).
-func (g *Geometry) EAInodeHash(value []byte) uint32 { return Crc32c(g.CsumSeed, value) }
+func (g *Geometry) EAInodeHash(value []byte) uint32 { return block.Crc32c(g.CsumSeed, value) }
 
 // XattrHash is e_hash of a name and a value stored with it, or of a name and the hash (EAInodeHash) of a value in an
 // inode of its own. In an inode's record only the latter is stored.

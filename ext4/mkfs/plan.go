@@ -5,6 +5,7 @@ import (
 	"math/bits"
 	"syscall"
 
+	"ext4img/aio/block"
 	"ext4img/ext4/layout"
 )
 
@@ -100,7 +101,7 @@ func fixed(s layout.Superblock, o Options, f Features) {
 		s.SetChecksumType(1) // crc32c
 	}
 	if f.Incompat&layout.IncompatCsumSeed != 0 {
-		s.SetCsumSeed(layout.Crc32c(^uint32(0), o.UUID[:]))
+		s.SetCsumSeed(block.Crc32c(^uint32(0), o.UUID[:]))
 	}
 	if f.Incompat&layout.IncompatCasefold != 0 {
 		s.SetEncoding(1) // utf8-12.1

@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"ext4img/aio"
+	"ext4img/aio/block"
 	"ext4img/ext4"
 	"ext4img/ext4/mount"
 	"ext4img/testimages/effort"
@@ -115,12 +116,12 @@ func testMap(t *testing.T, name string) {
 	d, err := os.OpenFile(name, os.O_RDWR|unix.O_DIRECT, 0)
 	must(t, err)
 	defer d.Close()
-	block := aio.AlignedBuf(4096, 4096)
-	if must2(t)(d.ReadAt(block, 8192)); string(block[:6]) != "mapped" {
-		t.Errorf("direct read of what was mapped: %q", block[:6])
+	piece := block.Aligned(4096, 4096)
+	if must2(t)(d.ReadAt(piece, 8192)); string(piece[:6]) != "mapped" {
+		t.Errorf("direct read of what was mapped: %q", piece[:6])
 	}
-	copy(block, "direct")
-	must2(t)(d.WriteAt(block, 8192))
+	copy(piece, "direct")
+	must2(t)(d.WriteAt(piece, 8192))
 	if string(m[8192:8198]) != "direct" {
 		t.Errorf("map of what was written directly: %q", m[8192:8198])
 	}

@@ -8,6 +8,7 @@ import (
 	"unsafe"
 
 	"ext4img/aio"
+	"ext4img/aio/block"
 	"ext4img/ext4"
 )
 
@@ -90,7 +91,7 @@ func (l *lane) buffer(n int) (buf []byte, pool chan []byte) {
 		pool, size = l.large, max(maxRequest, n)
 	}
 	if buf = <-pool; cap(buf) < n {
-		buf = aio.AlignedBuf(size, l.align)
+		buf = block.Aligned(size, l.align)
 	}
 	return buf[:n], pool
 }

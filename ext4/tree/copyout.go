@@ -6,7 +6,7 @@ import (
 	"os"
 	"syscall"
 
-	"ext4img/aio"
+	"ext4img/aio/block"
 	"ext4img/ext4"
 )
 
@@ -29,7 +29,7 @@ func NewCopier(ctx context.Context, progress func(n int64)) *Copier {
 // buffer is the one buffer, made when the first file needs it.
 func (c *Copier) buffer() []byte {
 	if c.buf == nil {
-		c.buf = aio.AlignedBuf(1<<20, 4096)
+		c.buf = block.Aligned(1<<20, 4096)
 	}
 	return c.buf
 }

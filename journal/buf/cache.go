@@ -3,7 +3,6 @@ package buf
 import (
 	"container/list"
 	"sync"
-	"unsafe"
 )
 
 // A Buffer is one cached block. Data is the only truth about the block's present content.
@@ -191,16 +190,3 @@ func (c *Cache) SetChanged(b *Buffer, r Ref) {
 	clear(b.pieces[len(kept):])
 	b.pieces = append(kept, piece{r.Off, r.Len, r.Type})
 }
-
-// Aligned returns n zeroed bytes whose address is a multiple of align, a power of two.
-func Aligned(n, align int) []byte {
-	p := make([]byte, n)
-	if n == 0 || align <= 1 || addr(p)%uintptr(align) == 0 {
-		return p
-	}
-	p = make([]byte, n+align)
-	skip := int(-addr(p) & uintptr(align-1))
-	return p[skip : skip+n : skip+n]
-}
-
-func addr(p []byte) uintptr { return uintptr(unsafe.Pointer(unsafe.SliceData(p))) }

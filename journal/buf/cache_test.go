@@ -3,6 +3,8 @@ package buf
 import (
 	"testing"
 	"unsafe"
+
+	"ext4img/aio/block"
 )
 
 type kind struct{ n int }
@@ -108,9 +110,9 @@ func TestVerified(t *testing.T) {
 func TestAligned(t *testing.T) {
 	for _, align := range []int{1, 512, 4096, 65536} {
 		for _, n := range []int{0, 1, 1024, 4096, 12288} {
-			p := Aligned(n, align)
+			p := block.Aligned(n, align)
 			if len(p) != n || n > 0 && uintptr(unsafe.Pointer(unsafe.SliceData(p)))%uintptr(align) != 0 {
-				t.Errorf("Aligned(%d, %d): %d bytes at %p", n, align, len(p), p)
+				t.Errorf("block.Aligned(%d, %d): %d bytes at %p", n, align, len(p), p)
 			}
 		}
 	}

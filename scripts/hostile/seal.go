@@ -1,6 +1,9 @@
 package main
 
-import "ext4img/ext4/layout"
+import (
+	"ext4img/aio/block"
+	"ext4img/ext4/layout"
+)
 
 // These put checksums right again after a change, so that the defect is in the meaning. They are written apart from the
 // program's own where those look at the structure first, and so would not seal what a mutation has broken.
@@ -30,14 +33,14 @@ func (m *image) sealNode(n node) {
 	}
 	end := n.at + 12 + 12*int(le.Uint16(m.b[n.at+4:]))
 	if m.g.MetadataCsum() && end+4 <= n.at+m.g.BlockSize {
-		le.PutUint32(m.b[end:], layout.Crc32c(m.seed(n.ino), m.b[n.at:end]))
+		le.PutUint32(m.b[end:], block.Crc32c(m.seed(n.ino), m.b[n.at:end]))
 	}
 }
 
 func (m *image) sealDir(d dirBlock) {
 	p := m.block(d.block)
 	if end := len(p) - 12; m.g.MetadataCsum() && p[end+7] == 0xDE {
-		le.PutUint32(p[len(p)-4:], layout.Crc32c(m.seed(d.ino), p[:end]))
+		le.PutUint32(p[len(p)-4:], block.Crc32c(m.seed(d.ino), p[:end]))
 	}
 }
 
@@ -55,9 +58,9 @@ func (m *image) sealDx(d dirBlock) {
 	if !m.g.MetadataCsum() || tail+8 > len(p) || end > len(p) {
 		return
 	}
-	c := layout.Crc32c(m.seed(d.ino), p[:end])
-	c = layout.Crc32c(c, p[tail:tail+4])
-	le.PutUint32(p[tail+4:], layout.Crc32c(c, make([]byte, 4)))
+	c := block.Crc32c(m.seed(d.ino), p[:end])
+	c = block.Crc32c(c, p[tail:tail+4])
+	le.PutUint32(p[tail+4:], block.Crc32c(c, make([]byte, 4)))
 }
 
 func (m *image) sealXattr(d dirBlock) {
@@ -67,19 +70,19 @@ func (m *image) sealXattr(d dirBlock) {
 	}
 	clear(p[0x10:0x14])
 	number := le.AppendUint64(nil, uint64(d.block))
-	le.PutUint32(p[0x10:], layout.Crc32c(layout.Crc32c(m.g.CsumSeed, number), p))
+	le.PutUint32(p[0x10:], block.Crc32c(block.Crc32c(m.g.CsumSeed, number), p))
 }
 
 func (m *image) sealJournal(p []byte) {
 	if be.Uint32(p[0x28:])&0x18 != 0 {
 		clear(p[0xFC:0x100])
-		be.PutUint32(p[0xFC:], layout.Crc32c(^uint32(0), p[:1024]))
+		be.PutUint32(p[0xFC:], block.Crc32c(^uint32(0), p[:1024]))
 	}
 }
 
-func (m *image) sealOrphans(ino layout.Ino, block layout.Pblk) {
-	if p := m.block(block); m.g.MetadataCsum() {
-		c := layout.Crc32c(m.seed(ino), le.AppendUint64(nil, uint64(block)))
-		le.PutUint32(p[len(p)-4:], layout.Crc32c(c, p[:len(p)-8]))
+func (m *image) sealOrphans(ino layout.Ino, at layout.Pblk) {
+	if p := m.block(at); m.g.MetadataCsum() {
+		c := block.Crc32c(m.seed(ino), le.AppendUint64(nil, uint64(at)))
+		le.PutUint32(p[len(p)-4:], block.Crc32c(c, p[:len(p)-8]))
 	}
 }

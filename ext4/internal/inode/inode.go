@@ -19,6 +19,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"ext4img/aio/block"
 	"ext4img/ext4/internal/group"
 	"ext4img/ext4/layout"
 	"ext4img/journal"
@@ -240,7 +241,7 @@ func (t *Table) generation(ino layout.Ino, now time.Time) uint32 {
 	binary.LittleEndian.PutUint32(b[0:], uint32(ino))
 	binary.LittleEndian.PutUint64(b[4:], uint64(now.UnixNano()))
 	binary.LittleEndian.PutUint32(b[12:], t.made)
-	return layout.Crc32c(t.g.CsumSeed, b[:])
+	return block.Crc32c(t.g.CsumSeed, b[:])
 }
 
 // The flags that a new inode inherits from its directory (EXT4_FL_INHERITED). Of those, the flags that only a

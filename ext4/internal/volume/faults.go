@@ -91,7 +91,7 @@ func (v *Volume) RecordPending() {
 	err := v.faults.pending
 	v.faults.mu.Unlock()
 	if err != nil {
-		v.Fault(Kind(err))
+		v.Fault(err)
 	}
 }
 

@@ -6,6 +6,7 @@ import (
 	"fmt"
 
 	"ext4img/aio"
+	"ext4img/aio/block"
 	"ext4img/journal"
 )
 
@@ -14,10 +15,10 @@ import (
 func Recover(dev aio.Device, o Options) error {
 	g, err := readGround(dev, o.ReadOnly)
 	if err != nil || !g.dirty() {
-		return Kind(err)
+		return err
 	}
 	_, _, err = recoverLog(dev, o)
-	return Kind(err)
+	return err
 }
 
 // recoverLog makes a device readable: it replays the log if it is dirty, mends a torn superblock, and applies fast
@@ -85,7 +86,7 @@ func applyFast(g ground, o Options, fast []journal.FastCommit) error {
 // changedBlocks returns the blocks of an overlay that differ from its base.
 func changedBlocks(base aio.Device, over *aio.Overlay, blockSize int) (map[uint64][]byte, error) {
 	out := make(map[uint64][]byte)
-	old := aio.AlignedBuf(blockSize, max(blockSize, base.Align()))
+	old := block.Aligned(blockSize, max(blockSize, base.Align()))
 	read := func(dev aio.Device, p []byte, at int64) error {
 		if n, err := dev.ReadAt(p, at); n < len(p) {
 			return err

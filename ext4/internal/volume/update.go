@@ -49,7 +49,7 @@ func (v *Volume) update(credits int, fn func(h *journal.Handle) error) (journal.
 	switch {
 	case errors.Is(err, group.ErrResting):
 		if err := v.Journal.CommitAll(); err != nil {
-			return 0, Kind(err)
+			return 0, err
 		}
 	case !errors.Is(err, journal.ErrNoCredits):
 		return tid, err
@@ -61,7 +61,7 @@ func (v *Volume) update(credits int, fn func(h *journal.Handle) error) (journal.
 func (v *Volume) step(credits int, fn func(h *journal.Handle) error) (journal.TID, error) {
 	h, err := v.Journal.Start(credits)
 	if err != nil {
-		return 0, Kind(err)
+		return 0, err
 	}
 	err = fn(h)
 	if err == nil {
@@ -69,8 +69,7 @@ func (v *Volume) step(credits int, fn func(h *journal.Handle) error) (journal.TI
 	}
 	if err != nil {
 		h.Cancel()
-		return 0, Kind(err)
+		return 0, err
 	}
-	tid, err := h.Stop()
-	return tid, Kind(err)
+	return h.Stop()
 }

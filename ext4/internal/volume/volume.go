@@ -96,7 +96,7 @@ func (v *Volume) Recovery() *journal.Recovery { return v.recovery }
 // damaged orphans, which stay on their list, and a file system marked as having errors.
 func (v *Volume) Warnings() []error { return slices.Clone(v.warnings) }
 
-func (v *Volume) warn(err error) { v.warnings = append(v.warnings, Kind(err)) }
+func (v *Volume) warn(err error) { v.warnings = append(v.warnings, err) }
 
 // Super returns a copy of the superblock as it is now.
 func (v *Volume) Super() (layout.Superblock, error) {
@@ -132,7 +132,7 @@ func (v *Volume) Close() error {
 		return v.Journal.Close()
 	}
 	if err := v.Journal.Close(); err != nil {
-		return errors.Join(fmt.Errorf("close: %w", Kind(err)), v.mmp.release())
+		return errors.Join(fmt.Errorf("close: %w", err), v.mmp.release())
 	}
 	return errors.Join(v.markClean(), v.mmp.release())
 }

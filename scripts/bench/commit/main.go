@@ -23,11 +23,12 @@ import (
 	"time"
 
 	"ext4img/aio"
+	"ext4img/aio/block"
 	"ext4img/ext4"
 )
 
 const (
-	block    = 4096
+	unit     = 4096
 	fileSize = 64 << 20
 )
 
@@ -54,8 +55,8 @@ type job struct {
 }
 
 func jobs() []job {
-	next := func(i int, _ *rand.Rand) int64 { return int64(i) * block }
-	random := func(_ int, r *rand.Rand) int64 { return r.Int63n(fileSize/block) * block }
+	next := func(i int, _ *rand.Rand) int64 { return int64(i) * unit }
+	random := func(_ int, r *rand.Rand) int64 { return r.Int63n(fileSize/unit) * unit }
 	fill := func(s side, f file) error {
 		p := make([]byte, 1<<20)
 		for off := int64(0); off < fileSize; off += int64(len(p)) {
@@ -160,7 +161,7 @@ func measure(s side, j job, n int) (float64, error) {
 
 func (j job) write(s side, f file, writer, n int) error {
 	r := rand.New(rand.NewSource(int64(writer)))
-	p := aio.AlignedBuf(block, block)
+	p := block.Aligned(unit, unit)
 	for i := range n {
 		p[0] = byte(i)
 		to := f

@@ -21,6 +21,7 @@ import (
 	"path/filepath"
 
 	"ext4img/aio"
+	"ext4img/aio/block"
 	"ext4img/ext4"
 	"ext4img/ext4/layout"
 )
@@ -163,7 +164,7 @@ func fill(t target, files []item, together bool) error {
 	if together {
 		n = growing
 	}
-	buffer := aio.AlignedBuf(step, 4096)
+	buffer := block.Aligned(step, 4096)
 	for ; len(files) > 0; files = files[min(n, len(files)):] {
 		some := files[:min(n, len(files))]
 		for off, more := int64(0), true; more; off += step {
