@@ -162,7 +162,8 @@ const (
 )
 
 // Seek sets the position for the next Read or Write. With SeekData and SeekHole it finds written ranges as lseek(2)
-// does: an unwritten range reads as zeros and so counts as a hole. syscall.ENXIO when there is none.
+// does: an unwritten range reads as zeros and so counts as a hole. syscall.ENXIO when there is none;
+// ErrCorrupt in place of it if the size is one that no file can have.
 func (f *File) Seek(offset int64, whence int) (int64, error) {
 	size, err := f.n.size()
 	if err != nil {
@@ -189,9 +190,6 @@ func (f *File) Seek(offset int64, whence int) (int64, error) {
 
 // seek finds the first byte at or after off that is written, or that is not.
 func (n *node) seek(off int64, data bool, size int64) (int64, error) {
-	if off < 0 || off >= size {
-		return 0, syscall.ENXIO
-	}
 	bs := int64(n.fs.vol.Geo.BlockSize)
 	v := n.fs.vol.Journal.View()
 	defer v.Close()
@@ -199,12 +197,26 @@ func (n *node) seek(off int64, data bool, size int64) (int64, error) {
 	if err != nil {
 		return 0, err
 	}
+	none := error(syscall.ENXIO)
+	if bad := n.fs.badSize(n.ino, rec); bad != nil {
+		none, size = bad, n.fs.maxSize()
+	}
+	if off < 0 || off >= size {
+		return 0, none
+	}
+	if rec.HasFlag(layout.FlagInlineData) { // all of it is data
+		switch {
+		case none != syscall.ENXIO:
+			return 0, none
+		case data:
+			return off, nil
+		}
+		return size, nil
+	}
 	for at := off; at < size; {
-		e := layout.Extent{Pblk: 1, Len: uint32(size/bs + 1)}
-		if !rec.HasFlag(layout.FlagInlineData) {
-			if e, err = n.fs.vol.Extents.Lookup(v, n.ino, layout.Lblk(at/bs)); err != nil {
-				return 0, err
-			}
+		e, err := n.fs.vol.Extents.Lookup(v, n.ino, layout.Lblk(at/bs))
+		if err != nil {
+			return 0, err
 		}
 		if written := e.Pblk != 0 && !e.Unwritten; written == data {
 			return at, nil
@@ -212,7 +224,7 @@ func (n *node) seek(off int64, data bool, size int64) (int64, error) {
 		at = (int64(e.Lblk) + int64(e.Len)) * bs
 	}
 	if data {
-		return 0, syscall.ENXIO
+		return 0, none
 	}
 	return size, nil
 }

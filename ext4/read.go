@@ -8,7 +8,7 @@ import (
 )
 
 // readAt reads from the file without counting as direct I/O: for who holds the inode lock, and behind ReadAt. At the
-// end of the file it returns io.EOF.
+// end of the file it returns io.EOF; if the size is one that no file can have, at the end of its map badSize.
 func (n *node) readAt(p []byte, off int64) (int, error) {
 	fs := n.fs
 	bs := int64(fs.vol.Geo.BlockSize)
@@ -21,13 +21,19 @@ func (n *node) readAt(p []byte, off int64) (int, error) {
 	if rec.IsDir() {
 		return 0, syscall.EISDIR
 	}
-	size := rec.Size()
+	size, end := rec.Size(), io.EOF
+	if bad := fs.badSize(n.ino, rec); bad != nil {
+		end = bad
+		if size, err = n.held(v, rec, off, int64(len(p))); err != nil {
+			return 0, err
+		}
+	}
 	if uint64(off) >= size {
-		return 0, io.EOF
+		return 0, end
 	}
 	var atEnd error
 	if uint64(len(p)) > size-uint64(off) {
-		p, atEnd = p[:size-uint64(off)], io.EOF
+		p, atEnd = p[:size-uint64(off)], end
 	}
 	if rec.HasFlag(layout.FlagInlineData) {
 		if err := n.fs.vol.Attrs.ReadInline(v, n.ino, rec, p, off); err != nil {

@@ -3,6 +3,7 @@ package ext4
 import (
 	"errors"
 	"io/fs"
+	"math"
 	"time"
 
 	"ext4img/ext4/internal/dir"
@@ -142,7 +143,7 @@ func (f *FS) info(r journal.Reader, ino layout.Ino, name string) (*FileInfo, err
 		return nil, err
 	}
 	s := Stat{
-		Ino: uint32(ino), Mode: rec.Mode(), Links: rec.Links(), UID: rec.UID(), GID: rec.GID(), Size: int64(rec.Size()),
+		Ino: uint32(ino), Mode: rec.Mode(), Links: rec.Links(), UID: rec.UID(), GID: rec.GID(), Size: int64(min(rec.Size(), math.MaxInt64)),
 		Blocks: f.vol.Inodes.Blocks(rec), Flags: rec.Flags(), Generation: rec.Generation(), Project: rec.ProjectID(),
 		Atime: rec.Atime(), Mtime: rec.Mtime(), Ctime: rec.Ctime(), Crtime: rec.Crtime(),
 	}

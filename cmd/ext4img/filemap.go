@@ -51,7 +51,7 @@ func mapOf(f *ext4.FS, file *ext4.File, name string) (*fileMap, error) {
 	}
 	s := info.Sys().(*ext4.Stat)
 	bs := int64(f.Geometry().BlockSize)
-	m := &fileMap{Path: name, Inode: s.Ino, Size: s.Size, BlockSize: bs, Blocks: (s.Size + bs - 1) / bs, file: file}
+	m := &fileMap{Path: name, Inode: s.Ino, Size: s.Size, BlockSize: bs, Blocks: s.Size/bs + min(s.Size%bs, 1), file: file}
 	switch {
 	case s.Flags&layout.FlagInlineData != 0:
 		m.MappedBy, m.file = "inline", nil
