@@ -3,6 +3,8 @@
 package main
 
 import (
+	"fmt"
+	"math/rand/v2"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -11,6 +13,7 @@ import (
 	"testing"
 	"time"
 
+	"ext4img/testimages/effort"
 	"ext4img/testimages/judge"
 )
 
@@ -104,6 +107,109 @@ func TestMountEnds(t *testing.T) {
 		if got := ok(t, "cat", img, "/"+sig.String()); got != "content\n" {
 			t.Errorf("%v: content: %q", sig, got)
 		}
+	}
+}
+
+// TestMountKilled kills the program at random moments while another writes: every time the image recovers, e2fsck finds no
+// fault with it, and each file that fsync has returned for is whole.
+func TestMountKilled(t *testing.T) {
+	program, dir := mounter(t)
+	img := newImage(t, "64M", "-b", "1024")
+	rounds := 4
+	if effort.Long() {
+		rounds = 20
+	}
+	seed := effort.Seed(t, 0)
+	random := rand.New(rand.NewPCG(seed, 0))
+	var synced []string
+	for round := range rounds {
+		c := exec.Command(program, "mount", "--foreground", img, dir)
+		if err := c.Start(); err != nil {
+			t.Fatal(err)
+		}
+		mounted(t, dir)
+		done := make(chan []string)
+		go func() { done <- writeUntilKilled(dir, round) }()
+		kill := time.After(time.Duration(50+random.IntN(400)) * time.Millisecond) // the moment is what is tested
+		<-kill
+		if err := c.Process.Kill(); err != nil {
+			t.Fatal(err)
+		}
+		_ = c.Wait()
+		synced = append(synced, <-done...)
+		_ = judge.Command(t, "umount", dir).Run()
+		ok(t, "journal recover", img)
+		fsck(t, img)
+		for _, name := range synced {
+			if got := ok(t, "cat", img, "/"+name); got != contentOf(name) {
+				t.Fatalf("round %d: %s: %d bytes, want %d", round, name, len(got), len(contentOf(name)))
+			}
+		}
+	}
+	if len(synced) == 0 {
+		t.Error("nothing was synced")
+	}
+}
+
+func contentOf(name string) string { return strings.Repeat(name, 1000) }
+
+// writeUntilKilled writes files, each durable before the next, until the file system fails, and returns those that are.
+func writeUntilKilled(dir string, round int) (synced []string) {
+	for i := 0; ; i++ {
+		name := fmt.Sprintf("f%d.%d", round, i%50)
+		f, err := os.Create(filepath.Join(dir, name+".new"))
+		if err != nil {
+			return synced
+		}
+		_, err = f.WriteString(contentOf(name))
+		if err == nil {
+			err = f.Sync()
+		}
+		if e := f.Close(); err != nil || e != nil {
+			return synced
+		}
+		if err := os.Rename(filepath.Join(dir, name+".new"), filepath.Join(dir, name)); err != nil {
+			return synced
+		}
+		d, err := os.Open(dir)
+		if err != nil {
+			return synced
+		}
+		err = d.Sync()
+		if e := d.Close(); err != nil || e != nil {
+			return synced
+		}
+		if i < 50 {
+			synced = append(synced, name)
+		}
+	}
+}
+
+// TestMountAsUser: a user who owns the image and the directory needs no more than fusermount3.
+func TestMountAsUser(t *testing.T) {
+	if os.Geteuid() != 0 {
+		t.Skip("not root: cannot become somebody else")
+	}
+	judge.Need(t, "setpriv", "fusermount3", "flock")
+	program, dir := mounter(t)
+	img := newImage(t, "32M", "-E", "root_owner=65534:65534")
+	for _, name := range []string{img, dir} {
+		if err := os.Chown(name, 65534, 65534); err != nil {
+			t.Fatal(err)
+		}
+		for up := filepath.Dir(name); up != os.TempDir() && up != "/"; up = filepath.Dir(up) {
+			if err := os.Chmod(up, 0o755); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	as := []string{"--reuid", "65534", "--regid", "65534", "--clear-groups"}
+	judge.Run(t, "setpriv", append(as, program, "mount", img, dir)...)
+	judge.Run(t, "setpriv", append(as, "sh", "-ec", "echo content > "+dir+"/f; mkdir "+dir+"/d; cmp "+dir+"/f /dev/null && exit 1; fusermount3 -u "+dir)...)
+	ended(t, img)
+	fsck(t, img)
+	if got := ok(t, "cat", img, "/f"); got != "content\n" {
+		t.Errorf("content: %q", got)
 	}
 }
 
