@@ -124,13 +124,16 @@ func (s *Space) zeroRecords(h *journal.Handle, group layout.Group, d layout.Desc
 	if err != nil {
 		return err
 	}
-	if bad := nextOne(b, max(used, s.firstInode(group)), at); bad < at {
-		return layout.Corruptf("inode bitmap of group %d: index %d in use, the descriptor says unused", group, bad)
-	}
 	per := s.g.InodesPerBlock()
 	end := at
 	if fresh := used == 0 || (used-1)/per < at/per; fresh {
 		end = (at/per + 1) * per
+	}
+	last := min(end, s.g.InodesPerGroup)
+	for _, x := range [][2]uint32{{max(used, s.firstInode(group)), at}, {at + 1, last}} {
+		if bad := nextOne(b, x[0], x[1]); bad < x[1] {
+			return layout.Corruptf("inode bitmap of group %d: index %d in use, the descriptor says unused", group, bad)
+		}
 	}
 	for i := used; i < end; i++ {
 		if i == at {

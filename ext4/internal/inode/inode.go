@@ -40,6 +40,10 @@ type Table struct {
 	// to the owner of the attribute. nil: there are none.
 	Values func(r journal.Reader, ino layout.Ino) (uint64, error)
 
+	// Lenient makes everything that is in the inode tables readable, whatever the descriptors say of parts that were
+	// never used: as the kernel reads. It is for reading only, and is set before the first use.
+	Lenient bool
+
 	// Guarded by the running handle.
 	made    uint32      // inodes made so far; a part of new generations
 	orphans *orphanFile // cached facts about the orphan file; nil until first used
@@ -70,8 +74,8 @@ func (t *Table) Space() *group.Space { return t.s }
 // Credits is the number of blocks that New and Free change at most.
 func (t *Table) Credits() int { return t.s.InodeCredits() + 1 }
 
-// ref finds the record of an inode. A record in a part of a table that was never used is garbage, and a reference to
-// it is an error of kind layout.ErrCorrupt.
+// ref finds the record of an inode. A record in a part of a table that was never used is garbage. A reference to it is
+// an error of kind layout.ErrCorrupt, unless the table is Lenient.
 func (t *Table) ref(r journal.Reader, ino layout.Ino) (buf.Ref, error) {
 	if !t.g.ValidIno(ino) {
 		return buf.Ref{}, layout.Corruptf("inode %d of %d", ino, t.g.Inodes)
@@ -101,7 +105,7 @@ func (t *Table) readPart(r journal.Reader, group layout.Group) (*tablePart, erro
 		return nil, err
 	}
 	part := &tablePart{group, d.InodeTable(), t.g.InodesPerGroup}
-	if t.g.GdtCsum() {
+	if t.g.GdtCsum() && !t.Lenient {
 		part.used -= min(part.used, d.ItableUnused())
 		if d.Flags()&layout.DescInodeUninit != 0 {
 			part.used = 0

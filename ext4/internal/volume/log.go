@@ -30,6 +30,7 @@ func (g ground) internalArea(ino layout.Ino) (*journal.Area, error) {
 	v := j.View()
 	defer v.Close()
 	over := Wire(g.geo, j, nil)
+	over.Inodes.Lenient = g.readOnly
 	rec, err := over.Inodes.Read(v, ino)
 	if err != nil {
 		return nil, fmt.Errorf("journal: %w", err)

@@ -116,6 +116,7 @@ func start(g ground, o Options, log *journal.Area, m *mmp) (*Volume, error) {
 		return nil, err
 	}
 	v.Journal, v.Layers = j, Wire(g.geo, j, o.Clock)
+	v.Inodes.Lenient = o.ReadOnly
 	m.guard(j)
 	return v, nil
 }

@@ -15,6 +15,8 @@ type ground struct {
 	geo   *layout.Geometry
 	super layout.Superblock
 	ref   journal.Ref // reference to the superblock
+
+	readOnly bool
 }
 
 // readGround reads the primary superblock and checks whether it is usable. Callers verify its checksum.
@@ -51,7 +53,7 @@ func readGround(dev aio.Device, readOnly bool) (g ground, err error) {
 	}
 	off := layout.SuperOffset % geo.BlockSize
 	ref := journal.Ref{Block: uint64(layout.SuperOffset / geo.BlockSize), Off: off, Len: layout.SuperSize, Type: layout.SuperType{}}
-	return ground{dev, geo, s, ref}, nil
+	return ground{dev, geo, s, ref, readOnly}, nil
 }
 
 // dirty reports whether the log must be recovered.
