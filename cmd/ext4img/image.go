@@ -122,5 +122,6 @@ func tell(op, name string, err error) error {
 	return &fs.PathError{Op: op, Path: name, Err: err}
 }
 
-// owner is what a command creates belongs to: user and group 0, for who runs the command has no name inside the image.
+// owner is the owner of files that a command creates: user and group 0, because the user of the command is not known inside
+// the image.
 func owner(perm uint16) ext4.Attr { return ext4.Attr{Perm: perm} }

@@ -52,7 +52,7 @@ func startDaemon(errs io.Writer) error {
 	return errors.New("in the background: ended before the mount was up")
 }
 
-// daemonReady says that the mount is up, and gives up what belongs to whoever started the program.
+// daemonReady says that the mount is up, and gives up what belongs to the process that started the program.
 func daemonReady() error {
 	fd, err := strconv.Atoi(os.Getenv(readyVariable))
 	if err != nil {

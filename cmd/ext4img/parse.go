@@ -74,8 +74,8 @@ func parseImage(c *cli.Context) (imageOptions, error) {
 	return imageOptions{c.Args().First(), c.Bool("json")}, need(c, 1, 1)
 }
 
-// operandFirst splits IMAGE OPERAND PATH... Who is used to coreutils may write OPERAND IMAGE PATH... where only one of the
-// two can be meant: OPERAND names no file here.
+// operandFirst splits IMAGE OPERAND PATH... Users of coreutils may also write OPERAND IMAGE PATH... if only
+// one of the two can be meant, because OPERAND names no file here.
 func operandFirst(c *cli.Context) (image, operand string, paths []string) {
 	args := c.Args().Slice()
 	image, operand = args[0], args[1]

@@ -22,7 +22,7 @@ func (s *server) attr(st *ext4.Stat, a *fuse.Attr) {
 	a.Ctime, a.Ctimensec = stamp(st.Ctime)
 }
 
-// owner is who a file is shown to belong to.
+// owner is the user and the group to which a file is shown to belong.
 func (s *server) owner(st *ext4.Stat) (uid, gid uint32) {
 	uid, gid = st.UID, st.GID
 	if s.o.UID != nil {

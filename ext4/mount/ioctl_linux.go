@@ -46,7 +46,7 @@ var fsxFlags = []struct{ fsx, flag uint32 }{
 	{fsxNoAtime, layout.FlagNoAtime}, {fsxNoDump, layout.FlagNoDump}, {fsxInherit, layout.FlagProjInherit},
 }
 
-// Ioctl answers those that file systems have. The kernel has judged who may change flags.
+// Ioctl answers the ioctls that file systems have. The kernel has checked already whether the caller may change flags.
 func (s *server) Ioctl(_ <-chan struct{}, in *fuse.IoctlIn, arg []byte, _ *fuse.IoctlOut, out []byte) fuse.Status {
 	i := s.inode(in.NodeId)
 	switch in.Cmd & ioctlMask {
@@ -141,8 +141,8 @@ func (s *server) setFsxattr(i ext4.Inode, arg []byte) fuse.Status {
 	return s.setFlags(i, flags, mask)
 }
 
-// goingDown ends all changes, as after a power failure. The command says that it hands something out, so that the kernel does
-// not hand in what is asked for: that is read from the memory of whoever asks.
+// goingDown ends all changes, as after a power failure. The number of the command says that it returns data. So the
+// kernel does not pass the argument on, and it is read from the memory of the calling process.
 func (s *server) goingDown(in *fuse.IoctlIn, out []byte) fuse.Status {
 	const noLogFlush = 2
 	var how [4]byte

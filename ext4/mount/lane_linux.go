@@ -143,7 +143,7 @@ func (l *lane) refused(batch []*ext4.Request, err error) {
 	}
 }
 
-// ended wakes whoever waits for requests that are through.
+// ended wakes the goroutines that wait for requests which are complete.
 func (l *lane) ended(reqs []*ext4.Request) {
 	for _, r := range reqs {
 		if t := r.User.(*transfer); !t.ended.Swap(true) {
@@ -160,7 +160,7 @@ func (l *lane) wake() {
 	}
 }
 
-// reap wakes whoever waits for what is through.
+// reap wakes the goroutines that wait for complete requests.
 func (l *lane) reap() {
 	defer l.done.Done()
 	for range l.work {

@@ -13,8 +13,8 @@ import (
 	"github.com/hanwen/go-fuse/v2/fuse"
 )
 
-// Lookup finds what a name leads to. "." and ".." are asked for by whoever opens a file by its handle. A name that is not
-// there is an answer, too, which the kernel may keep.
+// Lookup finds the inode to which a name leads. A program that opens a file by its handle asks for "." and "..". That a name
+// does not exist is an answer too, which the kernel may keep.
 func (s *server) Lookup(_ <-chan struct{}, in *fuse.InHeader, name string, out *fuse.EntryOut) fuse.Status {
 	ref, info, err := s.lookup(s.inode(in.NodeId), name)
 	switch {
