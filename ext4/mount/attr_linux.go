@@ -42,11 +42,13 @@ func device(major, minor uint32) uint32 { return minor&0xFF | major<<8 | minor&^
 // deviceOf takes such a number apart.
 func deviceOf(dev uint32) (major, minor uint32) { return dev >> 8 & 0xFFF, dev&0xFF | dev>>12&^0xFF }
 
-// keep is how long the kernel may keep attributes: not while the file is written, which changes its blocks.
+// keep is how long the kernel may keep attributes that come with a name: while the file is written they may have changed
+// since they were read.
 func (s *server) keep(ino uint32) time.Duration {
 	if s.nodes.written(ino) {
 		return 0
 	}
+	s.nodes.show(ino)
 	return forever
 }
 
@@ -58,7 +60,8 @@ func (s *server) GetAttr(_ <-chan struct{}, in *fuse.GetAttrIn, out *fuse.AttrOu
 }
 
 func (s *server) attrOut(ino uint32, out *fuse.AttrOut) fuse.Status {
-	out.SetTimeout(s.keep(ino))
+	out.SetTimeout(forever)
+	s.nodes.show(ino) // before it is read: a write in between is told
 	info, err := s.fs.Inode(ino).Stat("")
 	if err != nil {
 		return s.status(err)
@@ -70,7 +73,8 @@ func (s *server) attrOut(ino uint32, out *fuse.AttrOut) fuse.Status {
 // Statx is GetAttr with the time of birth.
 func (s *server) Statx(_ <-chan struct{}, in *fuse.StatxIn, out *fuse.StatxOut) fuse.Status {
 	ino := inoOf(in.NodeId)
-	out.SetTimeout(s.keep(ino))
+	out.SetTimeout(forever)
+	s.nodes.show(ino) // before it is read: a write in between is told
 	info, err := s.fs.Inode(ino).Stat("")
 	if err != nil {
 		return s.status(err)

@@ -254,3 +254,22 @@ func TestRefused(t *testing.T) {
 	must(t, fs.Close())
 	judge.Fsck(t, path)
 }
+
+// TestBlocksShown: how many blocks a file has is not kept by the kernel beyond the write-back that changes it.
+func TestBlocksShown(t *testing.T) {
+	path := judge.Mke2fs(t, "32M", "-b", "4096")
+	serve(t, path, mount.Options{}, func(dir string, _ *ext4.FS) {
+		f, err := os.Create(filepath.Join(dir, "f"))
+		must(t, err)
+		defer f.Close()
+		for i := range 20 {
+			must2(t)(f.WriteAt(make([]byte, 4096), int64(i)*4096))
+			must(t, f.Sync())
+			var s unix.Stat_t
+			must(t, unix.Fstat(int(f.Fd()), &s))
+			if want := int64(i+1) * 8; s.Blocks != want || s.Size != int64(i+1)*4096 {
+				t.Errorf("after block %d: %d blocks of 512 bytes, want %d; %d bytes", i, s.Blocks, want, s.Size)
+			}
+		}
+	})
+}

@@ -96,7 +96,6 @@ func (s *server) opened(i ext4.Inode, flags uint32, out *fuse.OpenOut) fuse.Stat
 	}
 	if h.write {
 		s.nodes.writing(h.ino, 1)
-		s.kernel.InodeNotify(idOf(h.ino), -1, 0) // attributes that the kernel was told to keep
 	}
 	return fuse.OK
 }
@@ -203,6 +202,10 @@ func (s *server) Write(_ <-chan struct{}, in *fuse.WriteIn, data []byte) (uint32
 	} else {
 		n, err = h.file.WriteAt(data, off)
 	}
+	if in.WriteFlags&fuse.WRITE_CACHE != 0 && s.nodes.outdated(h.ino) {
+		// Not before the answer: the kernel may be waiting for it to give the inode up, and would wait for that here.
+		go s.kernel.InodeNotify(in.NodeId, -1, 0)
+	}
 	return uint32(n), s.status(err)
 }
 
@@ -215,7 +218,11 @@ func (s *server) Fsync(_ <-chan struct{}, in *fuse.FsyncIn) fuse.Status {
 	if status != fuse.OK {
 		return status
 	}
-	return s.status(h.file.Sync())
+	err := h.file.Sync()
+	if s.nodes.outdated(h.ino) {
+		s.kernel.InodeNotify(in.NodeId, -1, 0)
+	}
+	return s.status(err)
 }
 
 // Fallocate preallocates, punches and zeroes; the kernel passes no other modes on.

@@ -44,13 +44,13 @@ func (s *server) entry(ref *ext4.Ref, info *ext4.FileInfo, out *fuse.EntryOut) {
 	st := info.Stat()
 	out.NodeId, out.Generation = idOf(st.Ino), uint64(st.Generation)
 	out.SetEntryTimeout(s.names)
-	out.SetAttrTimeout(s.keep(st.Ino))
 	s.attr(st, &out.Attr)
 	if st.Ino == ext4.RootIno {
 		s.nodes.discard(ref) // the kernel never forgets it
-		return
+	} else {
+		s.nodes.add(ref)
 	}
-	s.nodes.add(ref)
+	out.SetAttrTimeout(s.keep(st.Ino))
 }
 
 // make makes an inode and answers with it.

@@ -27,6 +27,7 @@ type held struct {
 	ref     *ext4.Ref
 	lookups uint64 // that the kernel has not forgotten
 	writers int    // handles open for writing
+	shown   bool   // the kernel keeps attributes that a write would change
 }
 
 func newNodes(note func(error)) *nodes {
@@ -108,6 +109,27 @@ func (t *nodes) written(ino uint32) bool {
 	defer t.mu.Unlock()
 	h := t.held[ino]
 	return h != nil && h.writers > 0
+}
+
+// show notes that the kernel is about to keep what an inode says of itself.
+func (t *nodes) show(ino uint32) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if h := t.held[ino]; h != nil {
+		h.shown = true
+	}
+}
+
+// outdated tells whether the kernel keeps attributes of an inode whose blocks have changed, and notes that it will be told.
+func (t *nodes) outdated(ino uint32) bool {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	h := t.held[ino]
+	if h == nil || !h.shown {
+		return false
+	}
+	h.shown = false
+	return true
 }
 
 // release gives references back, which may delete files: not in the requests that forget them.
