@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"ext4img/ext4/internal/ioend"
+	"ext4img/ext4/layout"
 	"ext4img/journal"
 )
 
@@ -75,11 +76,25 @@ func (n *node) wrote(h *journal.Handle, end int64) error {
 			return err
 		}
 	}
-	now := fs.vol.Inodes.Clock()
+	n.stamp(rec)
+	return nil
+}
+
+// stamp sets the times of a change of content in a record that is being changed.
+func (n *node) stamp(rec layout.Inode) {
+	now := n.fs.vol.Inodes.Clock()
 	rec.SetMtime(now)
 	rec.SetCtime(now)
 	n.touched.Store(false)
-	return nil
+}
+
+// setTimes sets the times of a change of content in a handle.
+func (n *node) setTimes(h *journal.Handle) error {
+	rec, err := n.fs.vol.Inodes.Edit(h, n.ino)
+	if err == nil {
+		n.stamp(rec)
+	}
+	return err
 }
 
 // tick is how exact the times of overwrites are: as the kernel's, whose clock for files goes by ticks of 4 ms. So a sync

@@ -109,7 +109,7 @@ func (o *op) walk(m extent.Map, fn func(e layout.Extent, off int64, part []byte)
 		if err != nil {
 			return err
 		}
-		n := min(int64(len(buf)), (int64(e.Lblk)+int64(e.Len))*bs-off)
+		n := min(int64(len(buf)), e.EndByte(int(bs))-off)
 		if n <= 0 {
 			return layout.Corruptf("inode %d: block %d: extent %d+%d does not hold it", o.n.ino, off/bs, e.Lblk, e.Len)
 		}
@@ -124,8 +124,7 @@ func (o *op) walk(m extent.Map, fn func(e layout.Extent, off int64, part []byte)
 // piece adds a device request for a part of the buffer; it continues the last one where both adjoin on the device and in
 // the buffer: between them may lie a hole.
 func (o *op) piece(kind aio.Op, e layout.Extent, off int64, part []byte) {
-	bs := int64(o.n.fs.vol.Geo.BlockSize)
-	at := int64(e.Pblk)*bs + off - int64(e.Lblk)*bs
+	at := e.DevByte(off, o.n.fs.vol.Geo.BlockSize)
 	if k := len(o.pieces); k > 0 {
 		last := &o.pieces[k-1]
 		if last.Off+int64(len(last.Buf)) == at && cap(last.Buf)-len(last.Buf) == cap(part) {

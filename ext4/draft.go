@@ -257,7 +257,7 @@ func (d *Draft) exchange() error {
 		if err := d.setAttrs(h, t.ino); err != nil {
 			return err
 		}
-		return t.wrote(h, 0)
+		return t.setTimes(h)
 	})
 	if err == nil {
 		t.changed(tid)

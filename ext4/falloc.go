@@ -188,12 +188,15 @@ func (n *node) haveSpace(off, length int64) error {
 	return fs.enough(v, need)
 }
 
-// grow sets the size to end if the file is shorter, and the times.
+// timesCredits is what a change of size and times alone may change: the record, and the superblock for its first large file.
+const timesCredits = 2
+
+// grow sets the size to end if the file is shorter and the size is not to be kept, and the times.
 func (n *node) grow(end int64, keep bool) error {
 	if keep {
-		end = 0
+		return n.update(timesCredits, n.setTimes)
 	}
-	return n.update(2, func(h *journal.Handle) error { return n.wrote(h, end) })
+	return n.update(timesCredits, func(h *journal.Handle) error { return n.wrote(h, end) })
 }
 
 // punchHole frees the whole blocks of a range and clears the parts of blocks at its ends. A range that reaches beyond
@@ -217,7 +220,7 @@ func (n *node) punchHole(off, length int64) error {
 	if err := n.freeBlocks(first, end); err != nil {
 		return err
 	}
-	return n.grow(0, true)
+	return n.update(timesCredits, n.setTimes)
 }
 
 // zeroEnds clears what a range covers of blocks that it covers in part.
@@ -411,7 +414,7 @@ func (n *node) digHoles(off, length int64) error {
 		}
 		first = next
 	}
-	return n.grow(0, true)
+	return n.update(timesCredits, n.setTimes)
 }
 
 // digExtent frees the runs of zero blocks of a part of an extent that fits into buf.

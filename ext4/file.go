@@ -221,7 +221,7 @@ func (n *node) seek(off int64, data bool, size int64) (int64, error) {
 		if written := e.Pblk != 0 && !e.Unwritten; written == data {
 			return at, nil
 		}
-		at = (int64(e.Lblk) + int64(e.Len)) * bs
+		at = e.EndByte(int(bs))
 	}
 	if data {
 		return 0, none

@@ -169,8 +169,8 @@ func (l *Filler) send(n *node, p Piece) error {
 		if e.Pblk == 0 {
 			return layout.Corruptf("block map: a hole at block %d, which was just allocated", off/bs)
 		}
-		k := min(int64(len(data)), (int64(e.Lblk)+int64(e.Len))*bs-off)
-		r := &aio.Request{Op: aio.Write, Buf: data[:k], Off: int64(e.Pblk)*bs + off - int64(e.Lblk)*bs}
+		k := min(int64(len(data)), e.EndByte(int(bs))-off)
+		r := &aio.Request{Op: aio.Write, Buf: data[:k], Off: e.DevByte(off, int(bs))}
 		err = l.q.Submit(r)
 		if errors.Is(err, aio.ErrFull) {
 			if err = l.wait(); err == nil {

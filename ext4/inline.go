@@ -50,7 +50,7 @@ func (n *node) moveOutOfInode() error {
 			return err
 		}
 		n.dirty.Store(true)
-		_, err = fs.vol.Dev.WriteAt(data, int64(e.Pblk)*int64(fs.vol.Geo.BlockSize))
+		_, err = fs.vol.Dev.WriteAt(data, e.DevByte(0, fs.vol.Geo.BlockSize))
 		return err
 	})
 }

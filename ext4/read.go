@@ -47,14 +47,14 @@ func (n *node) readAt(p []byte, off int64) (int, error) {
 		if err != nil {
 			return done, err
 		}
-		end := (int64(e.Lblk) + int64(e.Len)) * bs
+		end := e.EndByte(int(bs))
 		if end <= at {
 			return done, layout.Corruptf("inode %d: block %d: extent %d+%d does not hold it", n.ino, at/bs, e.Lblk, e.Len)
 		}
 		part := p[done : done+int(min(int64(len(p)-done), end-at))]
 		if e.Pblk == 0 || e.Unwritten {
 			clear(part)
-		} else if _, err := fs.vol.Dev.ReadAt(part, (int64(e.Pblk)-int64(e.Lblk))*bs+at); err != nil && err != io.EOF {
+		} else if _, err := fs.vol.Dev.ReadAt(part, e.DevByte(at, int(bs))); err != nil && err != io.EOF {
 			return done, err
 		}
 		done += len(part)

@@ -46,7 +46,7 @@ func (n *node) resized(h *journal.Handle, size int64) error {
 	if err := n.fs.vol.Inodes.SetSize(h, n.ino, uint64(size)); err != nil {
 		return err
 	}
-	return n.wrote(h, 0)
+	return n.setTimes(h)
 }
 
 // shrink cuts the file, or cuts off what lies beyond a size it has already. What is to be freed is looked at first: a

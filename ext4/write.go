@@ -115,8 +115,8 @@ func (n *node) writeMapped(p []byte, off int64) (unwritten bool, err error) {
 			return false, layout.Corruptf("block map: a hole at block %d, which was just allocated", off/bs)
 		}
 		unwritten = unwritten || e.Unwritten
-		k := min(int64(len(p)), (int64(e.Lblk)+int64(e.Len))*bs-off)
-		if _, err := fs.vol.Dev.WriteAt(p[:k], int64(e.Pblk)*bs+off-int64(e.Lblk)*bs); err != nil {
+		k := min(int64(len(p)), e.EndByte(int(bs))-off)
+		if _, err := fs.vol.Dev.WriteAt(p[:k], e.DevByte(off, int(bs))); err != nil {
 			return false, err
 		}
 		p, off = p[k:], off+k
@@ -145,14 +145,14 @@ func (n *node) writeByBlocks(p []byte, off, end int64) error {
 			if err != nil {
 				return err
 			}
-			k = min(int64(len(p)), (int64(e.Lblk)+int64(e.Len))*bs-off)
+			k = min(int64(len(p)), e.EndByte(int(bs))-off)
 			if e.Pblk == 0 {
 				if e, err = fs.vol.Extents.Allocate(h, n.ino, l, uint32(k/bs), false); err != nil {
 					return err
 				}
 				k = int64(e.Len) * bs
 			}
-			if _, err := fs.vol.Dev.WriteAt(p[:k], (int64(e.Pblk)+int64(l)-int64(e.Lblk))*bs); err != nil {
+			if _, err := fs.vol.Dev.WriteAt(p[:k], e.DevByte(off, int(bs))); err != nil {
 				return err
 			}
 			return n.wrote(h, min(end, off+k))
@@ -186,7 +186,7 @@ func (n *node) zeroPart(from, to int64) error {
 		return err
 	}
 	start := from / bs * bs
-	at := (int64(e.Pblk) + start/bs - int64(e.Lblk)) * bs
+	at := e.DevByte(start, int(bs))
 	buf := block.Aligned(int(bs), max(fs.vol.Dev.Align(), 1))
 	if _, err := fs.vol.Dev.ReadAt(buf, at); err != nil && err != io.EOF {
 		return err

@@ -36,6 +36,15 @@ func (e Extent) Mapped() bool { return e.Pblk != 0 }
 // End is the logical block after the last one.
 func (e Extent) End() uint64 { return uint64(e.Lblk) + uint64(e.Len) }
 
+// EndByte is the byte of the file after the last one of the extent, for blocks of a size in bytes.
+func (e Extent) EndByte(blockSize int) int64 { return int64(e.End()) * int64(blockSize) }
+
+// DevByte is where the byte off of the file, which lies in the extent, is on the device, in bytes, for blocks of a size in
+// bytes. The extent is mapped.
+func (e Extent) DevByte(off int64, blockSize int) int64 {
+	return (int64(e.Pblk)-int64(e.Lblk))*int64(blockSize) + off
+}
+
 // MaxLen is the greatest length an extent of this state may have.
 func (e Extent) MaxLen() uint32 {
 	if e.Unwritten {
