@@ -138,7 +138,7 @@ func (n *node) writeTimes() error {
 }
 
 // allocCredits is what one handle that allocates asks for.
-func (fs *FS) allocCredits() int { return fs.vol.Extents.StepCredits() }
+func (f *FS) allocCredits() int { return f.vol.Extents.StepCredits() }
 
 // errStopped wraps an error of a flush that keeps truncate and its like from running.
 func errStopped(err error) error {

@@ -136,8 +136,8 @@ func (o *op) piece(kind aio.Op, e layout.Extent, off int64, part []byte) {
 }
 
 // wholeBlocks tells whether a range begins and ends at file system blocks.
-func (fs *FS) wholeBlocks(off int64, n int) bool {
-	bs := int64(fs.vol.Geo.BlockSize)
+func (f *FS) wholeBlocks(off int64, n int) bool {
+	bs := int64(f.vol.Geo.BlockSize)
 	return off%bs == 0 && int64(n)%bs == 0
 }
 

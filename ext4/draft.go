@@ -311,15 +311,15 @@ func (n *node) content(t *node) (small []byte, err error) {
 }
 
 // dropInline leaves a file whose data lies in its inode empty, with a map.
-func (fs *FS) dropInline(h *journal.Handle, ino layout.Ino) error {
-	rec, err := fs.vol.Inodes.Edit(h, ino)
+func (f *FS) dropInline(h *journal.Handle, ino layout.Ino) error {
+	rec, err := f.vol.Inodes.Edit(h, ino)
 	if err != nil || !rec.HasFlag(layout.FlagInlineData) {
 		return err
 	}
-	if err := fs.vol.Attrs.DropInline(h, ino); err != nil {
+	if err := f.vol.Attrs.DropInline(h, ino); err != nil {
 		return err
 	}
 	rec.SetFlags(rec.Flags() &^ layout.FlagInlineData)
-	fs.vol.Inodes.InitMap(rec)
-	return fs.vol.Inodes.SetSize(h, ino, 0)
+	f.vol.Inodes.InitMap(rec)
+	return f.vol.Inodes.SetSize(h, ino, 0)
 }

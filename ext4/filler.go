@@ -24,10 +24,10 @@ type Filler struct {
 }
 
 // NewFiller makes a Filler that has depth pieces of at most size bytes in flight.
-func (fs *FS) NewFiller(depth, size int) (*Filler, error) {
-	unit := max(fs.vol.Geo.BlockSize, 4096)
+func (f *FS) NewFiller(depth, size int) (*Filler, error) {
+	unit := max(f.vol.Geo.BlockSize, 4096)
 	size = (max(size, 1) + unit - 1) / unit * unit
-	q, err := fs.vol.Dev.Queue(depth)
+	q, err := f.vol.Dev.Queue(depth)
 	if err != nil {
 		return nil, fmt.Errorf("queue: %w", err)
 	}
@@ -35,7 +35,7 @@ func (fs *FS) NewFiller(depth, size int) (*Filler, error) {
 	if err != nil {
 		return nil, errors.Join(err, q.Close())
 	}
-	l := &Filler{fs: fs, q: q, arena: arena, size: size, whole: make(map[*byte][]byte)}
+	l := &Filler{fs: f, q: q, arena: arena, size: size, whole: make(map[*byte][]byte)}
 	aio.Register(q, arena) // without it, it is only slower
 	for range depth {
 		buf, err := arena.Alloc(size)

@@ -92,52 +92,52 @@ func ExternalLog(s layout.Superblock, dev aio.Device) (*journal.Area, error) {
 }
 
 // Geometry is the shape of the file system. It must not be changed.
-func (fs *FS) Geometry() *layout.Geometry { return fs.vol.Geo }
+func (f *FS) Geometry() *layout.Geometry { return f.vol.Geo }
 
 // ReadOnly tells whether the file system refuses changes.
-func (fs *FS) ReadOnly() bool { return fs.vol.ReadOnly() }
+func (f *FS) ReadOnly() bool { return f.vol.ReadOnly() }
 
 // Recovery is what Open recovered from the log, nil if the log was clean.
-func (fs *FS) Recovery() *journal.Recovery { return fs.vol.Recovery() }
+func (f *FS) Recovery() *journal.Recovery { return f.vol.Recovery() }
 
 // Super returns a copy of the superblock as it is now.
-func (fs *FS) Super() (layout.Superblock, error) { return fs.vol.Super() }
+func (f *FS) Super() (layout.Superblock, error) { return f.vol.Super() }
 
 // Warnings lists what Open found wrong and could do without: orphans that stay on their list since they are damaged, a
 // file system that is marked as one with errors. In the order in which they were found.
-func (fs *FS) Warnings() []error { return fs.vol.Warnings() }
+func (f *FS) Warnings() []error { return f.vol.Warnings() }
 
 // FreeBlocks is the number of blocks that new files can take: what is free, without what is set aside for the splits of
 // unwritten extents, a fiftieth of the file system and at most 4096 clusters (as the kernel's statfs).
-func (fs *FS) FreeBlocks() (uint64, error) {
-	v := fs.vol.Journal.View()
+func (f *FS) FreeBlocks() (uint64, error) {
+	v := f.vol.Journal.View()
 	defer v.Close()
-	return fs.vol.Space.FreeCount(v)
+	return f.vol.Space.FreeCount(v)
 }
 
 // Sync makes everything written and changed so far durable.
-func (fs *FS) Sync() error {
+func (f *FS) Sync() error {
 	var first error
-	for _, n := range fs.openNodes() {
-		if err := errors.Join(n.flush(), n.touch(), fs.put(n)); err != nil && first == nil {
+	for _, n := range f.openNodes() {
+		if err := errors.Join(n.flush(), n.touch(), f.put(n)); err != nil && first == nil {
 			first = fmt.Errorf("sync: inode %d: %w", n.ino, err)
 		}
 	}
-	if fs.vol.ReadOnly() {
+	if f.vol.ReadOnly() {
 		return first
 	}
-	if err := fs.vol.Journal.CommitAll(); err != nil && first == nil {
+	if err := f.vol.Journal.CommitAll(); err != nil && first == nil {
 		first = fmt.Errorf("sync: %w", err)
 	}
 	return first
 }
 
 // openNodes returns the inodes in use now, each with one more reference.
-func (fs *FS) openNodes() []*node {
-	fs.mu.Lock()
-	defer fs.mu.Unlock()
-	out := make([]*node, 0, len(fs.nodes))
-	for _, n := range fs.nodes {
+func (f *FS) openNodes() []*node {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	out := make([]*node, 0, len(f.nodes))
+	for _, n := range f.nodes {
 		n.refs++
 		out = append(out, n)
 	}
@@ -146,8 +146,8 @@ func (fs *FS) openNodes() []*node {
 
 // Close syncs, writes all metadata home and marks the file system clean. It does not close the device. Files and
 // queues must be closed before.
-func (fs *FS) Close() error {
-	fs.vol.RecordPending()
-	err := fs.Sync()
-	return errors.Join(err, fs.vol.Close())
+func (f *FS) Close() error {
+	f.vol.RecordPending()
+	err := f.Sync()
+	return errors.Join(err, f.vol.Close())
 }

@@ -7,7 +7,7 @@ import (
 )
 
 // inlineCredits is what moving a file's data out of its inode may change.
-func (fs *FS) inlineCredits() int { return fs.allocCredits() + fs.vol.Attrs.Credits(0) }
+func (f *FS) inlineCredits() int { return f.allocCredits() + f.vol.Attrs.Credits(0) }
 
 // moveOutOfInode gives a file whose data lies in its inode a block map, and the data its block. The block gets the data
 // while the handle that maps it runs, so that no commit can come between (ordering O1).
@@ -126,13 +126,13 @@ func (n *node) changeInline(change func(data []byte, room int64) []byte) (fits b
 
 // inlineRoom is how many bytes an inode can hold itself: 0 unless it is that of a regular file whose data lies there, or
 // which is empty and has no blocks.
-func (fs *FS) inlineRoom(r journal.Reader, ino layout.Ino, rec layout.Inode) (int, error) {
-	if fs.vol.Geo.Incompat&layout.IncompatInlineData == 0 || !rec.IsRegular() {
+func (f *FS) inlineRoom(r journal.Reader, ino layout.Ino, rec layout.Inode) (int, error) {
+	if f.vol.Geo.Incompat&layout.IncompatInlineData == 0 || !rec.IsRegular() {
 		return 0, nil
 	}
 	if !rec.HasFlag(layout.FlagInlineData) {
 		empty := rec.Size() == 0
-		err := fs.vol.Extents.Walk(r, ino, 0, func(layout.Extent) (bool, error) {
+		err := f.vol.Extents.Walk(r, ino, 0, func(layout.Extent) (bool, error) {
 			empty = false
 			return false, nil
 		})
@@ -140,7 +140,7 @@ func (fs *FS) inlineRoom(r journal.Reader, ino layout.Ino, rec layout.Inode) (in
 			return 0, err
 		}
 	}
-	room, err := fs.vol.Attrs.InlineRoom(r, ino)
+	room, err := f.vol.Attrs.InlineRoom(r, ino)
 	if err != nil || room < 0 {
 		return 0, err
 	}
@@ -148,13 +148,13 @@ func (fs *FS) inlineRoom(r journal.Reader, ino layout.Ino, rec layout.Inode) (in
 }
 
 // putInline makes data the content of an inode that has the room. The size is the caller's to set.
-func (fs *FS) putInline(h *journal.Handle, ino layout.Ino, data []byte) error {
-	rec, err := fs.vol.Inodes.Edit(h, ino)
+func (f *FS) putInline(h *journal.Handle, ino layout.Ino, data []byte) error {
+	rec, err := f.vol.Inodes.Edit(h, ino)
 	if err != nil {
 		return err
 	}
 	rec.SetFlags(rec.Flags()&^layout.FlagExtents | layout.FlagInlineData)
 	clear(rec.Block())
 	k := copy(rec.Block(), data)
-	return fs.vol.Attrs.SetInline(h, ino, data[k:])
+	return f.vol.Attrs.SetInline(h, ino, data[k:])
 }

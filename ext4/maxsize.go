@@ -9,28 +9,28 @@ import (
 )
 
 // maxSize is the largest size of any file, bytes.
-func (fs *FS) maxSize() int64 { return fs.vol.Geo.MaxFileSize() }
+func (f *FS) maxSize() int64 { return f.vol.Geo.MaxFileSize() }
 
 // maxNewSize is the largest size of a file that is made now.
-func (fs *FS) maxNewSize() int64 {
-	if fs.vol.Geo.Incompat&layout.IncompatExtents == 0 {
-		return fs.vol.Geo.MaxMappedSize()
+func (f *FS) maxNewSize() int64 {
+	if f.vol.Geo.Incompat&layout.IncompatExtents == 0 {
+		return f.vol.Geo.MaxMappedSize()
 	}
-	return fs.maxSize()
+	return f.maxSize()
 }
 
 // fits refuses what lies beyond the largest size of any file.
-func (fs *FS) fits(off, length int64) error {
-	if off > fs.maxSize()-length {
-		return tooLarge(off, length, fs.maxSize())
+func (f *FS) fits(off, length int64) error {
+	if off > f.maxSize()-length {
+		return tooLarge(off, length, f.maxSize())
 	}
 	return nil
 }
 
 // newFits refuses a size that no file which is made now can have.
-func (fs *FS) newFits(size int64) error {
-	if size > fs.maxNewSize() {
-		return tooLarge(0, size, fs.maxNewSize())
+func (f *FS) newFits(size int64) error {
+	if size > f.maxNewSize() {
+		return tooLarge(0, size, f.maxNewSize())
 	}
 	return nil
 }

@@ -36,14 +36,14 @@ type node struct {
 }
 
 // get returns the node of an inode, with one more reference.
-func (fs *FS) get(ino layout.Ino) *node {
-	fs.mu.Lock()
-	defer fs.mu.Unlock()
-	n := fs.nodes[ino]
+func (f *FS) get(ino layout.Ino) *node {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	n := f.nodes[ino]
 	if n == nil {
-		n = &node{fs: fs, ino: ino}
+		n = &node{fs: f, ino: ino}
 		n.end = ioend.New(n.convert, finishWrite)
-		fs.nodes[ino] = n
+		f.nodes[ino] = n
 	}
 	n.refs++
 	return n
@@ -51,11 +51,11 @@ func (fs *FS) get(ino layout.Ino) *node {
 
 // put gives a reference back. The last one of an inode without links deletes the inode. The last one waits for requests
 // in flight: who opens the inode next would not know of them.
-func (fs *FS) put(n *node) error {
-	if err := fs.evict(n); err != nil {
+func (f *FS) put(n *node) error {
+	if err := f.evict(n); err != nil {
 		return err
 	}
-	for !fs.drop(n) {
+	for !f.drop(n) {
 		n.end.Block()
 		n.waitDIO()
 		n.end.Unblock()
@@ -67,15 +67,15 @@ func (fs *FS) put(n *node) error {
 }
 
 // drop is put for what is not the last reference of an inode with requests in flight.
-func (fs *FS) drop(n *node) bool {
-	fs.mu.Lock()
-	defer fs.mu.Unlock()
+func (f *FS) drop(n *node) bool {
+	f.mu.Lock()
+	defer f.mu.Unlock()
 	if n.refs == 1 && n.end.InFlight() > 0 {
 		return false
 	}
 	n.refs--
 	if n.refs == 0 {
-		delete(fs.nodes, n.ino)
+		delete(f.nodes, n.ino)
 	}
 	return true
 }
@@ -194,10 +194,10 @@ func (n *node) size() (size uint64, err error) {
 }
 
 // lookAt shows in a Stat what the inode does not yet: the times of overwrites.
-func (fs *FS) lookAt(ino layout.Ino, s *Stat) {
-	fs.mu.Lock()
-	n := fs.nodes[ino]
-	fs.mu.Unlock()
+func (f *FS) lookAt(ino layout.Ino, s *Stat) {
+	f.mu.Lock()
+	n := f.nodes[ino]
+	f.mu.Unlock()
 	if n == nil || !n.touched.Load() {
 		return
 	}
@@ -208,10 +208,10 @@ func (fs *FS) lookAt(ino layout.Ino, s *Stat) {
 }
 
 // mtimeSet forgets the times of overwrites, since others were set after them.
-func (fs *FS) mtimeSet(ino layout.Ino) {
-	fs.mu.Lock()
-	defer fs.mu.Unlock()
-	if n := fs.nodes[ino]; n != nil {
+func (f *FS) mtimeSet(ino layout.Ino) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if n := f.nodes[ino]; n != nil {
 		n.touched.Store(false)
 	}
 }

@@ -57,16 +57,16 @@ type Queue struct {
 }
 
 // NewQueue makes a queue for at most depth requests in flight.
-func (fs *FS) NewQueue(depth int) (*Queue, error) {
-	dev, err := fs.vol.Dev.Queue(depth)
+func (f *FS) NewQueue(depth int) (*Queue, error) {
+	dev, err := f.vol.Dev.Queue(depth)
 	if err != nil {
 		return nil, fmt.Errorf("queue: %w", err)
 	}
-	q := &Queue{fs: fs, dev: dev, depth: depth, gone: make(chan struct{})}
+	q := &Queue{fs: f, dev: dev, depth: depth, gone: make(chan struct{})}
 	q.change, q.urged = sync.NewCond(&q.mu), sync.NewCond(&q.mu)
-	fs.mu.Lock()
-	fs.queues[q] = true
-	fs.mu.Unlock()
+	f.mu.Lock()
+	f.queues[q] = true
+	f.mu.Unlock()
 	go q.standIn()
 	return q, nil
 }
@@ -358,20 +358,20 @@ func (q *Queue) changed() {
 
 // urge makes all queues drive themselves until ease is called: the caller is about to wait for requests that perhaps
 // nobody is reaping.
-func (fs *FS) urge() {
-	if fs.urgent.Add(1) > 1 {
+func (f *FS) urge() {
+	if f.urgent.Add(1) > 1 {
 		return
 	}
-	fs.mu.Lock()
-	defer fs.mu.Unlock()
-	for q := range fs.queues {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	for q := range f.queues {
 		q.mu.Lock()
 		q.changed()
 		q.mu.Unlock()
 	}
 }
 
-func (fs *FS) ease() { fs.urgent.Add(-1) }
+func (f *FS) ease() { f.urgent.Add(-1) }
 
 // piecesDone counts device requests down. When they were the op's last, a write with something to convert goes to the
 // completed list; if its work item is to be queued, it is returned.
@@ -452,7 +452,7 @@ type Stats struct {
 }
 
 // Stats returns the counts since Open.
-func (fs *FS) Stats() Stats {
-	c := &fs.stats
-	return Stats{c.writes.Load(), c.unwritten.Load(), c.conversions.Load(), c.batches.Load(), fs.vol.Journal.Stats()}
+func (f *FS) Stats() Stats {
+	c := &f.stats
+	return Stats{c.writes.Load(), c.unwritten.Load(), c.conversions.Load(), c.batches.Load(), f.vol.Journal.Stats()}
 }

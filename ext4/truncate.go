@@ -130,13 +130,13 @@ func (n *node) freeBlocks(from, to layout.Lblk) error {
 }
 
 // evict deletes an inode that has no links and no users beside the caller. What has links stays.
-func (fs *FS) evict(n *node) error {
-	if fs.vol.ReadOnly() {
+func (f *FS) evict(n *node) error {
+	if f.vol.ReadOnly() {
 		return nil
 	}
-	fs.mu.Lock()
+	f.mu.Lock()
 	last := n.refs == 1 && !n.deleted
-	fs.mu.Unlock()
+	f.mu.Unlock()
 	if !last {
 		return nil
 	}
@@ -148,9 +148,9 @@ func (fs *FS) evict(n *node) error {
 	if err != nil || !dead {
 		return err
 	}
-	fs.mu.Lock()
+	f.mu.Lock()
 	last, n.deleted = !n.deleted, true
-	fs.mu.Unlock()
+	f.mu.Unlock()
 	if !last {
 		return nil
 	}
@@ -167,10 +167,10 @@ func (n *node) delete() error {
 }
 
 // cut cuts off what lies beyond the size of an inode, in bytes: an interrupted truncate.
-func (fs *FS) cut(ino layout.Ino, size int64) error {
-	n := fs.get(ino)
+func (f *FS) cut(ino layout.Ino, size int64) error {
+	n := f.get(ino)
 	err := n.shrink(size)
-	if e := fs.put(n); err == nil {
+	if e := f.put(n); err == nil {
 		err = e
 	}
 	return err

@@ -93,16 +93,16 @@ func (n *node) widen(part layout.Extent, limit layout.Lblk) (from, to layout.Lbl
 }
 
 // zeroOut fills the blocks of an extent with zeros on the device.
-func (fs *FS) zeroOut(e layout.Extent) error {
+func (f *FS) zeroOut(e layout.Extent) error {
 	if e.Len == 0 {
 		return nil
 	}
-	bs := int64(fs.vol.Geo.BlockSize)
+	bs := int64(f.vol.Geo.BlockSize)
 	at, end := int64(e.Pblk)*bs, (int64(e.Pblk)+int64(e.Len))*bs
-	zeros := block.Aligned(int(min(end-at, exclusiveChunk)), max(fs.vol.Dev.Align(), 1))
+	zeros := block.Aligned(int(min(end-at, exclusiveChunk)), max(f.vol.Dev.Align(), 1))
 	for at < end {
 		k := min(int64(len(zeros)), end-at)
-		if _, err := fs.vol.Dev.WriteAt(zeros[:k], at); err != nil {
+		if _, err := f.vol.Dev.WriteAt(zeros[:k], at); err != nil {
 			return err
 		}
 		at += k
