@@ -20,7 +20,7 @@ func (fs *FS) badSize(ino layout.Ino, rec layout.Inode) error {
 
 // held is where a file ends for a read of length bytes at off, in bytes, if its size says nothing: at the end of the last
 // extent. What follows the read is not looked at.
-func (n *node) held(v *journal.View, rec layout.Inode, off, length int64) (end uint64, err error) {
+func (n *openInode) held(v *journal.View, rec layout.Inode, off, length int64) (end uint64, err error) {
 	fs := n.fs
 	if rec.HasFlag(layout.FlagInlineData) {
 		rest, err := fs.vol.Attrs.Inline(v, n.ino)

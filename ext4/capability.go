@@ -6,7 +6,7 @@ import (
 )
 
 // capable tells whether the file has capabilities. It is asked before every write.
-func (n *node) capable(r journal.Reader) bool {
+func (n *openInode) capable(r journal.Reader) bool {
 	if n.plain.Load() {
 		return false
 	}
@@ -18,7 +18,7 @@ func (n *node) capable(r journal.Reader) bool {
 }
 
 // dropCapability takes the capabilities of a file away that is about to change. Set-uid stays: who changes an image is root.
-func (n *node) dropCapability() error {
+func (n *openInode) dropCapability() error {
 	v := n.fs.vol.Journal.View()
 	capable := n.capable(v)
 	v.Close()

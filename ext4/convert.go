@@ -20,7 +20,7 @@ const (
 // convert makes the ranges of a batch written, and the file as long as they reach: data is on the device already
 // (ordering O1). It is the callback of the completed-IO machine. All ranges share one handle as long as its credits
 // last; when that handle fails each range gets one of its own, so that one bad range costs no other.
-func (n *node) convert(batch []ioend.Range) {
+func (n *openInode) convert(batch []ioend.Range) {
 	n.fs.stats.conversions.Add(uint64(len(batch)))
 	for len(batch) > 0 {
 		done, err := n.convertSome(batch)
@@ -35,7 +35,7 @@ func (n *node) convert(batch []ioend.Range) {
 }
 
 // convertSome converts ranges in one handle and returns how many of them.
-func (n *node) convertSome(batch []ioend.Range) (done int, err error) {
+func (n *openInode) convertSome(batch []ioend.Range) (done int, err error) {
 	credits := min(convertCredits+convertMore*len(batch), convertMost)
 	err = n.update(credits, func(h *journal.Handle) error {
 		done = 0
@@ -65,7 +65,7 @@ func (n *node) convertSome(batch []ioend.Range) (done int, err error) {
 }
 
 // wrote updates size and times for a write that ends at end.
-func (n *node) wrote(h *journal.Handle, end int64) error {
+func (n *openInode) wrote(h *journal.Handle, end int64) error {
 	fs := n.fs
 	rec, err := fs.vol.Inodes.Edit(h, n.ino)
 	if err != nil {
@@ -81,7 +81,7 @@ func (n *node) wrote(h *journal.Handle, end int64) error {
 }
 
 // stamp sets the times of a change of content in a record that is being changed.
-func (n *node) stamp(rec layout.Inode) {
+func (n *openInode) stamp(rec layout.Inode) {
 	now := n.fs.vol.Inodes.Clock()
 	rec.SetMtime(now)
 	rec.SetCtime(now)
@@ -89,7 +89,7 @@ func (n *node) stamp(rec layout.Inode) {
 }
 
 // setTimes sets the times of a change of content in a handle.
-func (n *node) setTimes(h *journal.Handle) error {
+func (n *openInode) setTimes(h *journal.Handle) error {
 	rec, err := n.fs.vol.Inodes.Edit(h, n.ino)
 	if err == nil {
 		n.stamp(rec)
@@ -102,21 +102,21 @@ func (n *node) setTimes(h *journal.Handle) error {
 const tick = 4 * time.Millisecond
 
 // overwritten notes a write into written blocks: durable with the next flush, its times with the next sync.
-func (n *node) overwritten() {
+func (n *openInode) overwritten() {
 	n.dirty.Store(true)
 	n.touchedAt.Store(n.fs.vol.Inodes.Clock().UnixNano())
 	n.touched.Store(true)
 }
 
 // touch writes the times of overwrites, which cost no handle of their own.
-func (n *node) touch() error {
+func (n *openInode) touch() error {
 	n.persisting.Lock()
 	defer n.persisting.Unlock()
 	return n.writeTimes()
 }
 
 // writeTimes is touch, called with n.persisting held.
-func (n *node) writeTimes() error {
+func (n *openInode) writeTimes() error {
 	if !n.touched.Swap(false) || n.fs.vol.ReadOnly() {
 		return nil
 	}
@@ -146,7 +146,7 @@ func errStopped(err error) error {
 }
 
 // exclusive runs fn, which changes the file, as alone does, and takes the file's capabilities away before.
-func (n *node) exclusive(fn func() error) error {
+func (n *openInode) exclusive(fn func() error) error {
 	return n.alone(func() error {
 		if err := n.dropCapability(); err != nil {
 			return err
@@ -157,7 +157,7 @@ func (n *node) exclusive(fn func() error) error {
 
 // alone runs fn while no direct I/O of the inode is in flight or can begin, and everything completed is converted. If a
 // conversion failed fn does not run: never cut a file whose conversion failed.
-func (n *node) alone(fn func() error) error {
+func (n *openInode) alone(fn func() error) error {
 	n.fs.vol.Journal.MustNotHold("inode lock")
 	n.mu.Lock()
 	defer n.mu.Unlock()

@@ -6,7 +6,7 @@
 //
 //	FS ──────── names, attributes, whole-file-system calls
 //	 └ File ─── an open file: reads, direct writes, fallocate, truncate, sync
-//	    └ node ─ what all open files of one inode share: its lock and its completed-IO state (ioend)
+//	    └ openInode ─ what all open files of one inode share: its lock and its completed-IO state (ioend)
 //	Queue ───── asynchronous direct I/O on any number of files
 //
 // # Promises
@@ -19,10 +19,10 @@
 //
 // # Locks, outermost first
 //
-//	node.mu        one inode's size and block map against truncate, fallocate and unaligned writes
+//	openInode.mu   one inode's size and block map against truncate, fallocate and unaligned writes
 //	ioend.Block    holds off new direct I/O of one inode
 //	handle or view of the journal
 //
-// Nothing waits for an IOEnd, a queue slot or a commit while it holds a handle or a view. Converting takes no node
+// Nothing waits for an IOEnd, a queue slot or a commit while it holds a handle or a view. Converting takes no inode
 // lock: that is the deadlock between truncate and the completion worker that the 2012 patch removed.
 package ext4

@@ -27,7 +27,7 @@ type Draft struct {
 	fs     *FS
 	spot   names.Spot
 	o      DraftOptions
-	target *node // the file that gets the content; nil: the name is new, or is replaced
+	target *openInode // the file that gets the content; nil: the name is new, or is replaced
 }
 
 // DraftOptions say what a Draft is for.
@@ -64,7 +64,7 @@ func (f *FS) draft(s names.Spot, o DraftOptions) (*Draft, error) {
 	if err := d.judge(); err != nil {
 		return nil, err
 	}
-	var n *node
+	var n *openInode
 	tid, err := f.vol.Update(f.names.Credits(), func(h *journal.Handle) error {
 		p, old, err := d.find(h)
 		if err != nil {
@@ -291,7 +291,7 @@ func (d *Draft) setAttrs(h *journal.Handle, ino layout.Ino) error {
 
 // content is what lies in the inode's record, if it fits into that of t. What does not moves to a block; then, and for
 // content in blocks, it is nil.
-func (n *node) content(t *node) (small []byte, err error) {
+func (n *openInode) content(t *openInode) (small []byte, err error) {
 	fits := false
 	err = n.inode(func(v *journal.View, rec layout.Inode) error {
 		if !rec.HasFlag(layout.FlagInlineData) {

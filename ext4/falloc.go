@@ -60,7 +60,7 @@ func checkFallocate(mode FallocMode, off, length int64) error {
 	return nil
 }
 
-func (n *node) fallocate(mode FallocMode, off, length int64) error {
+func (n *openInode) fallocate(mode FallocMode, off, length int64) error {
 	keep := mode&FallocKeepSize != 0
 	if err := n.fs.fits(off, length); err != nil {
 		return err
@@ -87,7 +87,7 @@ func (n *node) fallocate(mode FallocMode, off, length int64) error {
 }
 
 // mayFallocate refuses files that cannot have unwritten blocks, or no blocks at all.
-func (n *node) mayFallocate(mode FallocMode) error {
+func (n *openInode) mayFallocate(mode FallocMode) error {
 	return n.inode(func(_ *journal.View, rec layout.Inode) error {
 		switch {
 		case rec.HasFlag(layout.FlagImmutable), rec.HasFlag(layout.FlagAppend) && mode&^FallocKeepSize != 0:
@@ -112,13 +112,13 @@ func (f *FS) blocks(off, length int64) (first, end layout.Lblk) {
 }
 
 // inner are the blocks that lie wholly in a range of bytes: [first, end), empty if end <= first.
-func (n *node) inner(off, length int64) (first, end layout.Lblk) {
+func (n *openInode) inner(off, length int64) (first, end layout.Lblk) {
 	bs := int64(n.fs.vol.Geo.BlockSize)
 	return layout.Lblk((off + bs - 1) / bs), layout.Lblk((off + length) / bs)
 }
 
 // preallocate fills the holes of a range with unwritten blocks.
-func (n *node) preallocate(off, length int64, keep bool) error {
+func (n *openInode) preallocate(off, length int64, keep bool) error {
 	if err := n.haveSpace(off, length); err != nil {
 		return err
 	}
@@ -166,7 +166,7 @@ func (f *FS) enough(v *journal.View, need uint64) error {
 }
 
 // haveSpace refuses an allocation that cannot succeed before anything is changed.
-func (n *node) haveSpace(off, length int64) error {
+func (n *openInode) haveSpace(off, length int64) error {
 	fs := n.fs
 	first, end := fs.blocks(off, length)
 	need := uint64(end - first)
@@ -192,7 +192,7 @@ func (n *node) haveSpace(off, length int64) error {
 const timesCredits = 2
 
 // grow sets the size to end if the file is shorter and the size is not to be kept, and the times.
-func (n *node) grow(end int64, keep bool) error {
+func (n *openInode) grow(end int64, keep bool) error {
 	if keep {
 		return n.update(timesCredits, n.setTimes)
 	}
@@ -201,7 +201,7 @@ func (n *node) grow(end int64, keep bool) error {
 
 // punchHole frees the whole blocks of a range and clears the parts of blocks at its ends. A range that reaches beyond
 // the end of the file takes the block it ends in with it, as in the kernel.
-func (n *node) punchHole(off, length int64) error {
+func (n *openInode) punchHole(off, length int64) error {
 	size, err := n.size()
 	if err != nil || uint64(off) >= size {
 		return err
@@ -224,7 +224,7 @@ func (n *node) punchHole(off, length int64) error {
 }
 
 // zeroEnds clears what a range covers of blocks that it covers in part.
-func (n *node) zeroEnds(off, length int64) error {
+func (n *openInode) zeroEnds(off, length int64) error {
 	bs := int64(n.fs.vol.Geo.BlockSize)
 	to := off + length
 	if off%bs != 0 {
@@ -239,7 +239,7 @@ func (n *node) zeroEnds(off, length int64) error {
 }
 
 // zeroRange makes a range read as zeros and have blocks: whole blocks become unwritten, parts are cleared.
-func (n *node) zeroRange(off, length int64, keep bool) error {
+func (n *openInode) zeroRange(off, length int64, keep bool) error {
 	if err := n.haveSpace(off, length); err != nil {
 		return err
 	}
@@ -265,7 +265,7 @@ func (n *node) zeroRange(off, length int64, keep bool) error {
 }
 
 // unwrite makes mapped blocks unwritten, extent by extent.
-func (n *node) unwrite(first, end layout.Lblk) error {
+func (n *openInode) unwrite(first, end layout.Lblk) error {
 	for first < end {
 		e, err := n.lookup(first)
 		if err != nil {
@@ -286,7 +286,7 @@ func (n *node) unwrite(first, end layout.Lblk) error {
 }
 
 // wholeShift judges a collapse or an insertion: in whole blocks, with bigalloc in whole clusters.
-func (n *node) wholeShift(off, length int64) error {
+func (n *openInode) wholeShift(off, length int64) error {
 	unit := int64(n.fs.vol.Geo.BlockSize) * int64(n.fs.vol.Geo.ClusterRatio)
 	if off%unit != 0 || length%unit != 0 {
 		return syscall.EINVAL
@@ -296,7 +296,7 @@ func (n *node) wholeShift(off, length int64) error {
 
 // collapseRange removes a range and moves what follows to the left. The range is freed first: after a crash the file
 // may hold a hole there, with what follows moved in part.
-func (n *node) collapseRange(off, length int64) error {
+func (n *openInode) collapseRange(off, length int64) error {
 	size, err := n.size()
 	if err != nil {
 		return err
@@ -326,13 +326,13 @@ func (n *node) collapseRange(off, length int64) error {
 
 // commitShift makes the new map durable. What follows may overwrite blocks that have moved, in place: a crash that
 // brought the old map back would show the new bytes where they were never written.
-func (n *node) commitShift() error {
+func (n *openInode) commitShift() error {
 	return n.fs.vol.Journal.Commit(journal.TID(n.tid.Load()))
 }
 
 // insertRange moves what follows off to the right and leaves a hole. The size grows first, so that nothing ever lies
 // beyond it.
-func (n *node) insertRange(off, length int64) error {
+func (n *openInode) insertRange(off, length int64) error {
 	size, err := n.size()
 	if err != nil {
 		return err
@@ -360,7 +360,7 @@ func (n *node) insertRange(off, length int64) error {
 }
 
 // shift moves the map from a block on to its end.
-func (n *node) shift(from layout.Lblk, delta int64) error {
+func (n *openInode) shift(from layout.Lblk, delta int64) error {
 	fs := n.fs
 	to := ^layout.Lblk(0)
 	for done := false; !done; {
@@ -389,7 +389,7 @@ func (f *File) DigHoles(off, length int64) error {
 	return f.wrap("dig holes", f.n.exclusive(func() error { return f.n.digHoles(off, length) }))
 }
 
-func (n *node) digHoles(off, length int64) error {
+func (n *openInode) digHoles(off, length int64) error {
 	size, err := n.size()
 	if err != nil {
 		return err
@@ -418,7 +418,7 @@ func (n *node) digHoles(off, length int64) error {
 }
 
 // digExtent frees the runs of zero blocks of a part of an extent that fits into buf.
-func (n *node) digExtent(e layout.Extent, buf []byte) error {
+func (n *openInode) digExtent(e layout.Extent, buf []byte) error {
 	bs := n.fs.vol.Geo.BlockSize
 	p := buf[:int(e.Len)*bs]
 	if _, err := n.readAt(p, int64(e.Lblk)*int64(bs)); err != nil {

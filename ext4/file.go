@@ -17,7 +17,7 @@ import (
 // is one of the File's.
 type File struct {
 	fs   *FS
-	n    *node
+	n    *openInode
 	name string
 	flag int
 
@@ -189,7 +189,7 @@ func (f *File) Seek(offset int64, whence int) (int64, error) {
 }
 
 // seek finds the first byte at or after off that is written, or that is not.
-func (n *node) seek(off int64, data bool, size int64) (int64, error) {
+func (n *openInode) seek(off int64, data bool, size int64) (int64, error) {
 	bs := int64(n.fs.vol.Geo.BlockSize)
 	v := n.fs.vol.Journal.View()
 	defer v.Close()

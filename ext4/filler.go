@@ -110,7 +110,7 @@ func (l *Filler) Flush() error {
 }
 
 // write allocates, writes and converts, in this order (ordering O1).
-func (l *Filler) write(n *node, stage []Piece) error {
+func (l *Filler) write(n *openInode, stage []Piece) error {
 	bs := int64(l.fs.vol.Geo.BlockSize)
 	if err := n.zeroTail(stage[0].Off + 1); err != nil {
 		return err
@@ -156,7 +156,7 @@ func joined(stage []Piece, bs int64) (out []blockRange) {
 }
 
 // send submits a piece, padded to whole blocks: a request for each extent that it lies in.
-func (l *Filler) send(n *node, p Piece) error {
+func (l *Filler) send(n *openInode, p Piece) error {
 	bs := int64(l.fs.vol.Geo.BlockSize)
 	size := (int64(len(p.Data)) + bs - 1) / bs * bs
 	data := p.Data[:size]

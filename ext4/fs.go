@@ -35,7 +35,7 @@ type FS struct {
 	names *names.Names
 
 	mu     sync.Mutex
-	nodes  map[layout.Ino]*node // inodes with an open File or an operation under way
+	nodes  map[layout.Ino]*openInode // inodes with an open File or an operation under way
 	queues map[*Queue]bool
 	urgent atomic.Int32 // who waits for requests of queues without being at one
 	stats  counters
@@ -65,7 +65,7 @@ func Open(dev aio.Device, o Options) (*FS, error) {
 
 // over is the file system of a volume.
 func over(v *volume.Volume) *FS {
-	f := &FS{vol: v, nodes: make(map[layout.Ino]*node), queues: make(map[*Queue]bool)}
+	f := &FS{vol: v, nodes: make(map[layout.Ino]*openInode), queues: make(map[*Queue]bool)}
 	f.names = names.New(v, f.held)
 	return f
 }
@@ -133,10 +133,10 @@ func (f *FS) Sync() error {
 }
 
 // openNodes returns the inodes in use now, each with one more reference.
-func (f *FS) openNodes() []*node {
+func (f *FS) openNodes() []*openInode {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	out := make([]*node, 0, len(f.nodes))
+	out := make([]*openInode, 0, len(f.nodes))
 	for _, n := range f.nodes {
 		n.refs++
 		out = append(out, n)

@@ -11,7 +11,7 @@ func (f *FS) inlineCredits() int { return f.allocCredits() + f.vol.Attrs.Credits
 
 // moveOutOfInode gives a file whose data lies in its inode a block map, and the data its block. The block gets the data
 // while the handle that maps it runs, so that no commit can come between (ordering O1).
-func (n *node) moveOutOfInode() error {
+func (n *openInode) moveOutOfInode() error {
 	fs := n.fs
 	if fs.vol.Geo.Incompat&layout.IncompatInlineData == 0 {
 		return nil
@@ -57,7 +57,7 @@ func (n *node) moveOutOfInode() error {
 
 // fitInline prepares a file whose data lies in its inode for a new size: the data is cut or filled up with zeros, and moves
 // out if that does not fit.
-func (n *node) fitInline(size int64) error {
+func (n *openInode) fitInline(size int64) error {
 	inline := false
 	err := n.inode(func(_ *journal.View, rec layout.Inode) error {
 		inline = rec.HasFlag(layout.FlagInlineData)
@@ -78,7 +78,7 @@ func (n *node) fitInline(size int64) error {
 }
 
 // writeInline writes to a file whose data lies in its inode, or may begin to, if it will fit.
-func (n *node) writeInline(p []byte, off int64) (fits bool, err error) {
+func (n *openInode) writeInline(p []byte, off int64) (fits bool, err error) {
 	fs := n.fs
 	end := off + int64(len(p))
 	if fs.vol.Geo.Incompat&layout.IncompatInlineData == 0 || end > int64(fs.vol.Geo.InodeSize) {
@@ -96,7 +96,7 @@ func (n *node) writeInline(p []byte, off int64) (fits bool, err error) {
 
 // changeInline changes data that lies in the inode: change gets what is there and how much there may be, and gives what is
 // to be there instead, or nil if that is too much: then nothing changes and fits is false, as for a file that has blocks.
-func (n *node) changeInline(change func(data []byte, room int64) []byte) (fits bool, err error) {
+func (n *openInode) changeInline(change func(data []byte, room int64) []byte) (fits bool, err error) {
 	fs := n.fs
 	err = n.update(fs.inlineCredits(), func(h *journal.Handle) error {
 		fits = false

@@ -15,7 +15,7 @@ import (
 // A Ref keeps an inode: without a name it still lives, and its number is not used again, until Release.
 type Ref struct {
 	Inode
-	n *node
+	n *openInode
 }
 
 // Hold takes a reference. An inode that is free by now is syscall.ESTALE.
@@ -73,7 +73,7 @@ type New struct {
 
 // Make makes an inode of any type with a name in the directory, and returns a reference to it.
 func (i Inode) Make(name string, m New) (*Ref, error) {
-	var n *node
+	var n *openInode
 	at := i.at(name)
 	tid, err := i.fs.vol.Update(i.fs.names.CreateCredits(), func(h *journal.Handle) error {
 		p, err := i.fs.names.WalkNew(h, at, m.Mode&layout.ModeTypeMask == layout.ModeDir)
@@ -95,7 +95,7 @@ func (i Inode) Make(name string, m New) (*Ref, error) {
 
 // MakeTemp makes a regular file that has no name until LinkHeld gives it one, and ends with its last reference otherwise.
 func (i Inode) MakeTemp(m New) (*Ref, error) {
-	var n *node
+	var n *openInode
 	f := i.fs
 	tid, err := f.vol.Update(f.names.CreateCredits(), func(h *journal.Handle) error {
 		if err := f.names.MayChangeDir(h, i.ino, false); err != nil {
@@ -123,7 +123,7 @@ func (i Inode) MakeTemp(m New) (*Ref, error) {
 	return i.made(n, tid, pathError("create", i.spot().String(), err))
 }
 
-func (i Inode) made(n *node, tid journal.TID, err error) (*Ref, error) {
+func (i Inode) made(n *openInode, tid journal.TID, err error) (*Ref, error) {
 	if err != nil {
 		return nil, err
 	}

@@ -35,7 +35,7 @@ func (f *FS) openFile(name string, flag int, a Attr) (*File, error) {
 }
 
 // opened is the File of an inode that is held for it.
-func (f *FS) opened(n *node, name string, flag int) (*File, error) {
+func (f *FS) opened(n *openInode, name string, flag int) (*File, error) {
 	file := &File{fs: f, n: n, name: name, flag: flag}
 	if flag&os.O_TRUNC != 0 && flag&(os.O_WRONLY|os.O_RDWR) != 0 {
 		if err := n.truncate(0); err != nil {
@@ -46,7 +46,7 @@ func (f *FS) opened(n *node, name string, flag int) (*File, error) {
 }
 
 // lookupNode finds what a spot leads to and takes a reference, under the view: no handle can free it in between.
-func (f *FS) lookupNode(s names.Spot, flag int) (*node, error) {
+func (f *FS) lookupNode(s names.Spot, flag int) (*openInode, error) {
 	writing := flag&(os.O_WRONLY|os.O_RDWR) != 0
 	v := f.vol.Journal.View()
 	defer v.Close()
@@ -83,7 +83,7 @@ func (f *FS) mayOpen(ino layout.Ino, rec layout.Inode, writing bool, flag int) e
 	return nil
 }
 
-func (f *FS) createNode(name string, flag int, a Attr) (n *node, err error) {
+func (f *FS) createNode(name string, flag int, a Attr) (n *openInode, err error) {
 	tid, err := f.vol.Update(f.names.CreateCredits(), func(h *journal.Handle) error {
 		p, _, err := f.names.WalkOpen(h, root(name), flag)
 		if err == nil {

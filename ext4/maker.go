@@ -62,7 +62,7 @@ func (e *XattrError) Unwrap() error { return e.Err }
 // One goroutine uses it.
 type Maker struct {
 	fs      *FS
-	base    *node
+	base    *openInode
 	missing Attr
 	timed   map[layout.Ino]struct{} // directories whose time an entry has set
 	astray  map[layout.Ino]struct{} // symbolic links made here that are not followed
@@ -79,7 +79,7 @@ func (f *FS) NewMaker(dir string, missing Attr) (*Maker, error) {
 }
 
 // lookupDir finds a directory and takes a reference, so that no other gets its number.
-func (f *FS) lookupDir(dir string) (*node, error) {
+func (f *FS) lookupDir(dir string) (*openInode, error) {
 	v := f.vol.Journal.View()
 	defer v.Close()
 	ino, err := f.names.WalkDir(v, dir)
@@ -116,7 +116,7 @@ func (m *Maker) Temp(path string) (*File, error) {
 	if err != nil {
 		return nil, pathError("make", path, err)
 	}
-	var n *node
+	var n *openInode
 	for n == nil {
 		var s *making
 		tid, err := m.fs.vol.Update(m.fs.names.Credits(), func(h *journal.Handle) error {
@@ -135,7 +135,7 @@ func (m *Maker) Temp(path string) (*File, error) {
 	return &File{fs: m.fs, n: n, name: path, flag: os.O_RDWR}, nil
 }
 
-func (s *making) temp(parts []string, n **node) error {
+func (s *making) temp(parts []string, n **openInode) error {
 	dir := s.m.base.ino
 	if len(parts) > 0 {
 		var err error
@@ -205,9 +205,9 @@ type making struct {
 	names []string     // the directory of the last entry, from the Maker's on
 	inos  []layout.Ino // the Maker's directory, and those of names
 
-	fresh []fresh // inodes that this handle has made or given a time
-	gone  []*node // what was replaced
-	runs  []run   // content, in the order of its allocation
+	fresh []fresh      // inodes that this handle has made or given a time
+	gone  []*openInode // what was replaced
+	runs  []run        // content, in the order of its allocation
 }
 
 // fresh is what the Maker is to remember of an inode.

@@ -106,7 +106,7 @@ func (s *making) old(e *Entry, p names.Place, old, source layout.Ino) (done bool
 	case rec.IsDir() && source == 0 && e.Mode&layout.ModeTypeMask == layout.ModeDir:
 		return true, s.attributes(e, old)
 	}
-	var n *node
+	var n *openInode
 	s.h.AtEnd(func(ok bool) {
 		if ok {
 			n = f.get(old)

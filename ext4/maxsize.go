@@ -40,7 +40,7 @@ func tooLarge(off, length, limit int64) error {
 }
 
 // checkRange refuses to write what the file cannot hold.
-func (n *node) checkRange(off int64, length int) error {
+func (n *openInode) checkRange(off int64, length int) error {
 	if off < 0 {
 		return syscall.EINVAL
 	}
@@ -49,7 +49,7 @@ func (n *node) checkRange(off int64, length int) error {
 
 // fits refuses what lies beyond the largest size that the file can have, as it is mapped. Most need not be looked at for
 // that.
-func (n *node) fits(off, length int64) error {
+func (n *openInode) fits(off, length int64) error {
 	fs := n.fs
 	if err := fs.fits(off, length); err != nil || off+length <= fs.vol.Geo.MaxMappedSize() {
 		return err

@@ -127,7 +127,7 @@ var ErrSameFile = names.ErrSameFile
 // takeName runs fn, which may take a link from an inode, in one handle. That inode, if fn returns one, is deleted when it
 // has no links and nobody uses it any more.
 func (f *FS) takeName(credits int, fn func(h *journal.Handle) (gone layout.Ino, err error)) error {
-	var last *node
+	var last *openInode
 	tid, err := f.vol.Update(credits, func(h *journal.Handle) error {
 		gone, err := fn(h)
 		if err == nil && gone != 0 {
@@ -143,7 +143,7 @@ func (f *FS) takeName(credits int, fn func(h *journal.Handle) (gone layout.Ino, 
 
 // hold takes a reference to an inode as the handle ends, if it succeeds: before anybody else can free the inode, and
 // its number is used again.
-func (f *FS) hold(h *journal.Handle, ino layout.Ino, n **node) {
+func (f *FS) hold(h *journal.Handle, ino layout.Ino, n **openInode) {
 	h.AtEnd(func(ok bool) {
 		if ok {
 			*n = f.get(ino)
@@ -152,7 +152,7 @@ func (f *FS) hold(h *journal.Handle, ino layout.Ino, n **node) {
 }
 
 // letGo gives back what a handle held because its name is gone; nil is nothing.
-func (f *FS) letGo(gone *node, tid journal.TID) error {
+func (f *FS) letGo(gone *openInode, tid journal.TID) error {
 	if gone == nil {
 		return nil
 	}

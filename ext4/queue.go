@@ -36,20 +36,20 @@ type Queue struct {
 	depth int
 
 	mu       sync.Mutex
-	change   *sync.Cond // something below has changed: for those at the queue
-	urged    *sync.Cond // the stand-in has to drive, or to end
-	inFlight int        // requests submitted and not finished
-	onDevice int        // device requests submitted and not reaped; below zero for a moment while Submit returns
-	driving  bool       // somebody takes completions from the device
-	handling bool       // and has some: change is broadcast when all of them are dealt with
-	finish   []*Request // finished, not reaped
-	reaped   []*Request // what the last Reap returned
-	ops      []*op      // free
-	all      []*op      // every one
+	change   *sync.Cond  // something below has changed: for those at the queue
+	urged    *sync.Cond  // the stand-in has to drive, or to end
+	inFlight int         // requests submitted and not finished
+	onDevice int         // device requests submitted and not reaped; below zero for a moment while Submit returns
+	driving  bool        // somebody takes completions from the device
+	handling bool        // and has some: change is broadcast when all of them are dealt with
+	finish   []*Request  // finished, not reaped
+	reaped   []*Request  // what the last Reap returned
+	free     []*transfer // for the next requests
+	all      []*transfer // every one
 	closing  bool
 	broken   error // the device queue has failed: what it had is given up
 
-	batch  []*op          // Submit's: begun, to be mapped
+	batch  []*transfer    // Submit's: begun, to be mapped
 	send   []*aio.Request // Submit's: to be handed to the device
 	done   []*aio.Request // the driver's: completed, and not dealt with
 	queued []conversion   // the driver's: work items
@@ -109,7 +109,7 @@ func (q *Queue) enter(want int) (int, error) {
 // submit begins each request, maps all of them under one view, and sends what goes to the device.
 func (q *Queue) submit(reqs []*Request) {
 	for _, r := range reqs {
-		o := q.op(r)
+		o := q.transfer(r)
 		if err := o.begin(); err != nil {
 			o.abandon(err)
 			continue
@@ -127,13 +127,13 @@ func (q *Queue) mapBatch() {
 	}
 	batch := q.batch
 	q.batch = nil
-	holes, slow := q.place(batch)
+	holes, slow := q.locate(batch)
 	for _, o := range holes {
 		if err := o.n.fillHoles(o.req.Off, int64(len(o.req.Buf))); err != nil {
 			o.abandon(err)
 			continue
 		}
-		again, late := q.place([]*op{o})
+		again, late := q.locate([]*transfer{o})
 		slow = append(slow, late...)
 		for _, o := range again {
 			o.abandon(layout.Corruptf("block map: a hole where blocks were just allocated"))
@@ -145,12 +145,12 @@ func (q *Queue) mapBatch() {
 	q.batch = batch[:0]
 }
 
-// place maps ops and sends those that can go to the device. It returns those that need blocks first, and those that
+// locate maps transfers and sends those that can go to the device. It returns those that need blocks first, and those that
 // have to go under the inode lock, which count as in flight no more.
-func (q *Queue) place(batch []*op) (holes, slow []*op) {
+func (q *Queue) locate(batch []*transfer) (holes, slow []*transfer) {
 	v := q.fs.vol.Journal.View()
 	var m extent.Map
-	var of *node // whose map m is
+	var of *openInode // whose map m is
 	for _, o := range batch {
 		var again bool
 		var err error
@@ -160,7 +160,7 @@ func (q *Queue) place(batch []*op) (holes, slow []*op) {
 			}
 		}
 		if err == nil {
-			again, err = o.place(v, m)
+			again, err = o.locate(v, m)
 		}
 		switch {
 		case err == errExclusive:
@@ -179,8 +179,8 @@ func (q *Queue) place(batch []*op) (holes, slow []*op) {
 	return holes, slow
 }
 
-// stage puts an op's pieces in line for the device. One that needs no I/O ends here.
-func (q *Queue) stage(o *op) {
+// stage puts a transfer's pieces in line for the device. One that needs no I/O ends here.
+func (q *Queue) stage(o *transfer) {
 	if len(o.pieces) == 0 {
 		o.complete()
 		return
@@ -217,7 +217,7 @@ func (q *Queue) devRoom(send []*aio.Request) (int, error) {
 	}
 	n := max(1, min(len(send), q.depth-max(q.onDevice, 0)))
 	for _, r := range send[:n] {
-		r.User.(*op).sent++
+		r.User.(*transfer).sent++
 	}
 	return n, nil
 }
@@ -232,7 +232,7 @@ func (q *Queue) sent(send []*aio.Request, n int, err error) ([]*aio.Request, err
 		return send[n:], q.broken
 	case err != nil:
 		for _, r := range send[:n] {
-			r.User.(*op).sent--
+			r.User.(*transfer).sent--
 		}
 		return send, err
 	}
@@ -244,8 +244,8 @@ func (q *Queue) sent(send []*aio.Request, n int, err error) ([]*aio.Request, err
 // fail ends pieces that the device did not take.
 func (q *Queue) fail(send []*aio.Request, err error) {
 	for _, r := range send {
-		r.User.(*op).failed(err)
-		q.settle(r.User.(*op), 1)
+		r.User.(*transfer).failed(err)
+		q.settle(r.User.(*transfer), 1)
 	}
 }
 
@@ -268,8 +268,8 @@ func (q *Queue) giveUp(err error) {
 	}
 }
 
-// settle counts device requests of an op down that no driver will count, and converts what completes with them.
-func (q *Queue) settle(o *op, n int) {
+// settle counts device requests of a transfer down that no driver will count, and converts what completes with them.
+func (q *Queue) settle(o *transfer, n int) {
 	if w := q.piecesDone(o, n); w.io != nil {
 		_ = w.n.end.FlushCompletedIO(w.io)
 	}
@@ -319,7 +319,7 @@ func (q *Queue) drive() (int, error) {
 	q.mu.Unlock()
 	q.queued = q.queued[:0]
 	for _, r := range done {
-		o := r.User.(*op)
+		o := r.User.(*transfer)
 		o.reaped++
 		if r.Err != nil {
 			o.failed(r.Err)
@@ -373,9 +373,9 @@ func (f *FS) urge() {
 
 func (f *FS) ease() { f.urgent.Add(-1) }
 
-// piecesDone counts device requests down. When they were the op's last, a write with something to convert goes to the
+// piecesDone counts device requests down. When they were the transfer's last, a write with something to convert goes to the
 // completed list; if its work item is to be queued, it is returned.
-func (q *Queue) piecesDone(o *op, n int) conversion {
+func (q *Queue) piecesDone(o *transfer, n int) conversion {
 	if o.left.Add(int32(-n)) > 0 {
 		return conversion{}
 	}
@@ -383,12 +383,12 @@ func (q *Queue) piecesDone(o *op, n int) conversion {
 }
 
 // finished is called when a request is through.
-func (q *Queue) finished(o *op) {
+func (q *Queue) finished(o *transfer) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	r := o.req
 	o.reset()
-	q.ops = append(q.ops, o)
+	q.free = append(q.free, o)
 	q.inFlight--
 	q.finish = append(q.finish, r)
 	if !q.handling {
@@ -396,15 +396,15 @@ func (q *Queue) finished(o *op) {
 	}
 }
 
-// op takes an op from the free list for a request.
-func (q *Queue) op(r *Request) *op {
+// transfer takes one from the free list for a request.
+func (q *Queue) transfer(r *Request) *transfer {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	var o *op
-	if k := len(q.ops); k > 0 {
-		o, q.ops = q.ops[k-1], q.ops[:k-1]
+	var o *transfer
+	if k := len(q.free); k > 0 {
+		o, q.free = q.free[k-1], q.free[:k-1]
 	} else {
-		o = &op{q: q}
+		o = &transfer{q: q}
 		q.all = append(q.all, o)
 	}
 	o.req, o.n = r, r.File.n

@@ -9,7 +9,7 @@ import (
 
 // readAt reads from the file without counting as direct I/O: for who holds the inode lock, and behind ReadAt. At the
 // end of the file it returns io.EOF; if the size is one that no file can have, at the end of its map badSize.
-func (n *node) readAt(p []byte, off int64) (int, error) {
+func (n *openInode) readAt(p []byte, off int64) (int, error) {
 	fs := n.fs
 	bs := int64(fs.vol.Geo.BlockSize)
 	v := fs.vol.Journal.View()

@@ -10,7 +10,7 @@ import (
 
 // truncate sets the file's size. It holds off new direct I/O, waits for what is in flight and flushes; if a
 // conversion failed it stops with that error.
-func (n *node) truncate(size int64) error {
+func (n *openInode) truncate(size int64) error {
 	if size < 0 {
 		return syscall.EINVAL
 	}
@@ -36,13 +36,13 @@ func (n *node) truncate(size int64) error {
 }
 
 // setSize changes nothing but size and times.
-func (n *node) setSize(size int64) error {
+func (n *openInode) setSize(size int64) error {
 	return n.update(2, func(h *journal.Handle) error {
 		return n.resized(h, size)
 	})
 }
 
-func (n *node) resized(h *journal.Handle, size int64) error {
+func (n *openInode) resized(h *journal.Handle, size int64) error {
 	if err := n.fs.vol.Inodes.SetSize(h, n.ino, uint64(size)); err != nil {
 		return err
 	}
@@ -55,7 +55,7 @@ func (n *node) resized(h *journal.Handle, size int64) error {
 //
 // The tail of the last block is cleared on the device only after that handle has committed: before, a crash would bring
 // the old size back, and with it bytes that had been synced.
-func (n *node) shrink(size int64) error {
+func (n *openInode) shrink(size int64) error {
 	fs := n.fs
 	bs := int64(fs.vol.Geo.BlockSize)
 	first := layout.Lblk((size + bs - 1) / bs)
@@ -85,7 +85,7 @@ func (n *node) shrink(size int64) error {
 }
 
 // clearTail zeroes the last block beyond size, if there is anything to zero, when the size is committed.
-func (n *node) clearTail(size int64) error {
+func (n *openInode) clearTail(size int64) error {
 	bs := int64(n.fs.vol.Geo.BlockSize)
 	e, err := n.lookup(layout.Lblk(size / bs))
 	if err != nil || e.Pblk == 0 || e.Unwritten {
@@ -98,7 +98,7 @@ func (n *node) clearTail(size int64) error {
 }
 
 // removeBlocks frees the blocks [from, to), when all that the map says of them is right.
-func (n *node) removeBlocks(from, to layout.Lblk) error {
+func (n *openInode) removeBlocks(from, to layout.Lblk) error {
 	if from >= to {
 		return nil
 	}
@@ -110,7 +110,7 @@ func (n *node) removeBlocks(from, to layout.Lblk) error {
 
 // inspect looks at what the map says of the blocks [from, to), before the first of them is freed or moved, or a part of
 // one is cleared: what is wrong is recorded, and nothing has changed.
-func (n *node) inspect(from, to layout.Lblk) error {
+func (n *openInode) inspect(from, to layout.Lblk) error {
 	v := n.fs.vol.Journal.View()
 	err := n.fs.vol.Extents.Inspect(v, n.ino, from, to)
 	v.Close()
@@ -121,7 +121,7 @@ func (n *node) inspect(from, to layout.Lblk) error {
 }
 
 // freeBlocks frees the blocks [from, to), which have been looked at.
-func (n *node) freeBlocks(from, to layout.Lblk) error {
+func (n *openInode) freeBlocks(from, to layout.Lblk) error {
 	tid, err := n.fs.vol.FreeBlocks(n.ino, from, to)
 	if tid != 0 {
 		n.changed(tid)
@@ -130,7 +130,7 @@ func (n *node) freeBlocks(from, to layout.Lblk) error {
 }
 
 // evict deletes an inode that has no links and no users beside the caller. What has links stays.
-func (f *FS) evict(n *node) error {
+func (f *FS) evict(n *openInode) error {
 	if f.vol.ReadOnly() {
 		return nil
 	}
@@ -158,7 +158,7 @@ func (f *FS) evict(n *node) error {
 }
 
 // delete frees the blocks, the attributes and at last the number of an inode that is among the orphans.
-func (n *node) delete() error {
+func (n *openInode) delete() error {
 	n.end.Block()
 	defer n.end.Unblock()
 	n.waitDIO()

@@ -13,7 +13,7 @@ const exclusiveChunk = 1 << 20
 
 // writeExclusive writes any range, under the inode lock: blocks at its ends that are not whole are read, changed and
 // written back. Files mapped by block numbers and inline files are extended only here.
-func (n *node) writeExclusive(p []byte, off int64) error {
+func (n *openInode) writeExclusive(p []byte, off int64) error {
 	if len(p) == 0 {
 		return nil
 	}
@@ -39,7 +39,7 @@ func (n *node) writeExclusive(p []byte, off int64) error {
 }
 
 // writeChunk writes a range of at most exclusiveChunk bytes.
-func (n *node) writeChunk(p []byte, off int64) error {
+func (n *openInode) writeChunk(p []byte, off int64) error {
 	fs := n.fs
 	bs := int64(fs.vol.Geo.BlockSize)
 	start, end := off/bs*bs, (off+int64(len(p))+bs-1)/bs*bs
@@ -73,7 +73,7 @@ func (n *node) writeChunk(p []byte, off int64) error {
 
 // readEdges fills those blocks of buf, which begins at start, that [from, to) covers only in part. What lies beyond the
 // end of the file stays zero.
-func (n *node) readEdges(buf []byte, start, from, to int64) error {
+func (n *openInode) readEdges(buf []byte, start, from, to int64) error {
 	bs := int64(n.fs.vol.Geo.BlockSize)
 	edge := func(at int64) error {
 		_, err := n.readAt(buf[at-start:at-start+bs], at)
@@ -94,7 +94,7 @@ func (n *node) readEdges(buf []byte, start, from, to int64) error {
 }
 
 // mappedByExtents tells how the inode is mapped.
-func (n *node) mappedByExtents() (yes bool, err error) {
+func (n *openInode) mappedByExtents() (yes bool, err error) {
 	err = n.inode(func(_ *journal.View, rec layout.Inode) error {
 		yes = rec.HasFlag(layout.FlagExtents)
 		return nil
@@ -103,7 +103,7 @@ func (n *node) mappedByExtents() (yes bool, err error) {
 }
 
 // writeMapped writes whole blocks that all are mapped, and tells whether any of them is unwritten.
-func (n *node) writeMapped(p []byte, off int64) (unwritten bool, err error) {
+func (n *openInode) writeMapped(p []byte, off int64) (unwritten bool, err error) {
 	fs := n.fs
 	bs := int64(fs.vol.Geo.BlockSize)
 	for len(p) > 0 {
@@ -125,7 +125,7 @@ func (n *node) writeMapped(p []byte, off int64) (unwritten bool, err error) {
 }
 
 // lookup finds the extent or hole at a block, under a view of its own.
-func (n *node) lookup(l layout.Lblk) (layout.Extent, error) {
+func (n *openInode) lookup(l layout.Lblk) (layout.Extent, error) {
 	v := n.fs.vol.Journal.View()
 	defer v.Close()
 	return n.fs.vol.Extents.Lookup(v, n.ino, l)
@@ -133,7 +133,7 @@ func (n *node) lookup(l layout.Lblk) (layout.Extent, error) {
 
 // writeByBlocks writes whole blocks of a file mapped by block numbers, which cannot be unwritten: new blocks get their
 // data while the handle that maps them runs, so that no commit can come between (ordering O1).
-func (n *node) writeByBlocks(p []byte, off, end int64) error {
+func (n *openInode) writeByBlocks(p []byte, off, end int64) error {
 	fs := n.fs
 	bs := int64(fs.vol.Geo.BlockSize)
 	n.dirty.Store(true)
@@ -167,7 +167,7 @@ func (n *node) writeByBlocks(p []byte, off, end int64) error {
 
 // zeroTail clears what the last block holds beyond the end of the file, before the file grows over it to reach
 // beyond upto.
-func (n *node) zeroTail(upto int64) error {
+func (n *openInode) zeroTail(upto int64) error {
 	size, err := n.size()
 	bs := uint64(n.fs.vol.Geo.BlockSize)
 	if err != nil || size%bs == 0 || uint64(upto) <= size {
@@ -178,7 +178,7 @@ func (n *node) zeroTail(upto int64) error {
 
 // zeroPart clears the bytes [from, to) of one block on the device, if the block is written. What is there already
 // stays unwritten: no I/O for zeros.
-func (n *node) zeroPart(from, to int64) error {
+func (n *openInode) zeroPart(from, to int64) error {
 	fs := n.fs
 	bs := int64(fs.vol.Geo.BlockSize)
 	e, err := n.lookup(layout.Lblk(from / bs))

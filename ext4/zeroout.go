@@ -12,7 +12,7 @@ import (
 // Conversion without a block for the tree.
 //
 // A write into unwritten blocks splits an extent, and that can take a block for the tree. Writes in flight have theirs
-// promised (op.promise). When so much is not free, since another program filled the file system to the last block, the
+// promised (transfer.promise). When so much is not free, since another program filled the file system to the last block, the
 // write is carried out here, alone: the part of the extent that would have to be split off is filled with zeros
 // on the device and converted with it, so that the tree needs no further entry.
 //
@@ -25,7 +25,7 @@ import (
 
 // convertExclusive makes the blocks under the bytes [off, end) written, and the file end bytes long if it is shorter.
 // Data is on the device already. It is called inside exclusive.
-func (n *node) convertExclusive(off, end int64) error {
+func (n *openInode) convertExclusive(off, end int64) error {
 	first, last := n.fs.blocks(off, end-off)
 	err := n.update(convertMost, func(h *journal.Handle) error {
 		return n.written(h, first, last, end)
@@ -48,7 +48,7 @@ func (n *node) convertExclusive(off, end int64) error {
 }
 
 // written makes the blocks [first, last) written in a handle, and the file size bytes long if it is shorter.
-func (n *node) written(h *journal.Handle, first, last layout.Lblk, size int64) error {
+func (n *openInode) written(h *journal.Handle, first, last layout.Lblk, size int64) error {
 	if err := n.fs.vol.Extents.Convert(h, n.ino, first, uint32(last-first), false); err != nil {
 		return err
 	}
@@ -57,7 +57,7 @@ func (n *node) written(h *journal.Handle, first, last layout.Lblk, size int64) e
 
 // convertPart makes a part of an extent, to which a write that ends at byte end has written its data, written; if need
 // be, with more of the extent, filled with zeros.
-func (n *node) convertPart(part layout.Extent, end int64) error {
+func (n *openInode) convertPart(part layout.Extent, end int64) error {
 	bs := int64(n.fs.vol.Geo.BlockSize)
 	size, err := n.size()
 	if err != nil {
@@ -82,7 +82,7 @@ func (n *node) convertPart(part layout.Extent, end int64) error {
 }
 
 // widen is extent.Map.Widen for a part of an extent.
-func (n *node) widen(part layout.Extent, limit layout.Lblk) (from, to layout.Lblk, err error) {
+func (n *openInode) widen(part layout.Extent, limit layout.Lblk) (from, to layout.Lblk, err error) {
 	v := n.fs.vol.Journal.View()
 	defer v.Close()
 	m, err := n.fs.vol.Extents.Open(v, n.ino)

@@ -3,6 +3,7 @@ package lint
 import (
 	"go/token"
 	"go/types"
+	"slices"
 	"testing"
 )
 
@@ -15,6 +16,33 @@ var writers = map[string]bool{
 
 // starters are the packages that may start a handle.
 var starters = map[string]bool{"ext4img/ext4/internal/volume": true}
+
+// builders says which packages may build an object of a kind: its owner, and mkfs, which makes a whole file system.
+var builders = map[string][]string{
+	"ext4img/ext4/layout.InitExtentNode":   {"ext4img/ext4/internal/extent", "ext4img/ext4/internal/inode", "ext4img/ext4/mkfs"},
+	"ext4img/ext4/layout.InitXattrBlock":   {"ext4img/ext4/internal/xattr", "ext4img/ext4/mkfs"},
+	"ext4img/ext4/layout.PutInodeXattrs":   {"ext4img/ext4/internal/xattr", "ext4img/ext4/mkfs"},
+	"(ext4img/ext4/layout.DirFormat).Pack": {"ext4img/ext4/internal/dir", "ext4img/ext4/mkfs"},
+}
+
+// TestBuilders checks that only the owner of a kind of object builds one.
+func TestBuilders(t *testing.T) {
+	p := parseTyped(t)
+	for _, pkg := range p.packages {
+		if hasAnyPrefix(pkg.path, forTests) || pkg.path == "ext4img/ext4/layout" {
+			continue
+		}
+		for ident, obj := range pkg.info.Uses {
+			fn, ok := obj.(*types.Func)
+			if !ok {
+				continue
+			}
+			if may, ok := builders[fn.FullName()]; ok && !slices.Contains(may, pkg.path) {
+				t.Errorf("%s: %s calls %s: only the owner of such objects builds them: %v; call it", p.fset.Position(ident.Pos()), pkg.path, fn.Name(), may)
+			}
+		}
+	}
+}
 
 // TestCalls checks calls by their types, in non-test code of this operating system.
 func TestCalls(t *testing.T) {

@@ -13,15 +13,15 @@ import (
 )
 
 // A conversion is a work item of the completed-IO machine. It names the inode beside the IOEnd: when another context
-// flushes first, the IOEnd stays until its work item has run, but the op it was of is gone.
+// flushes first, the IOEnd stays until its work item has run, but the transfer that it was of is gone.
 type conversion struct {
-	n  *node
+	n  *openInode
 	io *ioend.IOEnd
 }
 
 // begin counts the request in flight, before anything is looked up: from here on truncate waits for it. A wait in
 // here first sends the requests of the same batch that have begun, since whoever makes it wait waits for those.
-func (o *op) begin() error {
+func (o *transfer) begin() error {
 	f := o.req.File
 	if err := f.allows(o.req.Op); err != nil {
 		return err
@@ -47,7 +47,7 @@ func (o *op) begin() error {
 }
 
 // open looks again at a file that counts the request by now: either its Close waits for it, or this sees the Close.
-func (o *op) open() error {
+func (o *transfer) open() error {
 	if o.req.File.isClosed() {
 		return fs.ErrClosed
 	}
@@ -56,7 +56,7 @@ func (o *op) open() error {
 
 // beginRead makes sure that a read sees what was completed: the flush is needed only while conversions are pending.
 // Its error is for the writer and Sync; an unconverted range reads as zeros.
-func (o *op) beginRead() {
+func (o *transfer) beginRead() {
 	end := o.n.end
 	if end.Unwritten() > 0 {
 		o.q.mapBatch()
@@ -69,9 +69,9 @@ func (o *op) beginRead() {
 	o.reading = true
 }
 
-// place maps the request and, for a write into unwritten blocks, has the blocks promised that its split may need. again
+// locate maps the request and, for a write into unwritten blocks, has the blocks promised that its split may need. again
 // tells that blocks have to be allocated first.
-func (o *op) place(v *journal.View, m extent.Map) (again bool, err error) {
+func (o *transfer) locate(v *journal.View, m extent.Map) (again bool, err error) {
 	fs := o.n.fs
 	if o.reading {
 		return false, o.mapRead(v, m)
@@ -97,7 +97,7 @@ func (o *op) place(v *journal.View, m extent.Map) (again bool, err error) {
 
 // promise sets aside what the conversion may take for the tree. Where so much is not free the write goes under the inode
 // lock: there a conversion can do without.
-func (o *op) promise(v *journal.View, m extent.Map) error {
+func (o *transfer) promise(v *journal.View, m extent.Map) error {
 	need, err := m.SplitBlocks(o.unwritten)
 	if err != nil {
 		return err
@@ -111,9 +111,9 @@ func (o *op) promise(v *journal.View, m extent.Map) error {
 	return nil
 }
 
-// complete ends an op whose pieces are all through. A write that has to be converted goes to the completed list; if
+// complete ends a transfer whose pieces are all through. A write that has to be converted goes to the completed list; if
 // its work item has to be queued, that is returned.
-func (o *op) complete() (work conversion) {
+func (o *transfer) complete() (work conversion) {
 	n, io := o.n, o.io
 	switch {
 	case o.reading:
@@ -130,26 +130,26 @@ func (o *op) complete() (work conversion) {
 }
 
 // failed notes how a piece failed; the first one counts.
-func (o *op) failed(err error) { o.err.CompareAndSwap(nil, &err) }
+func (o *transfer) failed(err error) { o.err.CompareAndSwap(nil, &err) }
 
 // failure is the first error of the pieces, or nil.
-func (o *op) failure() error {
+func (o *transfer) failure() error {
 	if err := o.err.Load(); err != nil {
 		return *err
 	}
 	return nil
 }
 
-// reset makes an op ready for its next request.
-func (o *op) reset() {
+// reset makes a transfer ready for its next request.
+func (o *transfer) reset() {
 	o.req, o.n, o.io, o.promised = nil, nil, nil, 0
 	o.pieces, o.sent, o.reaped = o.pieces[:0], 0, 0
 	o.reading, o.convert = false, false
 	o.err.Store(nil)
 }
 
-// retract takes back what begin and place did.
-func (o *op) retract() {
+// retract takes back what begin and locate did.
+func (o *transfer) retract() {
 	if o.reading {
 		o.n.end.EndRead()
 		o.reading = false
@@ -160,21 +160,21 @@ func (o *op) retract() {
 	}
 }
 
-// abandon ends an op that cannot be submitted.
-func (o *op) abandon(err error) {
+// abandon ends a transfer that cannot be submitted.
+func (o *transfer) abandon(err error) {
 	o.retract()
 	o.finish(err)
 }
 
 // finishWrite is the report of a write by the completed-IO machine.
 func finishWrite(io *ioend.IOEnd, err error) {
-	o := io.Private.(*op)
+	o := io.Private.(*transfer)
 	o.n.dirty.Store(true)
 	o.finish(err)
 }
 
 // finish hands the request to whoever reaps it.
-func (o *op) finish(err error) {
+func (o *transfer) finish(err error) {
 	o.n.fs.vol.Space.Release(o.promised)
 	if err != nil {
 		if errors.Is(err, ErrCorrupt) {

@@ -11,8 +11,8 @@ import (
 	"ext4img/journal"
 )
 
-// node is what all users of one inode share while it is in use. It caches nothing of the disk.
-type node struct {
+// openInode is what all users of one inode share while it is in use. It caches nothing of the disk.
+type openInode struct {
 	fs  *FS
 	ino layout.Ino
 	end *ioend.Inode // completed I/O
@@ -35,13 +35,13 @@ type node struct {
 	known atomic.Bool // tid and dirty tell all: what happened before the inode came into use has been synced since
 }
 
-// get returns the node of an inode, with one more reference.
-func (f *FS) get(ino layout.Ino) *node {
+// get returns an inode in use, with one more reference.
+func (f *FS) get(ino layout.Ino) *openInode {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	n := f.nodes[ino]
 	if n == nil {
-		n = &node{fs: f, ino: ino}
+		n = &openInode{fs: f, ino: ino}
 		n.end = ioend.New(n.convert, finishWrite)
 		f.nodes[ino] = n
 	}
@@ -51,7 +51,7 @@ func (f *FS) get(ino layout.Ino) *node {
 
 // put gives a reference back. The last one of an inode without links deletes the inode. The last one waits for requests
 // in flight: who opens the inode next would not know of them.
-func (f *FS) put(n *node) error {
+func (f *FS) put(n *openInode) error {
 	if err := f.evict(n); err != nil {
 		return err
 	}
@@ -67,7 +67,7 @@ func (f *FS) put(n *node) error {
 }
 
 // drop is put for what is not the last reference of an inode with requests in flight.
-func (f *FS) drop(n *node) bool {
+func (f *FS) drop(n *openInode) bool {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	if n.refs == 1 && n.end.InFlight() > 0 {
@@ -81,7 +81,7 @@ func (f *FS) drop(n *node) bool {
 }
 
 // changed records the transaction of a change, for Sync.
-func (n *node) changed(tid journal.TID) {
+func (n *openInode) changed(tid journal.TID) {
 	for {
 		old := n.tid.Load()
 		if old != 0 && !journal.TID(old).Before(tid) || n.tid.CompareAndSwap(old, uint32(tid)) {
@@ -91,7 +91,7 @@ func (n *node) changed(tid journal.TID) {
 }
 
 // changes records the transaction of a handle that changes the inode, when the handle has succeeded.
-func (n *node) changes(h *journal.Handle) {
+func (n *openInode) changes(h *journal.Handle) {
 	tid := h.TID()
 	h.AtEnd(func(ok bool) {
 		if ok {
@@ -101,7 +101,7 @@ func (n *node) changes(h *journal.Handle) {
 }
 
 // flushUnwritten converts what has completed and waits for what was begun before, also when nobody reaps its queue.
-func (n *node) flushUnwritten() error {
+func (n *openInode) flushUnwritten() error {
 	n.fs.vol.Journal.MustNotHold("wait for conversions")
 	n.fs.urge()
 	defer n.fs.ease()
@@ -109,7 +109,7 @@ func (n *node) flushUnwritten() error {
 }
 
 // waitDIO waits until no direct I/O is in flight, also when nobody reaps its queue.
-func (n *node) waitDIO() {
+func (n *openInode) waitDIO() {
 	n.fs.vol.Journal.MustNotHold("wait for direct I/O")
 	n.fs.urge()
 	defer n.fs.ease()
@@ -117,7 +117,7 @@ func (n *node) waitDIO() {
 }
 
 // flush converts everything written so far and returns the pending write error, once.
-func (n *node) flush() error {
+func (n *openInode) flush() error {
 	err := n.flushUnwritten()
 	if taken := n.end.TakeError(); taken != nil {
 		err = taken
@@ -127,7 +127,7 @@ func (n *node) flush() error {
 
 // sync makes everything written to the inode durable: conversions, then the transaction they are in, whose commit
 // flushes the device; without one, the device alone.
-func (n *node) sync() error {
+func (n *openInode) sync() error {
 	first := n.flush()
 	err := n.persist()
 	if err == nil {
@@ -142,7 +142,7 @@ func (n *node) sync() error {
 // persist is the half of sync that waits for the device. One at a time: what another one is making durable is durable
 // only when that one is through. A flush that fails aborts the file system, for a later one would succeed without what
 // was lost.
-func (n *node) persist() error {
+func (n *openInode) persist() error {
 	n.persisting.Lock()
 	defer n.persisting.Unlock()
 	if err := n.writeTimes(); err != nil {
@@ -174,7 +174,7 @@ func (n *node) persist() error {
 }
 
 // inode runs fn on the inode's record as it is now.
-func (n *node) inode(fn func(v *journal.View, rec layout.Inode) error) error {
+func (n *openInode) inode(fn func(v *journal.View, rec layout.Inode) error) error {
 	v := n.fs.vol.Journal.View()
 	defer v.Close()
 	rec, err := n.fs.vol.Inodes.Read(v, n.ino)
@@ -185,7 +185,7 @@ func (n *node) inode(fn func(v *journal.View, rec layout.Inode) error) error {
 }
 
 // size is the file's size now, in bytes.
-func (n *node) size() (size uint64, err error) {
+func (n *openInode) size() (size uint64, err error) {
 	err = n.inode(func(_ *journal.View, rec layout.Inode) error {
 		size = rec.Size()
 		return nil
@@ -217,7 +217,7 @@ func (f *FS) mtimeSet(ino layout.Ino) {
 }
 
 // update is FS.update for one change of this inode.
-func (n *node) update(credits int, fn func(h *journal.Handle) error) error {
+func (n *openInode) update(credits int, fn func(h *journal.Handle) error) error {
 	tid, err := n.fs.vol.Update(credits, func(h *journal.Handle) error { return layout.InInode(n.ino, fn(h)) })
 	if err == nil {
 		n.changed(tid)

@@ -12,12 +12,12 @@ import (
 	"ext4img/journal"
 )
 
-// An op is one asynchronous read or write on its way: the Request of the caller, cut into the pieces that the block
+// A transfer is one asynchronous read or write on its way: the Request of the caller, cut into the pieces that the block
 // map makes of it.
-type op struct {
+type transfer struct {
 	q   *Queue
 	req *Request
-	n   *node
+	n   *openInode
 	io  *ioend.IOEnd // of a write
 
 	unwritten int    // unwritten extents under a write
@@ -39,7 +39,7 @@ var errExclusive = errors.New("not for direct I/O")
 
 // mapWrite finds where a write goes: it fills o.pieces and o.convert. hole tells that a part of the range has no blocks
 // yet.
-func (o *op) mapWrite(m extent.Map) (hole bool, err error) {
+func (o *transfer) mapWrite(m extent.Map) (hole bool, err error) {
 	rec := m.Inode()
 	end := uint64(o.req.Off) + uint64(len(o.req.Buf))
 	o.pieces, o.unwritten, o.convert = o.pieces[:0], 0, len(o.req.Buf) > 0 && end > rec.Size()
@@ -71,7 +71,7 @@ func (o *op) mapWrite(m extent.Map) (hole bool, err error) {
 }
 
 // mapRead finds where a read comes from. What lies in holes and unwritten ranges is cleared at once.
-func (o *op) mapRead(v *journal.View, m extent.Map) error {
+func (o *transfer) mapRead(v *journal.View, m extent.Map) error {
 	rec := m.Inode()
 	if rec.IsDir() {
 		return syscall.EISDIR
@@ -98,7 +98,7 @@ func (o *op) mapRead(v *journal.View, m extent.Map) error {
 
 // walk calls fn for each extent or hole under the request, with the file offset and the part of the buffer that lie
 // in it. A read ends at the end of the file.
-func (o *op) walk(m extent.Map, fn func(e layout.Extent, off int64, part []byte) error) error {
+func (o *transfer) walk(m extent.Map, fn func(e layout.Extent, off int64, part []byte) error) error {
 	bs := int64(o.n.fs.vol.Geo.BlockSize)
 	buf, off := o.req.Buf, o.req.Off
 	if o.req.Op == aio.Read {
@@ -123,7 +123,7 @@ func (o *op) walk(m extent.Map, fn func(e layout.Extent, off int64, part []byte)
 
 // piece adds a device request for a part of the buffer; it continues the last one where both adjoin on the device and in
 // the buffer: between them may lie a hole.
-func (o *op) piece(kind aio.Op, e layout.Extent, off int64, part []byte) {
+func (o *transfer) piece(kind aio.Op, e layout.Extent, off int64, part []byte) {
 	at := e.DevByte(off, o.n.fs.vol.Geo.BlockSize)
 	if k := len(o.pieces); k > 0 {
 		last := &o.pieces[k-1]
@@ -143,7 +143,7 @@ func (f *FS) wholeBlocks(off int64, n int) bool {
 
 // fillHoles allocates, as unwritten extents, every block of the range that has none: written blocks come only from
 // conversion.
-func (n *node) fillHoles(off, length int64) error {
+func (n *openInode) fillHoles(off, length int64) error {
 	fs := n.fs
 	bs := int64(fs.vol.Geo.BlockSize)
 	lblk, end := layout.Lblk(off/bs), layout.Lblk((off+length+bs-1)/bs)
@@ -168,7 +168,7 @@ func (n *node) fillHoles(off, length int64) error {
 
 // allocate maps what it can of the holes in [lblk, end) to new unwritten blocks within the handle, and returns where
 // to go on.
-func (n *node) allocate(h *journal.Handle, lblk, end layout.Lblk) (layout.Lblk, error) {
+func (n *openInode) allocate(h *journal.Handle, lblk, end layout.Lblk) (layout.Lblk, error) {
 	fs := n.fs
 	for first := true; lblk < end && (first || h.Room() > fs.allocCredits()/2); first = false {
 		e, err := fs.vol.Extents.Lookup(h, n.ino, lblk)
