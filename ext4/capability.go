@@ -5,7 +5,7 @@ import (
 	"ext4img/journal"
 )
 
-// capable tells whether the file has capabilities. It is asked before every write.
+// capable reports whether the file has capabilities. It is called before every write.
 func (n *openInode) capable(r journal.Reader) bool {
 	if n.plain.Load() {
 		return false
@@ -17,7 +17,8 @@ func (n *openInode) capable(r journal.Reader) bool {
 	return false
 }
 
-// dropCapability takes the capabilities of a file away that is about to change. Set-uid stays: who changes an image is root.
+// dropCapability removes the capabilities of a file that is about to change. Set-uid stays, because a program that
+// changes an image acts as root.
 func (n *openInode) dropCapability() error {
 	v := n.fs.vol.Journal.View()
 	capable := n.capable(v)
@@ -35,7 +36,8 @@ func (n *openInode) dropCapability() error {
 	})
 }
 
-// capabilitySet lets the next write to a file look for capabilities again. Called in the handle that sets them.
+// capabilitySet makes the next write to a file look for capabilities again. It is called in the handle that sets
+// them.
 func (f *FS) capabilitySet(ino layout.Ino) {
 	f.mu.Lock()
 	defer f.mu.Unlock()

@@ -12,14 +12,14 @@ import (
 // Credits of one handle of conversions: enough for a depth-first batch on a deep tree, and a small part of the
 // smallest log there is.
 const (
-	convertCredits = 40 // what one range may need at worst
-	convertMore    = 4  // what each further range needs as a rule: its leaf, and now and then a new one
+	convertCredits = 40 // the most that one range may need
+	convertMore    = 4  // what each further range usually needs: its leaf, and sometimes a new one
 	convertMost    = 160
 )
 
-// convert makes the ranges of a batch written, and the file as long as they reach: data is on the device already
-// (ordering O1). It is the callback of the completed-IO machine. All ranges share one handle as long as its credits
-// last; when that handle fails each range gets one of its own, so that one bad range costs no other.
+// convert makes the ranges of a batch written, and the file long enough for them. Their data is on the device already
+// (ordering O1). It is the callback of the completed-IO machine. The ranges share one handle as long as its credits
+// last. If that handle fails, each range gets a handle of its own, so that one bad range does not affect the others.
 func (n *openInode) convert(batch []ioend.Range) {
 	n.fs.stats.conversions.Add(uint64(len(batch)))
 	for len(batch) > 0 {
@@ -34,7 +34,7 @@ func (n *openInode) convert(batch []ioend.Range) {
 	}
 }
 
-// convertSome converts ranges in one handle and returns how many of them.
+// convertSome converts ranges in one handle and returns how many it has converted.
 func (n *openInode) convertSome(batch []ioend.Range) (done int, err error) {
 	credits := min(convertCredits+convertMore*len(batch), convertMost)
 	err = n.update(credits, func(h *journal.Handle) error {
@@ -97,18 +97,19 @@ func (n *openInode) setTimes(h *journal.Handle) error {
 	return err
 }
 
-// tick is how exact the times of overwrites are: as the kernel's, whose clock for files goes by ticks of 4 ms. So a sync
-// after each overwrite commits once in a tick, and is otherwise a flush.
+// tick is the precision of the times of overwrites. Like the kernel's clock for files, it is 4 ms. So a sync after
+// each overwrite commits at most once in a tick, and is only a flush otherwise.
 const tick = 4 * time.Millisecond
 
-// overwritten notes a write into written blocks: durable with the next flush, its times with the next sync.
+// overwritten records a write into written blocks. The next flush makes it durable, and the next sync writes its
+// times.
 func (n *openInode) overwritten() {
 	n.dirty.Store(true)
 	n.touchedAt.Store(n.fs.vol.Inodes.Clock().UnixNano())
 	n.touched.Store(true)
 }
 
-// touch writes the times of overwrites, which cost no handle of their own.
+// touch writes the times of overwrites, which have no handle of their own.
 func (n *openInode) touch() error {
 	n.persisting.Lock()
 	defer n.persisting.Unlock()
@@ -137,15 +138,15 @@ func (n *openInode) writeTimes() error {
 	})
 }
 
-// allocCredits is what one handle that allocates asks for.
+// allocCredits is the number of credits for a handle that allocates.
 func (f *FS) allocCredits() int { return f.vol.Extents.StepCredits() }
 
-// errStopped wraps an error of a flush that keeps truncate and its like from running.
+// errStopped wraps an error of a flush that prevents a truncate or a similar operation.
 func errStopped(err error) error {
 	return fmt.Errorf("a write before it was not converted: %w", err)
 }
 
-// exclusive runs fn, which changes the file, as alone does, and takes the file's capabilities away before.
+// exclusive removes the file's capabilities and then runs fn, which changes the file, as alone does.
 func (n *openInode) exclusive(fn func() error) error {
 	return n.alone(func() error {
 		if err := n.dropCapability(); err != nil {
@@ -155,8 +156,8 @@ func (n *openInode) exclusive(fn func() error) error {
 	})
 }
 
-// alone runs fn while no direct I/O of the inode is in flight or can begin, and everything completed is converted. If a
-// conversion failed fn does not run: never cut a file whose conversion failed.
+// alone runs fn while no direct I/O of the inode is in flight or can begin, and everything completed is converted. If
+// a conversion failed, fn does not run: a file whose conversion failed must not be cut.
 func (n *openInode) alone(fn func() error) error {
 	n.fs.vol.Journal.MustNotHold("inode lock")
 	n.mu.Lock()

@@ -1,5 +1,5 @@
-// Package ext4 opens ext4 file systems in user space, on any aio.Device, and does to them what a kernel does: nothing
-// is mounted, and no privilege is needed beyond access to the device.
+// Package ext4 opens ext4 file systems in user space, on any aio.Device, and offers the operations of a kernel:
+// nothing is mounted, and no privilege is needed except access to the device.
 //
 // It owns the file data blocks. Every change of metadata is a handle of a transaction in the image's own journal, which
 // package volume starts.
@@ -11,11 +11,12 @@
 //
 // # Promises
 //
-//   - When Sync has returned nil, everything that was written before it is there after a crash at any later time.
-//   - After a crash every operation on names is either whole or absent; of a write that was not synced, any part may be.
+//   - After Sync has returned nil, everything written before it survives a crash at any later time.
+//   - After a crash, every operation on names is either complete or absent. Of a write that was not synced, any part may
+//     be present.
 //   - A write is reported complete after its range is converted to written: a read that follows it sees its data.
-//   - An I/O error converts nothing (ordering O6): the range stays unwritten and reads as zeros, and the error reaches
-//     the writer and the next Sync of that file, once.
+//   - An I/O error converts nothing (ordering O6): the range stays unwritten and reads as zeros, and the error is returned
+//     to the writer and to the next Sync of that file, once.
 //
 // # Locks, outermost first
 //

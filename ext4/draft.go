@@ -10,43 +10,45 @@ import (
 	"ext4img/journal"
 )
 
-// A Draft is a file's new content, or a new file, on its way. It is written through File, has no name, and takes nothing
-// away from what it is to replace until Commit, which is one step: a crash at any moment leaves the old content or the
-// new, whole, and of a draft that was not committed nothing.
+// A Draft is new content for a file, or a new file, that is being written. It is written through File and has no
+// name. Until Commit, the file that it is to replace stays as it is. Commit is one step: a crash at any moment leaves
+// either the old content or the new, complete. A crash before Commit leaves nothing of the draft.
 //
-// A file that exists stays the file that it is: number, links, permissions, owner, attributes, flags and times of access
-// and birth. Commit exchanges the block maps of the file and of the draft's inode, and the draft's inode, by then among
-// the orphans with the old content, is deleted. So links that nobody here knows of see the new content, too.
+// An existing file keeps its number, links, permissions, owner, attributes, flags, and times of access and birth.
+// Commit exchanges the block maps of the file and of the draft's inode. Then the draft's inode, which is an orphan
+// and has the old content, is deleted. So all names of the file see the new content.
 //
-// Nodes of an extent tree carry checksums of their inode's number and generation. The draft's inode has the one
-// generation that makes them the same as those of the file: then no node has to be written again, and any map can be
-// exchanged in one handle.
+// Nodes of an extent tree carry checksums that depend on the number and generation of their inode. The draft's inode
+// has the one generation with which these checksums are the same as for the file. So no node must be written again,
+// and any map can be exchanged in one handle.
 type Draft struct {
-	File *File // for its content; Commit and Discard close it
+	File *File // to write the content; Commit and Discard close it
 
 	fs     *FS
 	spot   names.Spot
 	o      DraftOptions
-	target *openInode // the file that gets the content; nil: the name is new, or is replaced
+	target *openInode // the file that gets the content; nil if the name is new or is replaced
 }
 
-// DraftOptions say what a Draft is for.
+// DraftOptions say how a Draft is to be used.
 type DraftOptions struct {
-	// New is what a new file belongs to and its permissions.
+	// New is the owner and the permissions of a new file.
 	New Attr
-	// SetPerm, SetUID and SetGID give a file that exists the permissions, the owner and the group of New, too.
+	// SetPerm, SetUID and SetGID say that an existing file also gets the permissions, the owner and the group of New.
 	SetPerm, SetUID, SetGID bool
-	// Size is how many bytes of content there will be, if that is known: syscall.ENOSPC or EFBIG before anything changes.
+	// Size is the number of bytes of the content, if known. If they do not fit, Draft returns syscall.ENOSPC or EFBIG
+	// before anything changes.
 	Size int64
-	// Follow: a symbolic link at the end of the path is followed, else it is syscall.ELOOP.
+	// Follow: a symbolic link at the end of the path is followed; otherwise it is an error, syscall.ELOOP.
 	Follow bool
-	// Name replaces the name and not the content: it leads to a new inode, and what it led to, which may be anything
-	// but a directory, loses a link.
+	// Name replaces the name and not the content: the name leads to a new inode, and the old inode, which may be
+	// anything but a directory, loses a link.
 	Name bool
 }
 
-// Draft begins the new content of what a path leads to, which need not exist. It judges all that Commit will ask for but
-// the room for a name: syscall.EISDIR for a directory, EPERM for what must not be changed, ENXIO for what has no content.
+// Draft begins new content for the file at a path, which need not exist. It checks everything that Commit needs,
+// except the room for a name. The errors are syscall.EISDIR for a directory, EPERM for a file that must not be
+// changed, ENXIO for a file without content.
 func (f *FS) Draft(name string, o DraftOptions) (*Draft, error) {
 	d, err := f.draft(root(name), o)
 	return d, pathError("create", name, err)
@@ -79,7 +81,7 @@ func (f *FS) draft(s names.Spot, o DraftOptions) (*Draft, error) {
 		}
 		f.hold(h, made, &n)
 		if old != 0 {
-			f.hold(h, old, &d.target) // so that its number stays its own
+			f.hold(h, old, &d.target) // so that its number is not used again
 		}
 		return nil
 	})
@@ -91,7 +93,7 @@ func (f *FS) draft(s names.Spot, o DraftOptions) (*Draft, error) {
 	return d, nil
 }
 
-// judge looks at what the draft is for before anything changes: the path, what will be freed, then the room.
+// judge checks, before anything changes, the path, the blocks that will be freed, and the free space.
 func (d *Draft) judge() error {
 	f := d.fs
 	v := f.vol.Journal.View()
@@ -110,7 +112,7 @@ func (d *Draft) judge() error {
 	return f.enough(v, uint64(end-first))
 }
 
-// find is where the draft goes, and what is there; 0 for nothing.
+// find finds the place of the draft, and the inode there, or 0.
 func (d *Draft) find(r journal.Reader) (p names.Place, ino layout.Ino, err error) {
 	f := d.fs
 	if d.o.Follow {
@@ -144,7 +146,7 @@ func (d *Draft) find(r journal.Reader) (p names.Place, ino layout.Ino, err error
 	return p, ino, f.mayOpen(ino, rec, true, os.O_CREATE|os.O_TRUNC)
 }
 
-// blank makes the draft's inode, one of the orphans; old is the file that is to get its content, or 0.
+// blank makes the draft's inode, which is one of the orphans. old is the file that is to get its content, or 0.
 func (d *Draft) blank(h *journal.Handle, p names.Place, old layout.Ino) (layout.Ino, error) {
 	f := d.fs
 	ino, rec, err := f.names.Tmpfile(h, p.Dir, names.Attr(d.o.New))
@@ -161,7 +163,7 @@ func (d *Draft) blank(h *journal.Handle, p names.Place, old layout.Ino) (layout.
 	return ino, nil
 }
 
-// Discard gives the draft up. After Commit it does nothing.
+// Discard deletes the draft. After Commit it does nothing.
 func (d *Draft) Discard() error {
 	if d.File.isClosed() {
 		return nil
@@ -176,9 +178,9 @@ func (d *Draft) Discard() error {
 	return err
 }
 
-// Commit puts the draft in its place; after an error it is discarded, and nothing has changed. Content that was written
-// by then is durable when the step is: with the next Sync of the file system, or of the file. syscall.ESTALE says that
-// the path leads to something else by now.
+// Commit puts the draft in its place. After an error the draft is discarded, and nothing has changed. Content written
+// before Commit becomes durable together with the step: with the next Sync of the file system, or of the file. The
+// error is syscall.ESTALE if the path leads to another file by now.
 func (d *Draft) Commit() error {
 	if d.File.isClosed() {
 		return pathError("commit", d.spot.String(), fs.ErrClosed)
@@ -212,8 +214,8 @@ func (d *Draft) giveName() error {
 	})
 }
 
-// exchange gives the target the draft's content, and the draft's inode that of the target. Content that fits into the
-// target's record goes there.
+// exchange exchanges the contents of the target and of the draft's inode. If the content fits into the target's
+// record, it goes there.
 func (d *Draft) exchange() error {
 	f, n, t := d.fs, d.File.n, d.target
 	small, err := n.content(t)
@@ -267,7 +269,7 @@ func (d *Draft) exchange() error {
 	return err
 }
 
-// setAttrs gives a file that existed what the options say.
+// setAttrs gives an existing file the attributes in the options.
 func (d *Draft) setAttrs(h *journal.Handle, ino layout.Ino) error {
 	rec, err := d.fs.vol.Inodes.Edit(h, ino)
 	if err != nil {
@@ -289,8 +291,8 @@ func (d *Draft) setAttrs(h *journal.Handle, ino layout.Ino) error {
 	return d.fs.names.ChmodACL(h, ino, d.o.New.Perm)
 }
 
-// content is what lies in the inode's record, if it fits into that of t. What does not moves to a block; then, and for
-// content in blocks, it is nil.
+// content returns the content in the inode's record, if it fits into the record of t. If it does not fit, it moves to
+// a block. For content in blocks, content returns nil.
 func (n *openInode) content(t *openInode) (small []byte, err error) {
 	fits := false
 	err = n.inode(func(v *journal.View, rec layout.Inode) error {
@@ -310,7 +312,7 @@ func (n *openInode) content(t *openInode) (small []byte, err error) {
 	return nil, n.moveOutOfInode()
 }
 
-// dropInline leaves a file whose data lies in its inode empty, with a map.
+// dropInline empties a file whose data lies in its inode, and gives it an empty map.
 func (f *FS) dropInline(h *journal.Handle, ino layout.Ino) error {
 	rec, err := f.vol.Inodes.Edit(h, ino)
 	if err != nil || !rec.HasFlag(layout.FlagInlineData) {

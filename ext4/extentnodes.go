@@ -11,10 +11,10 @@ import (
 // Node is one node of a file's block map.
 type Node = extent.Node
 
-// errEnough ends a walk that its caller has seen enough of.
+// errEnough ends a walk whose caller needs no more.
 var errEnough = errors.New("enough")
 
-// Nodes calls more for each node of the file's block map, each before those below it, until more returns false.
+// Nodes calls more for each node of the file's block map, each before the nodes below it, until more returns false.
 func (f *File) Nodes(more func(Node) bool) error {
 	err := f.n.inode(func(v *journal.View, rec layout.Inode) error {
 		if !rec.MapsBlocks() {

@@ -24,10 +24,10 @@ const (
 	FallocInsertRange   FallocMode = 0x20 // insert a hole; in whole blocks
 )
 
-// Fallocate changes the blocks of [off, off+length) as fallocate(2) does. Ranges are in bytes; KeepSize aside, the
-// modes exclude each other. All of them first hold off new direct I/O, wait for what is in flight and convert what
-// has completed; if that fails they stop with its error. Without enough free blocks for all of the range nothing is
-// allocated: syscall.ENOSPC.
+// Fallocate changes the blocks of [off, off+length) as fallocate(2) does. Offsets are in bytes. Apart from KeepSize,
+// the modes exclude each other. Every mode first holds off new direct I/O, waits for direct I/O in flight, and
+// converts what has completed; if that fails, it stops with the error. If there are not enough free blocks for the
+// whole range, nothing is allocated, and the error is syscall.ENOSPC.
 func (f *File) Fallocate(mode FallocMode, off, length int64) error {
 	err := checkFallocate(mode, off, length)
 	if e := f.openFor(aio.Write); err == nil || f.isClosed() {
@@ -39,7 +39,7 @@ func (f *File) Fallocate(mode FallocMode, off, length int64) error {
 	return f.wrap("fallocate", err)
 }
 
-// checkFallocate judges the arguments alone.
+// checkFallocate checks only the arguments.
 func checkFallocate(mode FallocMode, off, length int64) error {
 	keep := mode&FallocKeepSize != 0
 	if off < 0 || length <= 0 {
@@ -111,7 +111,7 @@ func (f *FS) blocks(off, length int64) (first, end layout.Lblk) {
 	return layout.Lblk(off / bs), layout.Lblk((off + length + bs - 1) / bs)
 }
 
-// inner are the blocks that lie wholly in a range of bytes: [first, end), empty if end <= first.
+// inner returns the blocks that lie wholly in a range of bytes: [first, end), empty if end <= first.
 func (n *openInode) inner(off, length int64) (first, end layout.Lblk) {
 	bs := int64(n.fs.vol.Geo.BlockSize)
 	return layout.Lblk((off + bs - 1) / bs), layout.Lblk((off + length) / bs)
@@ -133,9 +133,9 @@ func (n *openInode) preallocate(off, length int64, keep bool) error {
 	return n.grow(off+length, keep)
 }
 
-// Room tells whether a file, which need not exist, can get blocks for the bytes [off, off+length): syscall.ENOSPC if
-// not, syscall.EFBIG if no file can be so large. It changes nothing: who asks before it creates a file leaves nothing
-// half-done behind.
+// Room reports whether a file, which need not exist, can get blocks for the bytes [off, off+length). The error is
+// syscall.ENOSPC if not, and syscall.EFBIG if no file can be so large. It changes nothing. Callers use it before they
+// create a file, so as not to leave it half-done.
 func (f *FS) Room(name string, off, length int64) error {
 	if off < 0 || length < 0 {
 		return pathError("fallocate", name, syscall.EINVAL)
@@ -156,7 +156,7 @@ func (f *FS) Room(name string, off, length int64) error {
 	return pathError("fallocate", name, errors.Join(n.haveSpace(off, length), f.put(n)))
 }
 
-// enough compares a number of blocks with what is free.
+// enough compares a number of blocks with the number that is free.
 func (f *FS) enough(v *journal.View, need uint64) error {
 	free, err := f.vol.Space.FreeCount(v)
 	if err == nil && need > free {
@@ -165,7 +165,7 @@ func (f *FS) enough(v *journal.View, need uint64) error {
 	return err
 }
 
-// haveSpace refuses an allocation that cannot succeed before anything is changed.
+// haveSpace refuses an allocation that cannot succeed, before anything is changed.
 func (n *openInode) haveSpace(off, length int64) error {
 	fs := n.fs
 	first, end := fs.blocks(off, length)
@@ -199,8 +199,8 @@ func (n *openInode) grow(end int64, keep bool) error {
 	return n.update(timesCredits, func(h *journal.Handle) error { return n.wrote(h, end) })
 }
 
-// punchHole frees the whole blocks of a range and clears the parts of blocks at its ends. A range that reaches beyond
-// the end of the file takes the block it ends in with it, as in the kernel.
+// punchHole frees the whole blocks of a range and clears the parts of blocks at its ends. If the range reaches beyond
+// the end of the file, the block with the end is freed too, as in the kernel.
 func (n *openInode) punchHole(off, length int64) error {
 	size, err := n.size()
 	if err != nil || uint64(off) >= size {
@@ -223,7 +223,7 @@ func (n *openInode) punchHole(off, length int64) error {
 	return n.update(timesCredits, n.setTimes)
 }
 
-// zeroEnds clears what a range covers of blocks that it covers in part.
+// zeroEnds clears the bytes of a range in the blocks that the range covers only in part.
 func (n *openInode) zeroEnds(off, length int64) error {
 	bs := int64(n.fs.vol.Geo.BlockSize)
 	to := off + length
@@ -238,7 +238,7 @@ func (n *openInode) zeroEnds(off, length int64) error {
 	return nil
 }
 
-// zeroRange makes a range read as zeros and have blocks: whole blocks become unwritten, parts are cleared.
+// zeroRange makes a range read as zeros and have blocks: whole blocks become unwritten, parts of blocks are cleared.
 func (n *openInode) zeroRange(off, length int64, keep bool) error {
 	if err := n.haveSpace(off, length); err != nil {
 		return err
@@ -417,7 +417,7 @@ func (n *openInode) digHoles(off, length int64) error {
 	return n.update(timesCredits, n.setTimes)
 }
 
-// digExtent frees the runs of zero blocks of a part of an extent that fits into buf.
+// digExtent frees the runs of zero blocks in a part of an extent that fits into buf.
 func (n *openInode) digExtent(e layout.Extent, buf []byte) error {
 	bs := n.fs.vol.Geo.BlockSize
 	p := buf[:int(e.Len)*bs]

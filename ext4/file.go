@@ -13,8 +13,8 @@ import (
 	"ext4img/journal"
 )
 
-// A File is an open file. Its methods may be called from any goroutine; the position that Read, Write and Seek share
-// is one of the File's.
+// A File is an open file. Its methods may be called from any goroutine. Each File has one position, which Read, Write
+// and Seek share.
 type File struct {
 	fs   *FS
 	n    *openInode
@@ -23,13 +23,13 @@ type File struct {
 
 	mu      sync.Mutex
 	pos     int64
-	list    []fs.DirEntry // of a directory: what ReadDir has not returned yet
-	listErr error         // and what of it cannot be read
+	list    []fs.DirEntry // of a directory: the names that ReadDir has not returned yet
+	listErr error         // the error about parts of the directory that cannot be read
 	listed  bool
 	closed  bool
 }
 
-// allows tells whether the file is open for an operation at an offset.
+// allows checks that the file is open for an operation at an offset.
 func (f *File) allows(op aio.Op) error {
 	if err := f.openFor(op); err != nil {
 		return err
@@ -40,7 +40,7 @@ func (f *File) allows(op aio.Op) error {
 	return nil
 }
 
-// openFor tells whether the file is open for an operation.
+// openFor checks that the file is open for an operation.
 func (f *File) openFor(op aio.Op) error {
 	mode := f.flag & (os.O_RDONLY | os.O_WRONLY | os.O_RDWR)
 	switch {
@@ -60,7 +60,7 @@ func (f *File) isClosed() bool {
 	return f.closed
 }
 
-// wrap gives an error the operation and the path.
+// wrap adds the operation and the path to an error.
 func (f *File) wrap(op string, err error) error {
 	if err == io.EOF {
 		return err
@@ -83,16 +83,16 @@ func (f *File) ReadAt(p []byte, off int64) (int, error) {
 		return 0, f.wrap("read", err)
 	}
 	if f.n.end.Unwritten() > 0 {
-		_ = f.n.flushUnwritten() // the error is the writer's and the next Sync's
+		_ = f.n.flushUnwritten() // the error goes to the writer and to the next Sync
 	}
 	n, err := f.n.readAt(p, off)
 	return n, f.wrap("read", err)
 }
 
 // WriteAt writes to the file at off, as io.WriterAt, under the inode lock and with any alignment. It returns when the
-// range is converted. Who writes much uses a Queue.
+// range is converted. A Queue is faster for many writes.
 //
-// A file opened with os.O_APPEND takes no offsets, neither here nor in a Queue: syscall.EINVAL.
+// A file opened with os.O_APPEND accepts no offsets, neither here nor in a Queue: the error is syscall.EINVAL.
 func (f *File) WriteAt(p []byte, off int64) (int, error) {
 	if off < 0 {
 		return 0, f.wrap("write", syscall.EINVAL)
@@ -158,7 +158,7 @@ func (f *File) advance(pos int64) {
 // Values of whence for Seek, beside those of package io.
 const (
 	SeekData = 3 // the next written range at or after the offset
-	SeekHole = 4 // the next hole or unwritten range at or after the offset; the end of the file counts as one
+	SeekHole = 4 // the next hole or unwritten range at or after the offset; the end of the file counts as a hole
 )
 
 // Seek sets the position for the next Read or Write. With SeekData and SeekHole it finds written ranges as lseek(2)
@@ -261,8 +261,8 @@ func (f *File) Truncate(size int64) error {
 	return f.wrap("truncate", f.n.truncate(size))
 }
 
-// Sync makes everything written to the file so far durable. It returns, once, the error of a write that failed since
-// the last Sync, also if that write has reported it.
+// Sync makes everything written to the file so far durable. It returns the error of a write that failed since the
+// last Sync, even if the write itself has reported it, but only once.
 func (f *File) Sync() error {
 	if f.isClosed() {
 		return f.wrap("sync", fs.ErrClosed)
@@ -273,8 +273,8 @@ func (f *File) Sync() error {
 	return f.wrap("sync", f.n.sync())
 }
 
-// Close converts what was written and gives the file up; the last Close of a file waits for all of its requests. It does
-// not make anything durable: Sync does.
+// Close converts what was written and closes the file. The last Close of a file waits for all of its requests. It
+// makes nothing durable: Sync does.
 func (f *File) Close() error {
 	f.mu.Lock()
 	closed := f.closed
@@ -293,8 +293,8 @@ func (f *File) Close() error {
 	return f.wrap("close", err)
 }
 
-// Extents calls more for each extent of the file in order; holes are what is left out. It stops when more returns
-// false. Writes that were reported complete are converted; writes in flight are not waited for.
+// Extents calls more for each extent of the file in order, without holes, until more returns false. Writes that were
+// reported complete are converted. Extents does not wait for writes in flight.
 func (f *File) Extents(more func(layout.Extent) bool) error {
 	err := f.n.inode(func(v *journal.View, rec layout.Inode) error {
 		if !rec.MapsBlocks() {

@@ -9,18 +9,18 @@ import (
 	"ext4img/ext4/layout"
 )
 
-// A Filler writes the content of files that nobody else writes to at the time, in large pieces through a queue of the
-// device. Unlike with a Queue, blocks are allocated and converted in the order of the file, whatever order the device
-// completes in, so that the same input gives the same image. One goroutine uses it.
+// A Filler writes the content of files that are not written otherwise at the same time, in large pieces through a
+// queue of the device. Unlike with a Queue, blocks are allocated and converted in the order of the file, whatever the
+// order in which the device completes, so that the same input gives the same image. Only one goroutine may use it.
 type Filler struct {
 	fs    *FS
 	q     aio.Queue
 	arena *aio.Arena
 	size  int
 	free  [][]byte
-	file  *File // whose pieces are staged
+	file  *File // the file whose pieces are staged
 	stage []Piece
-	whole map[*byte][]byte // a piece's buffer, by its first byte
+	whole map[*byte][]byte // the whole buffer of a piece, by its first byte
 }
 
 // NewFiller makes a Filler that has depth pieces of at most size bytes in flight.
@@ -36,7 +36,7 @@ func (f *FS) NewFiller(depth, size int) (*Filler, error) {
 		return nil, errors.Join(err, q.Close())
 	}
 	l := &Filler{fs: f, q: q, arena: arena, size: size, whole: make(map[*byte][]byte)}
-	aio.Register(q, arena) // without it, it is only slower
+	aio.Register(q, arena) // if this fails, transfers are only slower
 	for range depth {
 		buf, err := arena.Alloc(size)
 		if err != nil {
@@ -48,7 +48,7 @@ func (f *FS) NewFiller(depth, size int) (*Filler, error) {
 	return l, nil
 }
 
-// Buffer is where the next piece's bytes go: as many as NewFiller was told, rounded up to whole blocks.
+// Buffer returns the buffer for the next piece: the size given to NewFiller, rounded up to whole blocks.
 func (l *Filler) Buffer() ([]byte, error) {
 	if len(l.free) == 0 {
 		if err := l.Flush(); err != nil {
@@ -58,8 +58,8 @@ func (l *Filler) Buffer() ([]byte, error) {
 	return l.free[len(l.free)-1], nil
 }
 
-// Put takes the first n bytes of Buffer as the content of a file from off on, which is a multiple of the block size
-// and behind what was put before. If n is not one, the file ends there.
+// Put takes the first n bytes of Buffer as the content of a file from off on. off must be a multiple of the block
+// size, and after the pieces put before. If n is not a multiple of the block size, the file ends there.
 func (l *Filler) Put(f *File, off int64, n int) error {
 	if f != l.file {
 		if err := l.Flush(); err != nil {
@@ -79,7 +79,7 @@ func (l *Filler) Put(f *File, off int64, n int) error {
 	return nil
 }
 
-// Flush writes what was put.
+// Flush writes the pieces that were put.
 func (l *Filler) Flush() error {
 	stage, f := l.stage, l.file
 	l.stage, l.file = nil, nil
@@ -109,7 +109,7 @@ func (l *Filler) Flush() error {
 	return nil
 }
 
-// write allocates, writes and converts, in this order (ordering O1).
+// write allocates blocks, writes the pieces and converts their ranges, in this order (ordering O1).
 func (l *Filler) write(n *openInode, stage []Piece) error {
 	bs := int64(l.fs.vol.Geo.BlockSize)
 	if err := n.zeroTail(stage[0].Off + 1); err != nil {
@@ -122,7 +122,7 @@ func (l *Filler) write(n *openInode, stage []Piece) error {
 	}
 	for _, p := range stage {
 		if err := l.send(n, p); err != nil {
-			e := l.wait() // the buffers are used again
+			e := l.wait() // the buffers will be used again
 			return errors.Join(err, e)
 		}
 	}
@@ -142,7 +142,7 @@ func (l *Filler) write(n *openInode, stage []Piece) error {
 // blockRange is a range of bytes, whole blocks.
 type blockRange struct{ Off, Len int64 }
 
-// joined are the ranges that pieces in ascending order cover, in whole blocks.
+// joined returns the ranges that pieces in ascending order cover, in whole blocks.
 func joined(stage []Piece, bs int64) (out []blockRange) {
 	for _, p := range stage {
 		n := (int64(len(p.Data)) + bs - 1) / bs * bs
@@ -155,7 +155,7 @@ func joined(stage []Piece, bs int64) (out []blockRange) {
 	return out
 }
 
-// send submits a piece, padded to whole blocks: a request for each extent that it lies in.
+// send submits a piece, padded to whole blocks, with one request for each extent in which it lies.
 func (l *Filler) send(n *openInode, p Piece) error {
 	bs := int64(l.fs.vol.Geo.BlockSize)
 	size := (int64(len(p.Data)) + bs - 1) / bs * bs
@@ -185,7 +185,7 @@ func (l *Filler) send(n *openInode, p Piece) error {
 	return nil
 }
 
-// wait reaps everything in flight; the first error counts.
+// wait reaps everything in flight, and returns the first error.
 func (l *Filler) wait() (first error) {
 	for {
 		done, err := l.q.Reap(1)
@@ -203,12 +203,12 @@ func (l *Filler) wait() (first error) {
 	}
 }
 
-// Close ends the queue and gives the memory back. What was put and not flushed is dropped.
+// Close ends the queue and frees the memory. Pieces that were put and not flushed are dropped.
 func (l *Filler) Close() error {
 	return errors.Join(l.q.Close(), l.arena.Close())
 }
 
-// Drop forgets what was put and not flushed.
+// Drop forgets the pieces that were put and not flushed.
 func (l *Filler) Drop() {
 	for _, p := range l.stage {
 		l.free = append(l.free, l.whole[&p.Data[:1][0]])

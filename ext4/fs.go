@@ -23,7 +23,8 @@ type Options struct {
 	Journal aio.Device
 	// Clock gives the time of new timestamps; nil is time.Now.
 	Clock func() time.Time
-	// CommitInterval is the longest time a change stays uncommitted; 0 leaves commits to Sync, Close and a full log.
+	// CommitInterval is the longest time that a change stays uncommitted. If it is 0, only Sync, Close and a full log
+	// cause commits.
 	CommitInterval time.Duration
 	// CacheBytes bounds the memory for cached metadata; 0 is 64 MiB.
 	CacheBytes int
@@ -37,17 +38,17 @@ type FS struct {
 	mu     sync.Mutex
 	nodes  map[layout.Ino]*openInode // inodes with an open File or an operation under way
 	queues map[*Queue]bool
-	urgent atomic.Int32 // who waits for requests of queues without being at one
+	urgent atomic.Int32 // number of goroutines that wait for requests of queues without being at one
 	stats  counters
 }
 
-// Open opens the file system on a device. A journal that needs recovery is recovered first: on the device, or, for
-// Options.ReadOnly, in memory over it. Orphans are deleted or truncated if the file system is opened for writing; one
-// that is damaged is left as it is, and Warnings names it.
+// Open opens the file system on a device. If the journal needs recovery, Open first recovers it: on the device or,
+// with Options.ReadOnly, in memory over it. If the file system is opened for writing, orphans are deleted or
+// truncated. A damaged orphan stays as it is, and Warnings names it.
 //
-// A file system with an incompatible feature that is not known here is refused; one with an unknown read-only
-// compatible feature can be opened for reading only. One whose metadata overlap each other is refused for writing. An
-// Open that is refused has written nothing. Open does not close the device when it fails.
+// A file system with an unknown incompatible feature is refused. One with an unknown read-only compatible feature can
+// be opened only for reading. One whose metadata overlap is refused for writing. If Open refuses, it has written
+// nothing. It does not close the device if it fails.
 func Open(dev aio.Device, o Options) (*FS, error) {
 	v, err := volume.Open(dev, volume.Options{
 		ReadOnly: o.ReadOnly, Journal: o.Journal, Clock: o.Clock, CommitInterval: o.CommitInterval, CacheBytes: o.CacheBytes,
@@ -63,30 +64,31 @@ func Open(dev aio.Device, o Options) (*FS, error) {
 	return f, nil
 }
 
-// over is the file system of a volume.
+// over makes an FS over a volume.
 func over(v *volume.Volume) *FS {
 	f := &FS{vol: v, nodes: make(map[layout.Ino]*openInode), queues: make(map[*Queue]bool)}
 	f.names = names.New(v, f.held)
 	return f
 }
 
-// held tells whether an inode is in use.
+// held reports whether an inode is in use.
 func (f *FS) held(ino layout.Ino) bool {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	return f.nodes[ino] != nil
 }
 
-// ApplyFast recovers the log of a device and applies the fast commits that follow it, and leaves the rest of a recovery,
-// the orphans, to who asked. A log without fast commits is merely replayed.
+// ApplyFast recovers the log of a device and applies the fast commits that follow it. Its caller takes care of the
+// orphans. A log without fast commits is only replayed.
 func ApplyFast(dev aio.Device) error { return Replay(dev, nil) }
 
-// Replay is ApplyFast for a file system whose log may be on another device; nil if it is not.
+// Replay is ApplyFast for a file system whose log may be on another device; log is nil if it is not.
 func Replay(dev, log aio.Device) error {
 	return volume.Recover(dev, volume.Options{Journal: log, FastCommits: fastcommit.Apply})
 }
 
-// ExternalLog is the log on a device of its own: behind a superblock that carries the UUID the file system names.
+// ExternalLog is the log on a device of its own. There it follows a superblock with the UUID that the file system
+// names.
 func ExternalLog(s layout.Superblock, dev aio.Device) (*journal.Area, error) {
 	return volume.ExternalLog(s, dev)
 }
@@ -97,18 +99,18 @@ func (f *FS) Geometry() *layout.Geometry { return f.vol.Geo }
 // ReadOnly tells whether the file system refuses changes.
 func (f *FS) ReadOnly() bool { return f.vol.ReadOnly() }
 
-// Recovery is what Open recovered from the log, nil if the log was clean.
+// Recovery is what Open recovered from the log; nil if the log was clean.
 func (f *FS) Recovery() *journal.Recovery { return f.vol.Recovery() }
 
 // Super returns a copy of the superblock as it is now.
 func (f *FS) Super() (layout.Superblock, error) { return f.vol.Super() }
 
-// Warnings lists what Open found wrong and could do without: orphans that stay on their list since they are damaged, a
-// file system that is marked as one with errors. In the order in which they were found.
+// Warnings lists the defects that Open has met and tolerated, in the order in which it met them: damaged orphans,
+// which stay on their list, and a file system marked as having errors.
 func (f *FS) Warnings() []error { return f.vol.Warnings() }
 
-// FreeBlocks is the number of blocks that new files can take: what is free, without what is set aside for the splits of
-// unwritten extents, a fiftieth of the file system and at most 4096 clusters (as the kernel's statfs).
+// FreeBlocks is the number of blocks that new files can take: the free blocks without those set aside for splits of
+// unwritten extents, which are a fiftieth of the file system and at most 4096 clusters (as in the kernel's statfs).
 func (f *FS) FreeBlocks() (uint64, error) {
 	v := f.vol.Journal.View()
 	defer v.Close()
@@ -132,7 +134,7 @@ func (f *FS) Sync() error {
 	return first
 }
 
-// openNodes returns the inodes in use now, each with one more reference.
+// openNodes returns the nodes of all inodes in use now, each with one more reference.
 func (f *FS) openNodes() []*openInode {
 	f.mu.Lock()
 	defer f.mu.Unlock()

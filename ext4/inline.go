@@ -6,11 +6,11 @@ import (
 	"ext4img/journal"
 )
 
-// inlineCredits is what moving a file's data out of its inode may change.
+// inlineCredits is the number of blocks that moving a file's data out of its inode may change.
 func (f *FS) inlineCredits() int { return f.allocCredits() + f.vol.Attrs.Credits(0) }
 
-// moveOutOfInode gives a file whose data lies in its inode a block map, and the data its block. The block gets the data
-// while the handle that maps it runs, so that no commit can come between (ordering O1).
+// moveOutOfInode gives a file whose data lies in its inode a block map, and writes the data to a block while the
+// handle that maps it runs, so that no commit can come between (ordering O1).
 func (n *openInode) moveOutOfInode() error {
 	fs := n.fs
 	if fs.vol.Geo.Incompat&layout.IncompatInlineData == 0 {
@@ -55,8 +55,8 @@ func (n *openInode) moveOutOfInode() error {
 	})
 }
 
-// fitInline prepares a file whose data lies in its inode for a new size: the data is cut or filled up with zeros, and moves
-// out if that does not fit.
+// fitInline prepares a file whose data lies in its inode for a new size. The data is cut or extended with zeros. If
+// it does not fit then, it moves to a block.
 func (n *openInode) fitInline(size int64) error {
 	inline := false
 	err := n.inode(func(_ *journal.View, rec layout.Inode) error {
@@ -77,7 +77,7 @@ func (n *openInode) fitInline(size int64) error {
 	return n.moveOutOfInode()
 }
 
-// writeInline writes to a file whose data lies in its inode, or may begin to, if it will fit.
+// writeInline writes to a file whose data lies in its inode, or may begin to, if the result fits there.
 func (n *openInode) writeInline(p []byte, off int64) (fits bool, err error) {
 	fs := n.fs
 	end := off + int64(len(p))
@@ -94,8 +94,9 @@ func (n *openInode) writeInline(p []byte, off int64) (fits bool, err error) {
 	})
 }
 
-// changeInline changes data that lies in the inode: change gets what is there and how much there may be, and gives what is
-// to be there instead, or nil if that is too much: then nothing changes and fits is false, as for a file that has blocks.
+// changeInline changes data that lies in the inode. change gets the present data and the largest size, and returns
+// the new data, or nil if that is too large. In that case, and for a file with blocks, nothing changes and fits is
+// false.
 func (n *openInode) changeInline(change func(data []byte, room int64) []byte) (fits bool, err error) {
 	fs := n.fs
 	err = n.update(fs.inlineCredits(), func(h *journal.Handle) error {
@@ -124,8 +125,8 @@ func (n *openInode) changeInline(change func(data []byte, room int64) []byte) (f
 	return fits, err
 }
 
-// inlineRoom is how many bytes an inode can hold itself: 0 unless it is that of a regular file whose data lies there, or
-// which is empty and has no blocks.
+// inlineRoom is the number of bytes that the inode of a regular file can hold itself. It is 0 unless its data lies
+// there, or the file is empty and has no blocks.
 func (f *FS) inlineRoom(r journal.Reader, ino layout.Ino, rec layout.Inode) (int, error) {
 	if f.vol.Geo.Incompat&layout.IncompatInlineData == 0 || !rec.IsRegular() {
 		return 0, nil
@@ -147,7 +148,7 @@ func (f *FS) inlineRoom(r journal.Reader, ino layout.Ino, rec layout.Inode) (int
 	return layout.InodeBlockSize + room, nil
 }
 
-// putInline makes data the content of an inode that has the room. The size is the caller's to set.
+// putInline makes data the content of an inode that has room for it. The caller sets the size.
 func (f *FS) putInline(h *journal.Handle, ino layout.Ino, data []byte) error {
 	rec, err := f.vol.Inodes.Edit(h, ino)
 	if err != nil {

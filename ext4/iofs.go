@@ -25,7 +25,7 @@ func (f *FS) openFile(name string, flag int, a Attr) (*File, error) {
 	n, err := f.lookupNode(root(name), flag)
 	if isNotExist(err) && flag&os.O_CREATE != 0 {
 		if n, err = f.createNode(name, flag, a); errors.Is(err, fs.ErrExist) && flag&os.O_EXCL == 0 {
-			n, err = f.lookupNode(root(name), flag) // somebody else was first
+			n, err = f.lookupNode(root(name), flag) // another goroutine was first
 		}
 	}
 	if err != nil {
@@ -34,7 +34,7 @@ func (f *FS) openFile(name string, flag int, a Attr) (*File, error) {
 	return f.opened(n, name, flag)
 }
 
-// opened is the File of an inode that is held for it.
+// opened makes the File for an inode that was held for it.
 func (f *FS) opened(n *openInode, name string, flag int) (*File, error) {
 	file := &File{fs: f, n: n, name: name, flag: flag}
 	if flag&os.O_TRUNC != 0 && flag&(os.O_WRONLY|os.O_RDWR) != 0 {
@@ -45,7 +45,8 @@ func (f *FS) opened(n *openInode, name string, flag int) (*File, error) {
 	return file, nil
 }
 
-// lookupNode finds what a spot leads to and takes a reference, under the view: no handle can free it in between.
+// lookupNode finds the inode of a spot and takes a reference while it holds the view, so that no handle can free it
+// in between.
 func (f *FS) lookupNode(s names.Spot, flag int) (*openInode, error) {
 	writing := flag&(os.O_WRONLY|os.O_RDWR) != 0
 	v := f.vol.Journal.View()
@@ -64,7 +65,7 @@ func (f *FS) lookupNode(s names.Spot, flag int) (*openInode, error) {
 	return f.get(ino), nil
 }
 
-// mayOpen judges whether a file can be opened in this way.
+// mayOpen checks whether a file can be opened in this way.
 func (f *FS) mayOpen(ino layout.Ino, rec layout.Inode, writing bool, flag int) error {
 	switch {
 	case rec.IsDir() && (writing || flag&os.O_CREATE != 0):
@@ -108,7 +109,7 @@ func (f *FS) Create(name string, a Attr) (*File, error) {
 	return file, pathError("create", name, err)
 }
 
-// Open opens a file or directory for reading: fs.FS, whose paths have no leading slash.
+// Open opens a file or directory for reading. It implements fs.FS, whose paths have no leading slash.
 func (f *FS) Open(name string) (fs.File, error) {
 	if !fs.ValidPath(name) {
 		return nil, &fs.PathError{Op: "open", Path: name, Err: fs.ErrInvalid}
@@ -120,7 +121,7 @@ func (f *FS) Open(name string) (fs.File, error) {
 	return file, nil
 }
 
-// ReadFile returns the content of a file: fs.ReadFileFS, whose paths have no leading slash.
+// ReadFile returns the content of a file. It implements fs.ReadFileFS, whose paths have no leading slash.
 func (f *FS) ReadFile(name string) ([]byte, error) {
 	if !fs.ValidPath(name) {
 		return nil, &fs.PathError{Op: "open", Path: name, Err: fs.ErrInvalid}
@@ -144,7 +145,7 @@ func (f *FS) readFile(name string) ([]byte, error) {
 	return file.readAll(info.Size())
 }
 
-// readAll reads the whole file, in pieces: a size alone justifies no memory.
+// readAll reads the whole file in pieces: a large i_size alone must not allocate memory.
 func (f *File) readAll(size int64) ([]byte, error) {
 	var out []byte
 	for {
@@ -161,11 +162,11 @@ func (f *File) readAll(size int64) ([]byte, error) {
 	}
 }
 
-// ReadLink is Readlink under the name that fs.ReadLinkFS gives it.
+// ReadLink is Readlink, under the name that fs.ReadLinkFS has for it.
 func (f *FS) ReadLink(name string) (string, error) { return f.Readlink(name) }
 
-// ReadDir lists a directory, sorted by name. An error names the parts of it that cannot be read; the names in the others are
-// returned with it, and fs.WalkDir goes on to them.
+// ReadDir lists a directory, sorted by name. If parts of it cannot be read, the error names them, and the names in
+// the other parts are returned with it; fs.WalkDir goes on to those.
 func (f *FS) ReadDir(name string) ([]fs.DirEntry, error) {
 	v := f.vol.Journal.View()
 	defer v.Close()
@@ -178,8 +179,8 @@ func (f *FS) ReadDir(name string) ([]fs.DirEntry, error) {
 	return list, pathError("readdir", name, err)
 }
 
-// ReadDir lists an open directory as fs.ReadDirFile: with n > 0 at most n names a call, and io.EOF at the end. Parts that
-// cannot be read are told as by FS.ReadDir, once: with n > 0 after the last name.
+// ReadDir lists an open directory as fs.ReadDirFile does: with n > 0 at most n names in a call, and io.EOF at the
+// end. Parts that cannot be read are reported as by FS.ReadDir, once: with n > 0 after the last name.
 func (f *File) ReadDir(n int) ([]fs.DirEntry, error) {
 	if f.isClosed() {
 		return nil, f.wrap("readdir", fs.ErrClosed)

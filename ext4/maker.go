@@ -11,22 +11,22 @@ import (
 	"ext4img/journal"
 )
 
-// ErrOutside says that a path leads out of the directory that a Maker works beneath.
+// ErrOutside says that a path leads out of the directory beneath which a Maker works.
 var ErrOutside = errors.New("leads out of the directory")
 
-// An Entry is a file for a Maker: everything that an inode says of it.
+// An Entry is a file for a Maker to make: all properties of an inode.
 type Entry struct {
 	Path         string // beneath the Maker's directory; "" or "." is the directory itself
 	Mode         uint16 // i_mode: type and permissions
 	UID, GID     uint32
 	Atime, Mtime time.Time // zero: now
-	Target       string    // of a symbolic link
-	LinkTo       string    // beneath the directory: a file that gets one more name; all else is left out then
+	Target       string    // text of a symbolic link
+	LinkTo       string    // beneath the directory: an existing file that gets one more name; all other fields are ignored then
 	Major, Minor uint32    // of a device
 	Xattrs       map[string][]byte
-	Size         int64   // of a regular file, bytes
+	Size         int64   // size of a regular file, bytes
 	Data         []Piece // its content, in ascending order; the rest are holes
-	File         *File   // its content instead of Size and Data: of Maker.Temp, and still open
+	File         *File   // its content instead of Size and Data: an open file of Maker.Temp
 }
 
 // A Piece is a part of a file's content. It begins at a multiple of the block size.
@@ -35,7 +35,7 @@ type Piece struct {
 	Data []byte
 }
 
-// An XattrError says which attribute an entry cannot have.
+// An XattrError says which attribute an entry cannot have, and why.
 type XattrError struct {
 	Name string
 	Err  error
@@ -47,19 +47,19 @@ func (e *XattrError) Error() string { return e.Name + ": " + e.Err.Error() }
 // Unwrap is the reason.
 func (e *XattrError) Unwrap() error { return e.Err }
 
-// A Maker makes files beneath one directory as GNU tar does when it extracts, and changes nothing outside that directory,
-// whatever the names, the symbolic links that are there and those that are made say:
+// A Maker makes files beneath one directory, as GNU tar does when it extracts. It changes nothing outside that
+// directory, whatever names and symbolic links exist or are made:
 //
-//   - A path is relative to the directory, with or without a leading slash. One with ".." is refused: ErrOutside.
-//   - A symbolic link on the way to a name is followed as long as it stays beneath the directory: ErrOutside if not. An
-//     absolute one stays there only if the directory is the root. Links that the Maker has made itself are followed only if
-//     they are relative and without "..".
-//   - Directories that are missing on the way are made.
-//   - A name that exists is replaced, in one step: by a file that cannot be made it is not. A directory is
-//     replaced only if it is empty. A directory for a directory changes what its inode says, and its content stays.
-//   - The time of modification that an entry gives a directory stays when names are made in the directory later.
+//   - A path is relative to the directory, with or without a leading slash. A path with ".." is refused: ErrOutside.
+//   - A symbolic link on the way to a name is followed as long as it stays beneath the directory; otherwise the error is
+//     ErrOutside. An absolute link stays there only if the directory is the root. Links that the Maker itself has made are
+//     followed only if they are relative and without "..".
+//   - Missing directories on the way are made.
+//   - A name that exists is replaced, in one step, unless the new file cannot be made. A directory is replaced only if it is
+//     empty. A directory over a directory changes the attributes of the old one, whose content stays.
+//   - The modification time that an entry gives a directory stays when names are made in the directory later.
 //
-// One goroutine uses it.
+// Only one goroutine may use it.
 type Maker struct {
 	fs      *FS
 	base    *openInode
@@ -68,8 +68,8 @@ type Maker struct {
 	astray  map[layout.Ino]struct{} // symbolic links made here that are not followed
 }
 
-// NewMaker makes a Maker for a directory, which exists. Directories that are missing on the way to a name get the
-// attributes missing.
+// NewMaker makes a Maker for an existing directory. Missing directories on the way to a name get the attributes in
+// missing.
 func (f *FS) NewMaker(dir string, missing Attr) (*Maker, error) {
 	n, err := f.lookupDir(dir)
 	if err != nil {
@@ -78,7 +78,7 @@ func (f *FS) NewMaker(dir string, missing Attr) (*Maker, error) {
 	return &Maker{fs: f, base: n, missing: missing, timed: map[layout.Ino]struct{}{}, astray: map[layout.Ino]struct{}{}}, nil
 }
 
-// lookupDir finds a directory and takes a reference, so that no other gets its number.
+// lookupDir finds a directory and takes a reference, so that its number is not used again.
 func (f *FS) lookupDir(dir string) (*openInode, error) {
 	v := f.vol.Journal.View()
 	defer v.Close()
@@ -92,12 +92,12 @@ func (f *FS) lookupDir(dir string) (*openInode, error) {
 // Close ends the use of the directory.
 func (m *Maker) Close() error { return m.fs.put(m.base) }
 
-// Make makes files in the order given, as many as fit in a transaction in one handle, and returns how many there are now;
-// the error is that of the next one, of which nothing is there but perhaps directories on its way. An attribute that the
-// file cannot have is an *XattrError.
+// Make makes files in the order given, as many as fit in a transaction in one handle, and returns how many exist now.
+// The error is that of the next entry, of which nothing exists except perhaps directories on its way. If the file
+// cannot have an attribute, it is an *XattrError.
 //
-// Content is on the device before the handle stops, so that no commit can come between (ordering O1). The same entries
-// in the same calls give the same image.
+// Content is on the device before the handle stops, so that no commit can come between (ordering O1). The same
+// entries in the same calls give the same image.
 func (m *Maker) Make(entries []Entry) (made int, err error) {
 	for made < len(entries) {
 		n, err := m.some(entries[made:])
@@ -109,8 +109,8 @@ func (m *Maker) Make(entries []Entry) (made int, err error) {
 	return made, nil
 }
 
-// Temp opens a new file without a name, near the directory that path is in. It gets a name, the path or another one, by an
-// Entry; without one it ends with its Close, or with a crash.
+// Temp opens a new file without a name, near the directory of path. An Entry gives it a name, path or another one.
+// Without an Entry it is deleted when it is closed, or by recovery after a crash.
 func (m *Maker) Temp(path string) (*File, error) {
 	parts, err := pathParts(path)
 	if err != nil {
@@ -152,7 +152,7 @@ func (s *making) temp(parts []string, n **openInode) error {
 	return nil
 }
 
-// some makes entries in one handle. When one fails the handle is undone, and those before it are made in another.
+// some makes entries in one handle. If one fails, it cancels the handle and makes the entries before it in another.
 func (m *Maker) some(entries []Entry) (made int, err error) {
 	credits := m.fs.names.Credits() + contentCredits
 	for {
@@ -165,7 +165,7 @@ func (m *Maker) some(entries []Entry) (made int, err error) {
 			if err := s.ended(tid); err != nil || s.made > 0 {
 				return s.made, err
 			}
-			continue // only directories on the way
+			continue // only directories on the way were made
 		}
 		tooLarge := errors.Is(err, journal.ErrTooLarge)
 		switch {
@@ -173,7 +173,7 @@ func (m *Maker) some(entries []Entry) (made int, err error) {
 			return 0, err
 		case tooLarge && (s.made == 0 || len(entries) == 1):
 			return m.inSteps(&entries[0], err)
-		case tooLarge && s.made == len(entries): // with what the quotas need for so many owners
+		case tooLarge && s.made == len(entries): // the quotas need credits for each owner
 			entries = entries[:s.made/2]
 		case s.made == 0 || s.made == len(entries):
 			return 0, err
@@ -184,8 +184,8 @@ func (m *Maker) some(entries []Entry) (made int, err error) {
 }
 
 const (
-	// contentCredits is what the content and the attributes of an entry change as a rule; a handle that needs more gets it
-	// while the transaction has room.
+	// contentCredits is the number of blocks that the content and the attributes of an entry usually change. A handle
+	// that needs more grows while the transaction has room.
 	contentCredits = 16
 	// maxReplaced bounds the files that one handle replaces: they are orphans until it has ended.
 	maxReplaced = 64
@@ -198,19 +198,19 @@ var errGrown = errors.New("the transaction is full")
 type making struct {
 	m       *Maker
 	h       *journal.Handle
-	credits int // what one entry may need
+	credits int // credits that one entry may need
 	made    int
 	grown   bool // directories were made on the way to the entry that comes next
 
-	names []string     // the directory of the last entry, from the Maker's on
-	inos  []layout.Ino // the Maker's directory, and those of names
+	names []string     // the directory of the last entry, relative to the Maker's
+	inos  []layout.Ino // the Maker's directory, and the directories of names
 
 	fresh []fresh      // inodes that this handle has made or given a time
-	gone  []*openInode // what was replaced
+	gone  []*openInode // inodes whose name was replaced
 	runs  []run        // content, in the order of its allocation
 }
 
-// fresh is what the Maker is to remember of an inode.
+// fresh is what the Maker remembers of an inode.
 type fresh struct {
 	ino           layout.Ino
 	timed, astray bool
@@ -220,7 +220,7 @@ func (m *Maker) begin(h *journal.Handle, credits int) *making {
 	return &making{m: m, h: h, credits: credits, inos: []layout.Ino{m.base.ino}}
 }
 
-// ended carries what the handle has done over to the Maker, and frees what was replaced.
+// ended copies the results of the handle to the Maker, and frees the inodes that were replaced.
 func (s *making) ended(tid journal.TID) (err error) {
 	for _, x := range s.fresh {
 		setIn(s.m.timed, x.ino, x.timed)
@@ -243,7 +243,7 @@ func setIn(set map[layout.Ino]struct{}, ino layout.Ino, in bool) {
 	}
 }
 
-// knows tells what is remembered of an inode: by this handle, else by the Maker.
+// knows returns what is remembered of an inode: by this handle, or else by the Maker.
 func (s *making) knows(ino layout.Ino) fresh {
 	for i := len(s.fresh) - 1; i >= 0; i-- {
 		if s.fresh[i].ino == ino {
@@ -273,7 +273,7 @@ func (s *making) run(entries []Entry) error {
 	return s.write()
 }
 
-// missing makes a directory on the way to an entry.
+// missing makes a missing directory on the way to an entry.
 func (s *making) missing(dir layout.Ino, name string) (layout.Ino, error) {
 	if room := s.h.Room(); s.grown && room < s.credits && s.h.Extend(s.credits-room) != nil {
 		return 0, errGrown
@@ -294,7 +294,7 @@ func (s *making) missing(dir layout.Ino, name string) (layout.Ino, error) {
 	return made, nil
 }
 
-// inDir runs fn, which changes names in a directory. A time that an entry has given the directory stays.
+// inDir runs fn, which changes names in a directory. If an entry has given the directory a time, that time stays.
 func (s *making) inDir(dir layout.Ino, fn func() error) error {
 	if !s.knows(dir).timed {
 		return fn()

@@ -14,7 +14,7 @@ import (
 	"ext4img/journal"
 )
 
-// entry makes one file. All that can be known is looked at before the first change.
+// entry makes one file. It checks as much as possible before the first change.
 func (s *making) entry(e *Entry) error {
 	parts, err := pathParts(e.Path)
 	if err != nil {
@@ -62,7 +62,7 @@ func (s *making) entry(e *Entry) error {
 	return s.inDir(dir, func() error { return s.create(e, p, source) })
 }
 
-// source finds the file that is to get one more name.
+// source finds the file that is to get another name.
 func (s *making) source(name string) (layout.Ino, error) {
 	parts, err := pathParts(name)
 	if err != nil {
@@ -80,7 +80,7 @@ func (s *making) source(name string) (layout.Ino, error) {
 	return ino, err
 }
 
-// linkable tells whether a file can have one more name.
+// linkable checks whether a file can have another name.
 func (s *making) linkable(ino layout.Ino) error {
 	rec, err := s.m.fs.vol.Inodes.Read(s.h, ino)
 	switch {
@@ -94,7 +94,8 @@ func (s *making) linkable(ino layout.Ino) error {
 	return nil
 }
 
-// old deals with what has the name already: done if it is what the entry asks for, else it is gone.
+// old handles an inode that has the name already. done is true if it is what the entry asks for; otherwise the name
+// is free afterwards.
 func (s *making) old(e *Entry, p names.Place, old, source layout.Ino) (done bool, err error) {
 	f := s.m.fs
 	rec, err := f.vol.Inodes.Read(s.h, old)
@@ -119,7 +120,7 @@ func (s *making) old(e *Entry, p names.Place, old, source layout.Ino) (done bool
 	return false, s.inDir(p.Dir, func() error { return f.names.RemoveFrom(s.h, p, old) })
 }
 
-// create makes a file under a name that is free.
+// create makes a file with a name that is free.
 func (s *making) create(e *Entry, p names.Place, source layout.Ino) error {
 	f := s.m.fs
 	switch {
@@ -158,7 +159,8 @@ func (s *making) named(e *Entry, p names.Place) error {
 	return s.attributes(e, n.ino)
 }
 
-// attributes sets what an entry says of an inode: access lists last, since they have a say in the permissions.
+// attributes sets the attributes of an entry on an inode. Access control lists come last, since they affect the
+// permissions.
 func (s *making) attributes(e *Entry, ino layout.Ino) error {
 	f := s.m.fs
 	rec, err := f.vol.Inodes.Edit(s.h, ino)
@@ -173,7 +175,7 @@ func (s *making) attributes(e *Entry, ino layout.Ino) error {
 		s.fresh = append(s.fresh, fresh{ino: ino, timed: !e.Mtime.IsZero()})
 	}
 	if rec.IsDir() && len(e.Xattrs) == 0 {
-		return f.names.ChmodACL(s.h, ino, rec.Mode()) // of a directory that was there
+		return f.names.ChmodACL(s.h, ino, rec.Mode()) // for a directory that existed
 	}
 	for _, attr := range slices.Sorted(maps.Keys(e.Xattrs)) {
 		if !names.IsACL(attr) {
@@ -254,7 +256,7 @@ func (s *making) fill(e *Entry, p names.Place, ino layout.Ino, rec layout.Inode)
 	return s.m.fs.names.InitSpecial(rec, e.Mode&layout.ModeTypeMask, e.Major, e.Minor)
 }
 
-// content gives a regular file its size and its data, in blocks or, if it fits there, in the inode.
+// content gives a regular file its size and its data, in the inode if it fits there, or else in blocks.
 func (s *making) content(e *Entry, ino layout.Ino, rec layout.Inode) error {
 	bs := s.m.fs.vol.Geo.BlockSize
 	if len(e.Data) == 1 && e.Data[0].Off == 0 && int64(len(e.Data[0].Data)) == e.Size {
@@ -290,7 +292,7 @@ func (s *making) content(e *Entry, ino layout.Ino, rec layout.Inode) error {
 	return s.m.fs.vol.Inodes.SetSize(s.h, ino, uint64(e.Size))
 }
 
-// add notes content for an extent.
+// add records content for an extent.
 func (s *making) add(x layout.Extent, data []byte) {
 	if n := len(s.runs); n == 0 || s.runs[n-1].end != x.Pblk {
 		s.runs = append(s.runs, run{start: x.Pblk, end: x.Pblk})
@@ -300,7 +302,7 @@ func (s *making) add(x layout.Extent, data []byte) {
 	r.pieces = append(r.pieces, data)
 }
 
-// write puts the content on the device, adjacent blocks in one go.
+// write writes the content to the device, adjacent blocks in one write.
 func (s *making) write() error {
 	bs := s.m.fs.vol.Geo.BlockSize
 	buf := block.Aligned(writeAtOnce, max(s.m.fs.vol.Dev.Align(), 1))
@@ -332,5 +334,5 @@ func (s *making) write() error {
 	return nil
 }
 
-// writeAtOnce is the most that goes to the device in one write, bytes: a multiple of every block size.
+// writeAtOnce is the largest write to the device, bytes: a multiple of every block size.
 const writeAtOnce = 4 << 20

@@ -11,7 +11,7 @@ import (
 // maxSize is the largest size of any file, bytes.
 func (f *FS) maxSize() int64 { return f.vol.Geo.MaxFileSize() }
 
-// maxNewSize is the largest size of a file that is made now.
+// maxNewSize is the largest size of a newly made file.
 func (f *FS) maxNewSize() int64 {
 	if f.vol.Geo.Incompat&layout.IncompatExtents == 0 {
 		return f.vol.Geo.MaxMappedSize()
@@ -19,7 +19,7 @@ func (f *FS) maxNewSize() int64 {
 	return f.maxSize()
 }
 
-// fits refuses what lies beyond the largest size of any file.
+// fits returns an error for a range beyond the largest size of any file.
 func (f *FS) fits(off, length int64) error {
 	if off > f.maxSize()-length {
 		return tooLarge(off, length, f.maxSize())
@@ -27,7 +27,7 @@ func (f *FS) fits(off, length int64) error {
 	return nil
 }
 
-// newFits refuses a size that no file which is made now can have.
+// newFits returns an error for a size that no newly made file can have.
 func (f *FS) newFits(size int64) error {
 	if size > f.maxNewSize() {
 		return tooLarge(0, size, f.maxNewSize())
@@ -39,7 +39,7 @@ func tooLarge(off, length, limit int64) error {
 	return fmt.Errorf("%d bytes at %d: a file has at most %d: %w", length, off, limit, syscall.EFBIG)
 }
 
-// checkRange refuses to write what the file cannot hold.
+// checkRange returns an error for a write beyond the largest size of the file.
 func (n *openInode) checkRange(off int64, length int) error {
 	if off < 0 {
 		return syscall.EINVAL
@@ -47,8 +47,8 @@ func (n *openInode) checkRange(off int64, length int) error {
 	return n.fits(off, int64(length))
 }
 
-// fits refuses what lies beyond the largest size that the file can have, as it is mapped. Most need not be looked at for
-// that.
+// fits returns an error for a range beyond the largest size that the file can have, which depends on its map. For
+// most ranges the map need not be read.
 func (n *openInode) fits(off, length int64) error {
 	fs := n.fs
 	if err := fs.fits(off, length); err != nil || off+length <= fs.vol.Geo.MaxMappedSize() {
@@ -58,7 +58,7 @@ func (n *openInode) fits(off, length int64) error {
 		limit := fs.maxSize()
 		switch {
 		case rec.HasFlag(layout.FlagInlineData):
-			limit = fs.maxNewSize() // what it gets when it moves out
+			limit = fs.maxNewSize() // it will get such a map when its data moves out of the inode
 		case !rec.HasFlag(layout.FlagExtents):
 			limit = fs.vol.Geo.MaxMappedSize()
 		}

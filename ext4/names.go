@@ -9,7 +9,7 @@ import (
 	"ext4img/journal"
 )
 
-// Attr is who owns a new inode and what it may do.
+// Attr is the owner and the permissions of a new inode.
 type Attr struct {
 	Perm     uint16 // permission bits, set-uid, set-gid and sticky bit of i_mode
 	UID, GID uint32
@@ -23,10 +23,11 @@ func baseName(name string) string {
 	return "."
 }
 
-// root is the spot of a path from the root.
+// root is the spot of a path that starts at the root.
 func root(path string) names.Spot { return names.Root(path) }
 
-// create runs fn in one handle, with the place of a name that does not exist yet; dir: of a directory.
+// create runs fn in one handle, with the place of a name that does not exist yet. dir says that it is to be a
+// directory.
 func (f *FS) create(s names.Spot, dir bool, fn func(h *journal.Handle, p names.Place) (layout.Ino, error)) (layout.Ino, error) {
 	var made layout.Ino
 	_, err := f.vol.Update(f.names.CreateCredits(), func(h *journal.Handle) error {
@@ -53,7 +54,7 @@ func (f *FS) mkdirAt(s names.Spot, a Attr) (layout.Ino, error) {
 	return made, pathError("mkdir", s.String(), err)
 }
 
-// MkdirAll makes a directory and those above it that are missing. A directory that is there already is no error.
+// MkdirAll makes a directory and the missing directories above it. It is no error if the directory exists.
 func (f *FS) MkdirAll(name string, a Attr) error {
 	sofar := ""
 	for _, part := range names.Split(name) {
@@ -74,7 +75,7 @@ func (f *FS) MkdirAll(name string, a Attr) error {
 	return nil
 }
 
-// Symlink makes a symbolic link to target: short ones in the inode, others in a block of their own.
+// Symlink makes a symbolic link to target. A short target is stored in the inode, a long one in a block of its own.
 func (f *FS) Symlink(target, name string, a Attr) error {
 	_, err := f.symlinkAt(target, root(name), a)
 	return err
@@ -103,7 +104,7 @@ func (f *FS) mknodAt(s names.Spot, mode uint16, a Attr, major, minor uint32) (la
 	return made, pathError("mknod", s.String(), err)
 }
 
-// Link gives a file one more name. Directories cannot have one.
+// Link gives a file another name. A directory cannot have a second name.
 func (f *FS) Link(oldname, newname string) error { return f.linkAt(root(oldname), root(newname)) }
 
 func (f *FS) linkAt(old, to names.Spot) error {
@@ -121,11 +122,11 @@ func (f *FS) linkAt(old, to names.Spot) error {
 	return pathError("link", to.String(), err)
 }
 
-// ErrSameFile says that a name cannot be replaced by what it is already.
+// ErrSameFile says that a name cannot be replaced by the file that it already names.
 var ErrSameFile = names.ErrSameFile
 
-// takeName runs fn, which may take a link from an inode, in one handle. That inode, if fn returns one, is deleted when it
-// has no links and nobody uses it any more.
+// takeName runs fn, which may remove a link from an inode, in one handle. That inode, if fn returns one, is deleted
+// when it has no links and is not in use any more.
 func (f *FS) takeName(credits int, fn func(h *journal.Handle) (gone layout.Ino, err error)) error {
 	var last *openInode
 	tid, err := f.vol.Update(credits, func(h *journal.Handle) error {
@@ -141,8 +142,8 @@ func (f *FS) takeName(credits int, fn func(h *journal.Handle) (gone layout.Ino, 
 	return f.letGo(last, tid)
 }
 
-// hold takes a reference to an inode as the handle ends, if it succeeds: before anybody else can free the inode, and
-// its number is used again.
+// hold takes a reference to an inode when the handle ends, if it succeeds. So no other goroutine can free the inode
+// first, and its number is not used again.
 func (f *FS) hold(h *journal.Handle, ino layout.Ino, n **openInode) {
 	h.AtEnd(func(ok bool) {
 		if ok {
@@ -151,7 +152,7 @@ func (f *FS) hold(h *journal.Handle, ino layout.Ino, n **openInode) {
 	})
 }
 
-// letGo gives back what a handle held because its name is gone; nil is nothing.
+// letGo gives back the reference to an inode whose name was removed; gone may be nil.
 func (f *FS) letGo(gone *openInode, tid journal.TID) error {
 	if gone == nil {
 		return nil
@@ -160,8 +161,8 @@ func (f *FS) letGo(gone *openInode, tid journal.TID) error {
 	return f.put(gone)
 }
 
-// LinkOver is Link that replaces what newname is, unless that is a directory, in one step. A newname that is oldname, or
-// the only name of the file, is ErrSameFile; another name of the same file stays as it is.
+// LinkOver is Link, but replaces newname in one step if it exists and is not a directory. If newname is oldname, or
+// the only name of the file, the error is ErrSameFile; if it is another name of the same file, nothing changes.
 func (f *FS) LinkOver(oldname, newname string) error { return f.linkOver(root(oldname), root(newname)) }
 
 func (f *FS) linkOver(old, to names.Spot) error {
@@ -185,8 +186,8 @@ func (f *FS) linkOver(old, to names.Spot) error {
 	return pathError("link", to.String(), err)
 }
 
-// SymlinkOver is Symlink that replaces what name is, unless that is a directory, in one step. A link that would replace
-// the very file it is to lead to is ErrSameFile.
+// SymlinkOver is Symlink, but replaces name in one step if it exists and is not a directory. If the link would
+// replace the very file to which it leads, the error is ErrSameFile.
 func (f *FS) SymlinkOver(target, name string, a Attr) error {
 	_, err := f.symlinkOver(target, root(name), a)
 	return err

@@ -11,28 +11,28 @@ import (
 	"ext4img/journal"
 )
 
-// openInode is what all users of one inode share while it is in use. It caches nothing of the disk.
+// openInode is the state that all users of an inode share while it is in use. It caches nothing of the disk.
 type openInode struct {
 	fs  *FS
 	ino layout.Ino
-	end *ioend.Inode // completed I/O
+	end *ioend.Inode // its completed-IO state
 
-	// mu is the inode lock: who changes size or block map other than by direct I/O holds it.
+	// mu is the inode lock. Code that changes size or block map holds it, except for direct I/O.
 	mu sync.Mutex
 
 	refs    int           // guarded by FS.mu
-	deleted bool          // guarded by FS.mu: it had no links and is being freed, or was
-	tid     atomic.Uint32 // the newest transaction that changed the inode since it is in use; 0 for none
-	dirty   atomic.Bool   // data was written that no flush has made durable
-	touched atomic.Bool   // written blocks were overwritten, and the times do not show it yet
-	// touchedAt is when, in nanoseconds since 1970.
+	deleted bool          // guarded by FS.mu: the inode had no links, and is being freed or was freed
+	tid     atomic.Uint32 // the newest transaction that changed the inode since it came into use; 0 for none
+	dirty   atomic.Bool   // data was written, and no flush has made it durable yet
+	touched atomic.Bool   // written blocks were overwritten, and the inode's times are not updated yet
+	// touchedAt is the time of the overwrite, in nanoseconds since 1970.
 	touchedAt atomic.Int64
-	// persisting: one sync at a time waits for the device, and nobody else writes times meanwhile.
+	// persisting is held by the one sync that waits for the device, and while times are written.
 	persisting sync.Mutex
 
-	plain atomic.Bool // known to have no capabilities
+	plain atomic.Bool // the file is known to have no capabilities
 
-	known atomic.Bool // tid and dirty tell all: what happened before the inode came into use has been synced since
+	known atomic.Bool // tid and dirty are complete: everything before the inode came into use has been synced since
 }
 
 // get returns an inode in use, with one more reference.
@@ -49,8 +49,8 @@ func (f *FS) get(ino layout.Ino) *openInode {
 	return n
 }
 
-// put gives a reference back. The last one of an inode without links deletes the inode. The last one waits for requests
-// in flight: who opens the inode next would not know of them.
+// put gives a reference back. If it was the last one and the inode has no links, put deletes the inode. The last put
+// waits for requests in flight, because a later opener of the inode would not know of them.
 func (f *FS) put(n *openInode) error {
 	if err := f.evict(n); err != nil {
 		return err
@@ -66,7 +66,7 @@ func (f *FS) put(n *openInode) error {
 	return nil
 }
 
-// drop is put for what is not the last reference of an inode with requests in flight.
+// drop gives a reference back, unless it is the last one and requests are in flight.
 func (f *FS) drop(n *openInode) bool {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -100,7 +100,7 @@ func (n *openInode) changes(h *journal.Handle) {
 	})
 }
 
-// flushUnwritten converts what has completed and waits for what was begun before, also when nobody reaps its queue.
+// flushUnwritten converts completed writes and waits for those begun before, even if no goroutine reaps their queue.
 func (n *openInode) flushUnwritten() error {
 	n.fs.vol.Journal.MustNotHold("wait for conversions")
 	n.fs.urge()
@@ -108,7 +108,7 @@ func (n *openInode) flushUnwritten() error {
 	return n.end.FlushUnwrittenIO()
 }
 
-// waitDIO waits until no direct I/O is in flight, also when nobody reaps its queue.
+// waitDIO waits until no direct I/O is in flight, even if no goroutine reaps its queue.
 func (n *openInode) waitDIO() {
 	n.fs.vol.Journal.MustNotHold("wait for direct I/O")
 	n.fs.urge()
@@ -125,13 +125,13 @@ func (n *openInode) flush() error {
 	return err
 }
 
-// sync makes everything written to the inode durable: conversions, then the transaction they are in, whose commit
-// flushes the device; without one, the device alone.
+// sync makes everything written to the inode durable: it converts, then commits the transaction of the conversions,
+// which flushes the device. If there is no such transaction, it only flushes the device.
 func (n *openInode) sync() error {
 	first := n.flush()
 	err := n.persist()
 	if err == nil {
-		err = n.fs.vol.Journal.Err() // somebody else was told, but nothing is durable any more
+		err = n.fs.vol.Journal.Err() // another caller got the error, but nothing becomes durable any more
 	}
 	if first == nil && err != nil {
 		first = fmt.Errorf("inode %d: %w", n.ino, err)
@@ -139,9 +139,9 @@ func (n *openInode) sync() error {
 	return first
 }
 
-// persist is the half of sync that waits for the device. One at a time: what another one is making durable is durable
-// only when that one is through. A flush that fails aborts the file system, for a later one would succeed without what
-// was lost.
+// persist is the half of sync that waits for the device. Only one runs at a time: data that another one is making
+// durable is durable only when that one has finished. A flush that fails aborts the file system, because a later
+// flush would succeed although data was lost.
 func (n *openInode) persist() error {
 	n.persisting.Lock()
 	defer n.persisting.Unlock()
@@ -158,7 +158,7 @@ func (n *openInode) persist() error {
 		n.known.Store(true)
 		return nil
 	case tid != 0 && fs.vol.Journal.Committed().Before(tid):
-		late := fs.vol.Journal.Running() != tid // then its commit may have flushed before what was written since
+		late := fs.vol.Journal.Running() != tid // then its commit may have flushed before the latest writes
 		if err := fs.vol.Journal.Commit(tid); err != nil || !late {
 			return err
 		}
@@ -173,7 +173,7 @@ func (n *openInode) persist() error {
 	return nil
 }
 
-// inode runs fn on the inode's record as it is now.
+// inode runs fn on the inode's present record.
 func (n *openInode) inode(fn func(v *journal.View, rec layout.Inode) error) error {
 	v := n.fs.vol.Journal.View()
 	defer v.Close()
@@ -184,7 +184,7 @@ func (n *openInode) inode(fn func(v *journal.View, rec layout.Inode) error) erro
 	return fn(v, rec)
 }
 
-// size is the file's size now, in bytes.
+// size is the file's present size, in bytes.
 func (n *openInode) size() (size uint64, err error) {
 	err = n.inode(func(_ *journal.View, rec layout.Inode) error {
 		size = rec.Size()
@@ -193,7 +193,7 @@ func (n *openInode) size() (size uint64, err error) {
 	return size, err
 }
 
-// lookAt shows in a Stat what the inode does not yet: the times of overwrites.
+// lookAt adds to a Stat the times of overwrites that the inode does not have yet.
 func (f *FS) lookAt(ino layout.Ino, s *Stat) {
 	f.mu.Lock()
 	n := f.nodes[ino]
@@ -207,7 +207,7 @@ func (f *FS) lookAt(ino layout.Ino, s *Stat) {
 	}
 }
 
-// mtimeSet forgets the times of overwrites, since others were set after them.
+// mtimeSet forgets the times of overwrites, because other times were set after them.
 func (f *FS) mtimeSet(ino layout.Ino) {
 	f.mu.Lock()
 	defer f.mu.Unlock()

@@ -2,7 +2,7 @@ package ext4
 
 import "ext4img/aio"
 
-// What a Request does.
+// The operations of a Request.
 const (
 	OpRead  = aio.Read
 	OpWrite = aio.Write

@@ -16,44 +16,44 @@ import (
 type Request struct {
 	File *File
 	Op   aio.Op // aio.Read or aio.Write
-	Buf  []byte // from an aio.Arena that the queue knows, where the speed matters
+	Buf  []byte // a buffer from an aio.Arena that the queue knows is faster
 	Off  int64  // bytes
 	N    int    // set by Reap: bytes transferred; less than len(Buf) only for a read at the end of the file
 	Err  error  // set by Reap
-	User any    // the submitter's
+	User any    // for the submitter
 }
 
 // Queue carries asynchronous direct I/O on files of one FS. One goroutine submits and one reaps; they may be the same.
 //
-// Whoever waits drives: a Reap or a Submit that has to wait takes completions from the device itself, and is the worker
-// that converts them. Everything that completes while it converts one batch is the next batch, and each batch costs one
-// handle and no switch between goroutines. A batch is half of the queue at most: what comes after it is submitted while the
-// device works on the other half. A goroutine of the queue's own drives only while somebody who is not at the queue waits
-// for its requests, such as Sync or Truncate.
+// The goroutine that waits drives: a Reap or a Submit that must wait takes completions from the device itself, and is
+// the worker that converts them. All writes that complete while it converts one batch are the next batch. Each batch
+// costs one handle, and no switch between goroutines. A batch is at most half of the queue: the next requests are
+// submitted while the device works on the other half. The queue also has a goroutine of its own. It drives only while
+// a goroutine that is not at the queue waits for its requests, for example in Sync or Truncate.
 type Queue struct {
 	fs    *FS
 	dev   aio.Queue
 	depth int
 
 	mu       sync.Mutex
-	change   *sync.Cond  // something below has changed: for those at the queue
-	urged    *sync.Cond  // the stand-in has to drive, or to end
+	change   *sync.Cond  // wakes goroutines at the queue when one of the fields below has changed
+	urged    *sync.Cond  // wakes the stand-in when it must drive, or end
 	inFlight int         // requests submitted and not finished
 	onDevice int         // device requests submitted and not reaped; below zero for a moment while Submit returns
-	driving  bool        // somebody takes completions from the device
-	handling bool        // and has some: change is broadcast when all of them are dealt with
+	driving  bool        // a goroutine is taking completions from the device
+	handling bool        // and has some; it broadcasts change after it has handled all of them
 	finish   []*Request  // finished, not reaped
-	reaped   []*Request  // what the last Reap returned
+	reaped   []*Request  // the requests that the last Reap returned
 	free     []*transfer // for the next requests
-	all      []*transfer // every one
+	all      []*transfer // all transfers
 	closing  bool
-	broken   error // the device queue has failed: what it had is given up
+	broken   error // the device queue has failed; the requests that it had are given up
 
-	batch  []*transfer    // Submit's: begun, to be mapped
-	send   []*aio.Request // Submit's: to be handed to the device
-	done   []*aio.Request // the driver's: completed, and not dealt with
-	queued []conversion   // the driver's: work items
-	gone   chan struct{}  // the queue's own goroutine has ended
+	batch  []*transfer    // used by Submit: transfers that have begun and must be mapped
+	send   []*aio.Request // used by Submit: requests to be handed to the device
+	done   []*aio.Request // used by the driver: completed requests that are not handled yet
+	queued []conversion   // used by the driver: work items
+	gone   chan struct{}  // closed when the queue's own goroutine has ended
 }
 
 // NewQueue makes a queue for at most depth requests in flight.
@@ -71,13 +71,13 @@ func (f *FS) NewQueue(depth int) (*Queue, error) {
 	return q, nil
 }
 
-// Register makes an arena known to the device, before the first Submit: transfers to and from its buffers are cheaper.
-// It tells whether the device makes use of it.
+// Register tells the device of an arena, before the first Submit: transfers to and from its buffers are then cheaper.
+// It reports whether the device makes use of it.
 func (q *Queue) Register(a *aio.Arena) bool { return aio.Register(q.dev, a) }
 
-// Submit hands over the requests; it waits while more than the queue's depth are in flight. The queue owns each
-// request and its buffer until Reap returns it, with its own error if it failed. Writes go straight to the device;
-// one that does not consist of whole units is carried out before Submit returns, under the inode lock.
+// Submit hands over the requests. It waits while more requests than the queue's depth are in flight. The queue owns
+// each request and its buffer until Reap returns it, with an error of its own if it failed. Writes go straight to the
+// device. A write that does not consist of whole blocks is carried out under the inode lock before Submit returns.
 func (q *Queue) Submit(reqs ...*Request) error {
 	for len(reqs) > 0 {
 		n, err := q.enter(len(reqs))
@@ -90,7 +90,7 @@ func (q *Queue) Submit(reqs ...*Request) error {
 	return nil
 }
 
-// enter waits for room and takes up to want places.
+// enter waits for room and takes up to want places in the queue.
 func (q *Queue) enter(want int) (int, error) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
@@ -106,7 +106,7 @@ func (q *Queue) enter(want int) (int, error) {
 	return n, nil
 }
 
-// submit begins each request, maps all of them under one view, and sends what goes to the device.
+// submit begins each request, maps all of them under one view, and sends their pieces to the device.
 func (q *Queue) submit(reqs []*Request) {
 	for _, r := range reqs {
 		o := q.transfer(r)
@@ -119,8 +119,9 @@ func (q *Queue) submit(reqs []*Request) {
 	q.mapBatch()
 }
 
-// mapBatch maps what has begun and sends it: first what has its blocks, then what needs some, and last, with nothing
-// of the batch held back that it would wait for, what has to go under the inode lock.
+// mapBatch maps the requests that have begun and sends them: first those that have blocks, then those that need
+// blocks, and last those that must be carried out under the inode lock. These wait for direct I/O in flight, so by
+// then nothing of the batch is held back.
 func (q *Queue) mapBatch() {
 	if len(q.batch) == 0 {
 		return
@@ -150,7 +151,7 @@ func (q *Queue) mapBatch() {
 func (q *Queue) locate(batch []*transfer) (holes, slow []*transfer) {
 	v := q.fs.vol.Journal.View()
 	var m extent.Map
-	var of *openInode // whose map m is
+	var of *openInode // the inode whose map m is
 	for _, o := range batch {
 		var again bool
 		var err error
@@ -179,7 +180,7 @@ func (q *Queue) locate(batch []*transfer) (holes, slow []*transfer) {
 	return holes, slow
 }
 
-// stage puts a transfer's pieces in line for the device. One that needs no I/O ends here.
+// stage adds a transfer's pieces to those for the device. A transfer that needs no I/O is complete.
 func (q *Queue) stage(o *transfer) {
 	if len(o.pieces) == 0 {
 		o.complete()
@@ -191,7 +192,7 @@ func (q *Queue) stage(o *transfer) {
 	}
 }
 
-// sendStaged hands the staged pieces to the device, no more at a time than its queue takes.
+// sendStaged hands the staged pieces to the device, at most as many at a time as its queue takes.
 func (q *Queue) sendStaged() {
 	send := q.send
 	for len(send) > 0 {
@@ -207,7 +208,8 @@ func (q *Queue) sendStaged() {
 	q.send = q.send[:0]
 }
 
-// devRoom waits until the device queue has room and returns for how many of the pieces, which count as sent.
+// devRoom waits until the device queue has room, and returns for how many of the pieces. They count as sent from then
+// on.
 func (q *Queue) devRoom(send []*aio.Request) (int, error) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
@@ -222,8 +224,9 @@ func (q *Queue) devRoom(send []*aio.Request) (int, error) {
 	return n, nil
 }
 
-// sent is called when the first n pieces were submitted, with an error if the device did not take them. It returns the
-// pieces that are still the submitter's: what counts as sent when the queue breaks is given up by who finds that out.
+// sent is called after the first n pieces were submitted, with an error if the device did not take the others. It
+// returns the pieces that the submitter still owns. If the queue has failed, the goroutine that found the failure
+// gives up all pieces that count as sent, and sent returns none of those.
 func (q *Queue) sent(send []*aio.Request, n int, err error) ([]*aio.Request, error) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
@@ -241,7 +244,7 @@ func (q *Queue) sent(send []*aio.Request, n int, err error) ([]*aio.Request, err
 	return send[n:], nil
 }
 
-// fail ends pieces that the device did not take.
+// fail completes pieces that the device did not take, with an error.
 func (q *Queue) fail(send []*aio.Request, err error) {
 	for _, r := range send {
 		r.User.(*transfer).failed(err)
@@ -249,9 +252,10 @@ func (q *Queue) fail(send []*aio.Request, err error) {
 	}
 }
 
-// giveUp ends, with q.mu held, all that the device has when its queue has failed. Whether that was carried out, or will
-// yet be, is not known: what was unwritten stays so, and the file system is changed no more, for blocks that were given
-// to another file could still be overwritten.
+// giveUp is called with q.mu held, after the device queue has failed. It completes everything that the device has
+// with an error. It is not known whether the device has carried those requests out, or still will. So unwritten
+// blocks stay unwritten, and the file system is changed no more: a late write could overwrite blocks that were given
+// to another file.
 func (q *Queue) giveUp(err error) {
 	q.broken = err
 	q.fs.vol.Journal.Abort(err)
@@ -268,15 +272,16 @@ func (q *Queue) giveUp(err error) {
 	}
 }
 
-// settle counts device requests of a transfer down that no driver will count, and converts what completes with them.
+// settle counts down the device requests of a transfer that no driver will count, and converts the writes that
+// complete with them.
 func (q *Queue) settle(o *transfer, n int) {
 	if w := q.piecesDone(o, n); w.io != nil {
 		_ = w.n.end.FlushCompletedIO(w.io)
 	}
 }
 
-// driveUntil drives, or waits for who does, until done says so or the queue is broken and all it had given up. It is
-// called with q.mu held, and done as well.
+// driveUntil drives, or waits for the goroutine that does, until done is true, or the queue is broken and all that it had
+// is given up. It and done are called with q.mu held.
 func (q *Queue) driveUntil(done func() bool) {
 	q.fs.vol.Journal.MustNotHold("wait at a queue")
 	for !done() && (q.broken == nil || q.driving) {
@@ -382,7 +387,7 @@ func (q *Queue) piecesDone(o *transfer, n int) conversion {
 	return o.complete()
 }
 
-// finished is called when a request is through.
+// finished is called when a request is complete.
 func (q *Queue) finished(o *transfer) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
@@ -412,8 +417,8 @@ func (q *Queue) transfer(r *Request) *transfer {
 	return o
 }
 
-// Reap waits until at least min requests are complete, or all that are in flight, and returns all that are, in order
-// of completion. The slice is valid until the next Reap.
+// Reap waits until min requests are complete, or all that are in flight if they are fewer. It returns all complete
+// requests in the order of their completion. The slice is valid until the next Reap.
 func (q *Queue) Reap(min int) ([]*Request, error) {
 	q.mu.Lock()
 	defer q.mu.Unlock()

@@ -7,7 +7,7 @@ import (
 	"ext4img/ext4/layout"
 )
 
-// readAt reads from the file without counting as direct I/O: for who holds the inode lock, and behind ReadAt. At the
+// readAt reads from the file without counting as direct I/O. Callers hold the inode lock, or are ReadAt. At the
 // end of the file it returns io.EOF; if the size is one that no file can have, at the end of its map badSize.
 func (n *openInode) readAt(p []byte, off int64) (int, error) {
 	fs := n.fs

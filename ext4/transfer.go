@@ -12,33 +12,33 @@ import (
 	"ext4img/journal"
 )
 
-// A transfer is one asynchronous read or write on its way: the Request of the caller, cut into the pieces that the block
-// map makes of it.
+// A transfer is one asynchronous read or write in progress: the caller's Request, cut into pieces at the boundaries
+// of the file's extents.
 type transfer struct {
 	q   *Queue
 	req *Request
 	n   *openInode
-	io  *ioend.IOEnd // of a write
+	io  *ioend.IOEnd // set for a write
 
 	unwritten int    // unwritten extents under a write
 	promised  uint64 // clusters set aside for the conversion's splits
 
 	pieces  []aio.Request // device requests
-	left    atomic.Int32  // of them not complete
-	sent    int           // of them handed to the device; guarded by q.mu
-	reaped  int           // of those back; the driver's
-	reading bool          // counted as a read in flight
-	convert bool          // the range has to be converted, or extends the file
+	left    atomic.Int32  // number of pieces that are not complete
+	sent    int           // number of pieces handed to the device; guarded by q.mu
+	reaped  int           // number of those that came back; used by the driver only
+	reading bool          // it counts as a read in flight
+	convert bool          // the range must be converted, or extends the file
 	err     atomic.Pointer[error]
 }
 
-// errExclusive is a direct write that does not consist of whole blocks, or leaves a gap behind a file that does not, or
-// is the first to a file with capabilities, or may find no blocks for its split: it takes the other way, under the inode
-// lock.
+// errExclusive says that a direct write must be carried out under the inode lock instead. That is so if it does not
+// consist of whole blocks, if it leaves a gap after a file that does not, if it is the first to a file with
+// capabilities, or if there may be no blocks for its split.
 var errExclusive = errors.New("not for direct I/O")
 
-// mapWrite finds where a write goes: it fills o.pieces and o.convert. hole tells that a part of the range has no blocks
-// yet.
+// mapWrite finds the blocks of a write: it fills o.pieces and sets o.convert. hole reports that a part of the range
+// has no blocks yet.
 func (o *transfer) mapWrite(m extent.Map) (hole bool, err error) {
 	rec := m.Inode()
 	end := uint64(o.req.Off) + uint64(len(o.req.Buf))
@@ -70,7 +70,8 @@ func (o *transfer) mapWrite(m extent.Map) (hole bool, err error) {
 	return hole, err
 }
 
-// mapRead finds where a read comes from. What lies in holes and unwritten ranges is cleared at once.
+// mapRead finds the blocks of a read. It clears the parts of the buffer that lie in holes and unwritten ranges at
+// once.
 func (o *transfer) mapRead(v *journal.View, m extent.Map) error {
 	rec := m.Inode()
 	if rec.IsDir() {
@@ -96,8 +97,8 @@ func (o *transfer) mapRead(v *journal.View, m extent.Map) error {
 	})
 }
 
-// walk calls fn for each extent or hole under the request, with the file offset and the part of the buffer that lie
-// in it. A read ends at the end of the file.
+// walk calls fn for each extent or hole under the request, with the file offset and the part of the buffer that
+// belong to it. A read ends at the end of the file.
 func (o *transfer) walk(m extent.Map, fn func(e layout.Extent, off int64, part []byte) error) error {
 	bs := int64(o.n.fs.vol.Geo.BlockSize)
 	buf, off := o.req.Buf, o.req.Off
@@ -121,8 +122,8 @@ func (o *transfer) walk(m extent.Map, fn func(e layout.Extent, off int64, part [
 	return nil
 }
 
-// piece adds a device request for a part of the buffer; it continues the last one where both adjoin on the device and in
-// the buffer: between them may lie a hole.
+// piece adds a device request for a part of the buffer. If the part follows the last one both on the device and in
+// the buffer, it extends the last request. There may be a hole between them.
 func (o *transfer) piece(kind aio.Op, e layout.Extent, off int64, part []byte) {
 	at := e.DevByte(off, o.n.fs.vol.Geo.BlockSize)
 	if k := len(o.pieces); k > 0 {
@@ -135,14 +136,14 @@ func (o *transfer) piece(kind aio.Op, e layout.Extent, off int64, part []byte) {
 	o.pieces = append(o.pieces, aio.Request{Op: kind, Buf: part, Off: at, User: o})
 }
 
-// wholeBlocks tells whether a range begins and ends at file system blocks.
+// wholeBlocks reports whether a range begins and ends at file system blocks.
 func (f *FS) wholeBlocks(off int64, n int) bool {
 	bs := int64(f.vol.Geo.BlockSize)
 	return off%bs == 0 && int64(n)%bs == 0
 }
 
-// fillHoles allocates, as unwritten extents, every block of the range that has none: written blocks come only from
-// conversion.
+// fillHoles allocates every block of the range that has none, as unwritten extents: only conversion makes blocks
+// written.
 func (n *openInode) fillHoles(off, length int64) error {
 	fs := n.fs
 	bs := int64(fs.vol.Geo.BlockSize)
@@ -166,8 +167,8 @@ func (n *openInode) fillHoles(off, length int64) error {
 	return nil
 }
 
-// allocate maps what it can of the holes in [lblk, end) to new unwritten blocks within the handle, and returns where
-// to go on.
+// allocate maps as many of the holes in [lblk, end) as the handle allows to new unwritten blocks, and returns the
+// block at which to continue.
 func (n *openInode) allocate(h *journal.Handle, lblk, end layout.Lblk) (layout.Lblk, error) {
 	fs := n.fs
 	for first := true; lblk < end && (first || h.Room() > fs.allocCredits()/2); first = false {

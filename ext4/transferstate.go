@@ -12,15 +12,16 @@ import (
 	"ext4img/journal"
 )
 
-// A conversion is a work item of the completed-IO machine. It names the inode beside the IOEnd: when another context
-// flushes first, the IOEnd stays until its work item has run, but the transfer that it was of is gone.
+// A conversion is a work item of the completed-IO machine. It holds the inode as well as the IOEnd. If another
+// context flushes first, the IOEnd stays until its work item has run, but its transfer is already used again.
 type conversion struct {
 	n  *openInode
 	io *ioend.IOEnd
 }
 
-// begin counts the request in flight, before anything is looked up: from here on truncate waits for it. A wait in
-// here first sends the requests of the same batch that have begun, since whoever makes it wait waits for those.
+// begin counts the request in flight before anything is looked up: from then on truncate waits for it. If begin has
+// to wait, it first sends the requests of the same batch that have begun, because the operation that it waits for
+// waits for those.
 func (o *transfer) begin() error {
 	f := o.req.File
 	if err := f.allows(o.req.Op); err != nil {
@@ -46,7 +47,8 @@ func (o *transfer) begin() error {
 	return o.open()
 }
 
-// open looks again at a file that counts the request by now: either its Close waits for it, or this sees the Close.
+// open checks again that the file is open, after the request was counted. If Close runs at the same time, either
+// Close waits for the request, or this check sees the Close.
 func (o *transfer) open() error {
 	if o.req.File.isClosed() {
 		return fs.ErrClosed
@@ -54,8 +56,8 @@ func (o *transfer) open() error {
 	return nil
 }
 
-// beginRead makes sure that a read sees what was completed: the flush is needed only while conversions are pending.
-// Its error is for the writer and Sync; an unconverted range reads as zeros.
+// beginRead makes sure that a read sees completed writes. It flushes only while conversions are pending. The error of
+// the flush goes to the writer and to Sync; an unconverted range reads as zeros.
 func (o *transfer) beginRead() {
 	end := o.n.end
 	if end.Unwritten() > 0 {
@@ -69,8 +71,8 @@ func (o *transfer) beginRead() {
 	o.reading = true
 }
 
-// locate maps the request and, for a write into unwritten blocks, has the blocks promised that its split may need. again
-// tells that blocks have to be allocated first.
+// locate maps the request. For a write into unwritten blocks, it has the blocks promised that a split may need. again
+// reports that blocks must be allocated first.
 func (o *transfer) locate(v *journal.View, m extent.Map) (again bool, err error) {
 	fs := o.n.fs
 	if o.reading {
@@ -95,8 +97,8 @@ func (o *transfer) locate(v *journal.View, m extent.Map) (again bool, err error)
 	return false, nil
 }
 
-// promise sets aside what the conversion may take for the tree. Where so much is not free the write goes under the inode
-// lock: there a conversion can do without.
+// promise sets aside the clusters that the conversion may take for the tree. If too few are free, the write is
+// carried out under the inode lock, where a conversion needs none.
 func (o *transfer) promise(v *journal.View, m extent.Map) error {
 	need, err := m.SplitBlocks(o.unwritten)
 	if err != nil {
@@ -111,8 +113,8 @@ func (o *transfer) promise(v *journal.View, m extent.Map) error {
 	return nil
 }
 
-// complete ends a transfer whose pieces are all through. A write that has to be converted goes to the completed list; if
-// its work item has to be queued, that is returned.
+// complete ends a transfer whose pieces are all complete. A write that must be converted goes to the completed list.
+// If its work item must be queued, complete returns it.
 func (o *transfer) complete() (work conversion) {
 	n, io := o.n, o.io
 	switch {
@@ -129,7 +131,7 @@ func (o *transfer) complete() (work conversion) {
 	return conversion{}
 }
 
-// failed notes how a piece failed; the first one counts.
+// failed records the error of a piece; only the first one counts.
 func (o *transfer) failed(err error) { o.err.CompareAndSwap(nil, &err) }
 
 // failure is the first error of the pieces, or nil.
@@ -148,7 +150,7 @@ func (o *transfer) reset() {
 	o.err.Store(nil)
 }
 
-// retract takes back what begin and locate did.
+// retract undoes begin and locate.
 func (o *transfer) retract() {
 	if o.reading {
 		o.n.end.EndRead()
@@ -166,14 +168,14 @@ func (o *transfer) abandon(err error) {
 	o.finish(err)
 }
 
-// finishWrite is the report of a write by the completed-IO machine.
+// finishWrite is called by the completed-IO machine when a write is complete.
 func finishWrite(io *ioend.IOEnd, err error) {
 	o := io.Private.(*transfer)
 	o.n.dirty.Store(true)
 	o.finish(err)
 }
 
-// finish hands the request to whoever reaps it.
+// finish passes the request on to Reap.
 func (o *transfer) finish(err error) {
 	o.n.fs.vol.Space.Release(o.promised)
 	if err != nil {

@@ -8,8 +8,8 @@ import (
 	"ext4img/journal"
 )
 
-// truncate sets the file's size. It holds off new direct I/O, waits for what is in flight and flushes; if a
-// conversion failed it stops with that error.
+// truncate sets the file's size. It holds off new direct I/O, waits for direct I/O in flight and flushes. If a
+// conversion failed, it stops with that error.
 func (n *openInode) truncate(size int64) error {
 	if size < 0 {
 		return syscall.EINVAL
@@ -35,7 +35,7 @@ func (n *openInode) truncate(size int64) error {
 	})
 }
 
-// setSize changes nothing but size and times.
+// setSize changes only the size and the times.
 func (n *openInode) setSize(size int64) error {
 	return n.update(2, func(h *journal.Handle) error {
 		return n.resized(h, size)
@@ -49,12 +49,12 @@ func (n *openInode) resized(h *journal.Handle, size int64) error {
 	return n.setTimes(h)
 }
 
-// shrink cuts the file, or cuts off what lies beyond a size it has already. What is to be freed is looked at first: a
-// map that is wrong there stays as it is. The new size goes with the inode's entry among the orphans into one handle:
-// from then on recovery finishes what a crash interrupts.
+// shrink cuts the file, or removes blocks beyond a size that it already has. It first checks the blocks that are to
+// be freed: if the map is wrong there, nothing changes. One handle sets the new size and adds the inode to the
+// orphans. From then on recovery completes what a crash interrupts.
 //
-// The tail of the last block is cleared on the device only after that handle has committed: before, a crash would bring
-// the old size back, and with it bytes that had been synced.
+// The tail of the last block is cleared on the device only after that handle has committed. If it were cleared
+// before, a crash could bring the old size back, and with it a tail whose synced bytes are lost.
 func (n *openInode) shrink(size int64) error {
 	fs := n.fs
 	bs := int64(fs.vol.Geo.BlockSize)
@@ -84,7 +84,7 @@ func (n *openInode) shrink(size int64) error {
 	})
 }
 
-// clearTail zeroes the last block beyond size, if there is anything to zero, when the size is committed.
+// clearTail zeroes the last block beyond size, if there is anything to zero. The size must have been committed.
 func (n *openInode) clearTail(size int64) error {
 	bs := int64(n.fs.vol.Geo.BlockSize)
 	e, err := n.lookup(layout.Lblk(size / bs))
@@ -97,7 +97,7 @@ func (n *openInode) clearTail(size int64) error {
 	return n.zeroPart(size, size/bs*bs+bs)
 }
 
-// removeBlocks frees the blocks [from, to), when all that the map says of them is right.
+// removeBlocks frees the blocks [from, to), if everything that the map says of them is right.
 func (n *openInode) removeBlocks(from, to layout.Lblk) error {
 	if from >= to {
 		return nil
@@ -108,8 +108,8 @@ func (n *openInode) removeBlocks(from, to layout.Lblk) error {
 	return n.freeBlocks(from, to)
 }
 
-// inspect looks at what the map says of the blocks [from, to), before the first of them is freed or moved, or a part of
-// one is cleared: what is wrong is recorded, and nothing has changed.
+// inspect checks what the map says of the blocks [from, to), before the first of them is freed or moved, or a part of
+// one is cleared. If something is wrong, it is recorded, and nothing has changed.
 func (n *openInode) inspect(from, to layout.Lblk) error {
 	v := n.fs.vol.Journal.View()
 	err := n.fs.vol.Extents.Inspect(v, n.ino, from, to)
@@ -120,7 +120,7 @@ func (n *openInode) inspect(from, to layout.Lblk) error {
 	return err
 }
 
-// freeBlocks frees the blocks [from, to), which have been looked at.
+// freeBlocks frees the blocks [from, to), which must have been checked.
 func (n *openInode) freeBlocks(from, to layout.Lblk) error {
 	tid, err := n.fs.vol.FreeBlocks(n.ino, from, to)
 	if tid != 0 {
@@ -129,7 +129,7 @@ func (n *openInode) freeBlocks(from, to layout.Lblk) error {
 	return err
 }
 
-// evict deletes an inode that has no links and no users beside the caller. What has links stays.
+// evict deletes an inode that has no links and no users except the caller. An inode with links stays.
 func (f *FS) evict(n *openInode) error {
 	if f.vol.ReadOnly() {
 		return nil
@@ -157,16 +157,16 @@ func (f *FS) evict(n *openInode) error {
 	return n.delete()
 }
 
-// delete frees the blocks, the attributes and at last the number of an inode that is among the orphans.
+// delete frees the blocks, the attributes and last the number of an inode that is among the orphans.
 func (n *openInode) delete() error {
 	n.end.Block()
 	defer n.end.Unblock()
 	n.waitDIO()
-	_ = n.flushUnwritten() // whoever could be told has closed the file
+	_ = n.flushUnwritten() // every user who could get the error has closed the file
 	return n.fs.vol.Delete(n.ino)
 }
 
-// cut cuts off what lies beyond the size of an inode, in bytes: an interrupted truncate.
+// cut removes the blocks beyond the size of an inode, in bytes: it completes an interrupted truncate.
 func (f *FS) cut(ino layout.Ino, size int64) error {
 	n := f.get(ino)
 	err := n.shrink(size)

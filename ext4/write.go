@@ -8,10 +8,10 @@ import (
 	"ext4img/journal"
 )
 
-// exclusiveChunk bounds what one step of an exclusive write holds in memory, bytes.
+// exclusiveChunk bounds the memory of one step of an exclusive write, bytes.
 const exclusiveChunk = 1 << 20
 
-// writeExclusive writes any range, under the inode lock: blocks at its ends that are not whole are read, changed and
+// writeExclusive writes any range, under the inode lock. Blocks at its ends that are not whole are read, changed and
 // written back. Files mapped by block numbers and inline files are extended only here.
 func (n *openInode) writeExclusive(p []byte, off int64) error {
 	if len(p) == 0 {
@@ -71,8 +71,8 @@ func (n *openInode) writeChunk(p []byte, off int64) error {
 	return n.convertExclusive(off, off+int64(len(p)))
 }
 
-// readEdges fills those blocks of buf, which begins at start, that [from, to) covers only in part. What lies beyond the
-// end of the file stays zero.
+// readEdges fills the blocks of buf, which begins at start, that [from, to) covers only in part. Bytes beyond the end
+// of the file stay zero.
 func (n *openInode) readEdges(buf []byte, start, from, to int64) error {
 	bs := int64(n.fs.vol.Geo.BlockSize)
 	edge := func(at int64) error {
@@ -102,7 +102,7 @@ func (n *openInode) mappedByExtents() (yes bool, err error) {
 	return yes, err
 }
 
-// writeMapped writes whole blocks that all are mapped, and tells whether any of them is unwritten.
+// writeMapped writes whole blocks, all of which are mapped, and reports whether any of them is unwritten.
 func (n *openInode) writeMapped(p []byte, off int64) (unwritten bool, err error) {
 	fs := n.fs
 	bs := int64(fs.vol.Geo.BlockSize)
@@ -131,8 +131,8 @@ func (n *openInode) lookup(l layout.Lblk) (layout.Extent, error) {
 	return n.fs.vol.Extents.Lookup(v, n.ino, l)
 }
 
-// writeByBlocks writes whole blocks of a file mapped by block numbers, which cannot be unwritten: new blocks get their
-// data while the handle that maps them runs, so that no commit can come between (ordering O1).
+// writeByBlocks writes whole blocks of a file mapped by block numbers, which cannot be unwritten. New blocks get
+// their data while the handle that maps them runs, so that no commit can come between (ordering O1).
 func (n *openInode) writeByBlocks(p []byte, off, end int64) error {
 	fs := n.fs
 	bs := int64(fs.vol.Geo.BlockSize)
@@ -165,8 +165,7 @@ func (n *openInode) writeByBlocks(p []byte, off, end int64) error {
 	return nil
 }
 
-// zeroTail clears what the last block holds beyond the end of the file, before the file grows over it to reach
-// beyond upto.
+// zeroTail clears the bytes of the last block after the end of the file, before the file grows beyond upto.
 func (n *openInode) zeroTail(upto int64) error {
 	size, err := n.size()
 	bs := uint64(n.fs.vol.Geo.BlockSize)
@@ -176,8 +175,8 @@ func (n *openInode) zeroTail(upto int64) error {
 	return n.zeroPart(int64(size), int64(size-size%bs+bs))
 }
 
-// zeroPart clears the bytes [from, to) of one block on the device, if the block is written. What is there already
-// stays unwritten: no I/O for zeros.
+// zeroPart clears the bytes [from, to) of one block on the device, if the block is written. An unwritten block
+// already reads as zeros and needs no I/O.
 func (n *openInode) zeroPart(from, to int64) error {
 	fs := n.fs
 	bs := int64(fs.vol.Geo.BlockSize)

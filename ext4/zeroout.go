@@ -11,20 +11,20 @@ import (
 
 // Conversion without a block for the tree.
 //
-// A write into unwritten blocks splits an extent, and that can take a block for the tree. Writes in flight have theirs
-// promised (transfer.promise). When so much is not free, since another program filled the file system to the last block, the
-// write is carried out here, alone: the part of the extent that would have to be split off is filled with zeros
-// on the device and converted with it, so that the tree needs no further entry.
+// A write into unwritten blocks splits an extent, and that can take a block for the tree. Such blocks are promised to
+// writes in flight (transfer.promise). If too few are free, because another program filled the file system to the
+// last block, the write is carried out here, alone. The part of the extent that would have to be split off is filled
+// with zeros on the device and converted together with the data, so that the tree needs no further entry.
 //
-// Zeros must not hit what another write has put there, nor may its blocks become written before it has. Both is so since
-// exclusive holds the inode lock, no direct I/O of the inode is in flight or can begin, and every write that has completed
-// is converted: all that is still unwritten has no data. The goroutine that does this is the submitter of a write, never
-// a driver in the middle of a batch, so what it waits for is reaped (see exclusive). Zeros are data: they are on the
-// device before the handle that converts them begins (ordering O1), and if one cannot be written nothing of that extent is
-// converted (ordering O6).
+// The zeros must not overwrite data of another write, and the blocks of another write must not become written before
+// its data is on the device. Both hold, because exclusive holds the inode lock, no direct I/O of the inode is in
+// flight or can begin, and every completed write is converted: all blocks that are still unwritten have no data. The
+// goroutine that does this is the submitter of a write, never a driver in the middle of a batch, so the requests that
+// it waits for are reaped (see exclusive). Zeros are data: they are on the device before the handle that converts
+// them begins (ordering O1). If one of them cannot be written, nothing of that extent is converted (ordering O6).
 
 // convertExclusive makes the blocks under the bytes [off, end) written, and the file end bytes long if it is shorter.
-// Data is on the device already. It is called inside exclusive.
+// The data must be on the device already. It is called inside exclusive.
 func (n *openInode) convertExclusive(off, end int64) error {
 	first, last := n.fs.blocks(off, end-off)
 	err := n.update(convertMost, func(h *journal.Handle) error {
@@ -55,8 +55,8 @@ func (n *openInode) written(h *journal.Handle, first, last layout.Lblk, size int
 	return n.wrote(h, size)
 }
 
-// convertPart makes a part of an extent, to which a write that ends at byte end has written its data, written; if need
-// be, with more of the extent, filled with zeros.
+// convertPart makes a part of an extent written, whose data up to byte end is on the device. If need be, it also
+// converts more of the extent, after it has filled that with zeros.
 func (n *openInode) convertPart(part layout.Extent, end int64) error {
 	bs := int64(n.fs.vol.Geo.BlockSize)
 	size, err := n.size()
