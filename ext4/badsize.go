@@ -7,10 +7,10 @@ import (
 
 // badSize is the error of a regular file with a size that no file can have, as it is mapped; nil for any other. Such a file
 // is read as far as its map goes: what lies between that and the size nobody has written.
-func (fs *FS) badSize(ino layout.Ino, rec layout.Inode) error {
-	limit := fs.maxSize()
+func (f *FS) badSize(ino layout.Ino, rec layout.Inode) error {
+	limit := f.maxSize()
 	if rec.MapsBlocks() && !rec.HasFlag(layout.FlagExtents) {
-		limit = fs.vol.Geo.MaxMappedSize()
+		limit = f.vol.Geo.MaxMappedSize()
 	}
 	if !rec.IsRegular() || rec.Size() <= uint64(limit) {
 		return nil

@@ -386,7 +386,7 @@ func TestEveryIOFails(t *testing.T) {
 }
 
 // judge recovers what a run with a fault left, and compares.
-func (good *faultRun) judge(t testing.TB, r *faultRun, dev *simdev.Device, img string, fsck bool) error {
+func (r *faultRun) judge(t testing.TB, bad *faultRun, dev *simdev.Device, img string, fsck bool) error {
 	fs, err := Open(dev, Options{})
 	if err != nil {
 		return fmt.Errorf("recover: %w", err)
@@ -411,10 +411,10 @@ func (good *faultRun) judge(t testing.TB, r *faultRun, dev *simdev.Device, img s
 	for b := range 80 {
 		p, same, found := block(got, b), true, false
 		before := block(nil, 0)
-		if r.durable > 0 {
-			before = block(good.contents[r.durable], b)
+		if bad.durable > 0 {
+			before = block(r.contents[bad.durable], b)
 		}
-		for _, c := range good.contents[r.durable:] {
+		for _, c := range r.contents[bad.durable:] {
 			same = same && bytes.Equal(block(c, b), before)
 			found = found || bytes.Equal(block(c, b), p)
 		}

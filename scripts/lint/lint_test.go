@@ -20,7 +20,7 @@ import (
 const (
 	module       = "ext4img"
 	maxFileLines = 600
-	maxFuncLines = 100
+	maxFuncLines = 60
 )
 
 // imports lists what each package of the project may import beside the standard library. A name ending in "/..."
